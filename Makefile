@@ -1,0 +1,45 @@
+# openkline: `make run` and `make test` set up what they need, in folders of this tree only.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STUBS  := .venv-stubs
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint soak bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+
+$(VENV)/.stamp: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "openkline needs Python >= 3.11, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $@
+
+$(STUBS)/.stamp: pyproject.toml
+	$(PYTHON) -m venv $(STUBS)
+	$(STUBS)/bin/python -m pip install --quiet --disable-pip-version-check mypy 'micropython-esp32-stubs>=1.27,<2'
+	@touch $@
+
+setup: $(VENV)/.stamp ## make the environment (.venv) that everything below uses
+
+run: setup ## the bridge on the virtual board, with a small virtual car (REPLAY=FILE plays a capture)
+	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY))
+
+test: setup ## all tests, without a board
+	$(BIN)/pytest -n 2 --dist worksteal
+
+soak: setup ## the long tests (under an hour)
+	$(BIN)/pytest -n 2 -m soak
+
+bench: setup ## speed and memory, as ratios
+	$(BIN)/pytest tests/bench
+
+lint: setup $(STUBS)/.stamp ## style, types, import rule, firmware against the ESP32 stubs
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.lint_firmware $(STUBS)/bin/python
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) $(STUBS) .venv-obd build dist .pytest_cache .mypy_cache .ruff_cache

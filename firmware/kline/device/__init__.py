@@ -1,0 +1,1 @@
+"""The only part of openkline that touches hardware (`machine`). Runs on MicroPython."""
