@@ -1,0 +1,1 @@
+# boot window, then the application
