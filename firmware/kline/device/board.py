@@ -1,0 +1,65 @@
+"""Which pins the interface hangs on: read from `board.json` in the root of the board's file system.
+
+`board.json` is written when the board is flashed, from `boards/<NAME>/board.toml`:
+
+    {"board": "ESP32_GENERIC", "uart": 1, "rx": 16, "tx": 17, "spare": 4, "led": 2, "tx_invert": true}
+"""
+
+import json
+
+
+class Board:
+    """Pins and inversion of one board.
+
+    name       folder name under boards/
+    uart       UART number
+    rx, tx     GPIO numbers
+    spare      a free GPIO that TX is parked on while the UART is set up (see transport.py); None = do without
+    led        activity LED; None = none
+    led_on     level that lights it
+    tx_invert  the stage inverts TX: True for an optocoupler, False for a transistor
+    rx_invert  RX idles low
+    """
+
+    def __init__(
+        self, rx, tx, name="custom", uart=1, spare=None, led=None, led_on=1, tx_invert=True, rx_invert=False
+    ):
+        self.name = name
+        self.uart = uart
+        self.rx = _pin("rx", rx)
+        self.tx = _pin("tx", tx)
+        self.spare = None if spare is None else _pin("spare", spare)
+        self.led = None if led is None else _pin("led", led)
+        self.led_on = led_on
+        self.tx_invert = bool(tx_invert)
+        self.rx_invert = bool(rx_invert)
+        if self.rx == self.tx:
+            raise ValueError("rx and tx: both are GPIO %d" % self.rx)
+
+
+def _pin(name, value):
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 48:
+        raise ValueError("%s: %r is not a GPIO number from 0 to 48" % (name, value))
+    return value
+
+
+def load(path="board.json"):
+    """The Board described by the JSON file at `path`.
+
+    Raises OSError when there is no such file and ValueError when it says something wrong, naming file and field.
+    """
+    try:
+        with open(path) as file:
+            fields = json.load(file)
+    except OSError:
+        raise OSError("%s is missing: flash the board with openkline, or pass Board(rx=.., tx=..)" % path)
+    except ValueError:
+        raise ValueError("%s is not JSON" % path)
+    if not isinstance(fields, dict):
+        raise ValueError("%s: expected an object with rx and tx" % path)
+    fields["name"] = fields.pop("board", "custom")
+    known = ("name", "uart", "rx", "tx", "spare", "led", "led_on", "tx_invert", "rx_invert")
+    try:
+        return Board(**{name: fields[name] for name in known if name in fields})
+    except (TypeError, ValueError) as error:
+        raise ValueError("%s: %s" % (path, error))

@@ -1,0 +1,186 @@
+"""From a waiting message to its one result: order, patience, retries, manners, and the watch over a stuck line."""
+
+import random
+from time import ticks_add, ticks_diff, ticks_us
+
+from kline.device import sender as attempt
+from kline.device.quiet_car import GO, WAIT, QuietCar
+from kline.device.transmit_queue import TransmitQueue
+from kline.protocol import records
+
+# A line that stays dominant so long is no character: something holds it.
+_STUCK_US = 1_000_000
+_BACKOFF_MIN_US = 2_000
+_BACKOFF_SPAN_US = 8_000
+_TOLD_NOTHING = -1
+
+
+class Transmitter:
+    """Takes messages from its TransmitQueue and sends them with a Sender, one at a time.
+
+    on_result  f(id, code, detail, tries, waited_us, time_us): called exactly once a message; codes: records.py
+    on_sent    f(buffer, length, time_us): our own frame, whole, when it was on the bus
+    on_event   f(code, value): see records.py
+    stuck_low  RX has been dominant for over a second: nothing is sent
+    """
+
+    def __init__(self, config, seed):
+        self.config = config
+        self.queue = TransmitQueue(config)
+        self.quiet_car = QuietCar()
+        self.on_result = None
+        self.on_sent = None
+        self.on_event = None
+        self.stuck_low = False
+        self.last_result = _TOLD_NOTHING
+        self.frames = 0
+        self.collisions = 0
+        self.refused = 0
+        self.failed = 0
+        self._loaded = False
+        self._tries = 0
+        self._mark = -1
+        self._low_since_us = -1
+        self._low_rx_bytes = 0
+        random.seed(seed)
+
+    def begin(self, sender, idle, rx_ring, rx_pin):
+        """Start with this hardware: Sender, IdleDetector, RX ring and RX pin."""
+        self._sender = sender
+        self._idle = idle
+        self._rx_ring = rx_ring
+        self._rx_pin = rx_pin
+        self._dominant = 1 if self.config.rx_invert else 0
+        now_us = ticks_us()
+        self._last_sent_us = ticks_add(now_us, -self.config.packet_gap_ms * 1000)
+        self._not_before_us = now_us
+
+    def put(self, body, start, end, id, max_tries, flags, deadline_ms):
+        """Queue body[start:end] plus checksum; False, and counted, when it does not fit."""
+        config = self.config
+        queued = self.queue.put(
+            body, start, end, id, max_tries or config.max_tries, flags, deadline_ms or config.deadline_ms, ticks_us()
+        )
+        if not queued:
+            self.refused += 1
+        return queued
+
+    def idle(self):
+        """True when no message waits or is under way."""
+        return not self._loaded and not self.queue.waiting()
+
+    def run(self, rx_bytes):
+        """One turn: watch the line, and send the next message if its time has come."""
+        now_us = ticks_us()
+        self._watch_line(now_us, rx_bytes)
+        if not self._loaded and not self._load():
+            self.quiet_car.look()
+            if self._sender.detached and self._between_bursts():
+                self._sender.reattach()
+            return
+        if not self._ended_early(now_us) and self._may_try(now_us):
+            self._try()
+
+    def _load(self):
+        flushed = self.queue.flushed
+        self._loaded = self.queue.load()
+        self._tries = 0
+        if self.queue.flushed != flushed:
+            self._tell(records.EVENT_TX_FLUSHED, 0)
+        return self._loaded
+
+    def _ended_early(self, now_us):
+        """The message can't go now, or never: True. In the second case it gets its result."""
+        queue = self.queue
+        if self.stuck_low:
+            self._finish(records.RESULT_BUS_STUCK_LOW, 0)
+            return True
+        # A message that was on the wire already is paid for.
+        manners = GO if self._tries else self.quiet_car.judge(queue.flags & 1)
+        if manners not in (GO, WAIT):
+            self.quiet_car.refused += 1
+            self._finish(records.RESULT_ASLEEP, manners)
+            return True
+        if ticks_diff(now_us, queue.queued_us) > queue.deadline_ms * 1000:
+            self._finish(records.RESULT_RATE_LIMITED if manners == WAIT else records.RESULT_BUS_BUSY, 0)
+            return True
+        return manners == WAIT
+
+    def _between_bursts(self):
+        """The timer said so, or all that came was whole frames, so that the ring is empty again."""
+        return self._idle.clear_to_send or not self._rx_ring.available()
+
+    def _may_try(self, now_us):
+        return (
+            ticks_diff(now_us, self._not_before_us) >= 0
+            and ticks_diff(now_us, self._last_sent_us) >= self.config.packet_gap_ms * 1000
+            and self._between_bursts()
+            and self._sender.reattach()
+        )
+
+    def _try(self):
+        queue = self.queue
+        sender = self._sender
+        self._idle.transmission_begins()
+        outcome = sender.attempt(queue.frame, queue.length)
+        self._idle.transmission_ended()
+        if outcome == attempt.BUSY:
+            return
+        self._tries += 1
+        self._last_sent_us = sender.ended_us
+        if self._tries == 1 and self.quiet_car.sent():
+            self._tell(records.EVENT_WOKE_THE_CAR, self.quiet_car.wakings)
+        if outcome == attempt.SENT:
+            self.frames += 1
+            if self.on_sent:
+                self.on_sent(queue.frame, queue.length, sender.ended_us)
+            self._finish(records.RESULT_SENT, 0)
+        elif outcome == attempt.NO_ECHO:
+            self._finish(records.RESULT_NO_ECHO, records.NO_ECHO_SILENCE)
+        else:
+            self._collided()
+
+    def _collided(self):
+        """Try again after a random pause, or give up: the same wrong echo each time is no collision but a bad stage."""
+        self.collisions += 1
+        sender = self._sender
+        mark = sender.echoed << 9 | sender.wrong_value & 0x1FF
+        if self._tries == 1:
+            self._mark = mark
+        elif mark != self._mark:
+            self._mark = -1
+        if self._tries < self.queue.max_tries:
+            pause_us = _BACKOFF_MIN_US + (random.getrandbits(16) * _BACKOFF_SPAN_US >> 16)
+            self._not_before_us = ticks_add(sender.ended_us, pause_us)
+        elif self._tries > 1 and self._mark == mark:
+            self._finish(records.RESULT_NO_ECHO, records.NO_ECHO_WRONG)
+        else:
+            self._finish(records.RESULT_COLLISION_LIMIT, 0)
+
+    def _finish(self, code, detail):
+        self._loaded = False
+        self.last_result = code
+        if code != records.RESULT_SENT:
+            self.failed += 1
+        queue = self.queue
+        now_us = ticks_us()
+        if self.on_result:
+            self.on_result(queue.id, code, detail, self._tries, ticks_diff(now_us, queue.queued_us), now_us)
+
+    def _watch_line(self, now_us, rx_bytes):
+        """A line that is held dominant for over a second stops all transmission, and raises an event."""
+        if self._rx_pin() != self._dominant or rx_bytes != self._low_rx_bytes:
+            self._low_rx_bytes = rx_bytes
+            self._low_since_us = -1
+            if self.stuck_low:
+                self.stuck_low = False
+                self._tell(records.EVENT_BUS_RELEASED, 0)
+        elif self._low_since_us < 0:
+            self._low_since_us = now_us
+        elif not self.stuck_low and ticks_diff(now_us, self._low_since_us) > _STUCK_US:
+            self.stuck_low = True
+            self._tell(records.EVENT_BUS_STUCK_LOW, 0)
+
+    def _tell(self, code, value):
+        if self.on_event:
+            self.on_event(code, value)
