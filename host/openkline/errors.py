@@ -1,0 +1,61 @@
+"""What can go wrong between the PC and the board, and the exit status that a command ends with then.
+
+    OpenklineError                    1
+     +- DeviceError                   3   the port cannot be opened
+     |   +- DeviceMissing                 there is no such port, or no board
+     |   +- DeviceAmbiguous               several boards, none was named
+     |   +- DeviceForbidden               no permission
+     |   +- DeviceBusy                    another program has it
+     |   '- SimulatorError                the virtual board can't be started
+     +- DeviceRefused                 4   the board answered, but can't be worked with (versions)
+     +- NotSent                       5   a message did not get onto the bus
+     '- GatewayError                  6   no bridge there, or it has no room
+
+0: done; 2: wrong usage (as usual for command lines); 130: interrupted with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class OpenklineError(Exception):
+    exit_code = 1
+
+
+class DeviceError(OpenklineError):
+    exit_code = 3
+
+
+class DeviceMissing(DeviceError):
+    pass
+
+
+class DeviceAmbiguous(DeviceError):
+    def __init__(self, message: str, candidates: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.candidates = tuple(candidates)
+
+
+class DeviceForbidden(DeviceError):
+    pass
+
+
+class DeviceBusy(DeviceError):
+    pass
+
+
+class SimulatorError(DeviceError):
+    pass
+
+
+class DeviceRefused(OpenklineError):
+    exit_code = 4
+
+
+class NotSent(OpenklineError):
+    exit_code = 5
+
+
+class GatewayError(OpenklineError):
+    exit_code = 6
