@@ -1,0 +1,183 @@
+"""Writing frames while the bus runs: never blocking the bridge, never ending it.
+
+Formatting and writing happen in a thread of their own behind a bounded queue: a slow disk, or a terminal on which
+somebody pressed Ctrl-S, costs frames in the log (counted), not frames on TCP. A whole line goes to the operating
+system in one write, so kill -9 tears one line at most; the next start begins on a new line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from openkline.bus import BusFrame
+
+log = logging.getLogger("openkline.log")
+
+_QUEUE = 8192
+_RETRY_S = 5.0
+
+
+class Sink(Protocol):
+    """Where bytes go. write() may block, raises OSError; it is called from the writing thread only."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def reopen(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LogFile:
+    """A file with rotation: FILE -> FILE.1 -> .. -> FILE.keep, when it reaches max_bytes or is max_age_s old."""
+
+    def __init__(self, path: Path, max_bytes: int = 0, max_age_s: float = 0.0, keep: int = 5) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self.max_age_s = max_age_s
+        self.keep = max(keep, 1)
+        self.rotations = 0
+        self._fd = -1
+        self._size = 0
+        self._opened_s = 0.0
+
+    def open(self) -> None:
+        """OSError: it can't be written. Called by write() too, but here a wrong path shows at once."""
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        status = os.fstat(self._fd)
+        self._size = status.st_size
+        self._opened_s = time.time()
+        if self._size:
+            with contextlib.suppress(OSError):
+                os.lseek(self._fd, -1, os.SEEK_END)
+                if os.read(self._fd, 1) != b"\n":
+                    self._size += os.write(self._fd, b"\n")  # the last line was torn
+
+    def write(self, data: bytes) -> None:
+        if self._fd < 0:
+            self.open()
+        elif self._is_due(len(data)):
+            self._rotate()
+        written = os.write(self._fd, data)
+        self._size += written
+        if written < len(data):
+            self.close()  # the disk is full in the middle of a line; open() ends that line
+            raise OSError(f"{self.path}: only {written} of {len(data)} bytes written")
+
+    def _is_due(self, more: int) -> bool:
+        if not self._size:
+            return False
+        if self.max_bytes and self._size + more > self.max_bytes:
+            return True
+        return bool(self.max_age_s) and time.time() - self._opened_s >= self.max_age_s
+
+    def _rotate(self) -> None:
+        self.close()
+        for n in range(self.keep - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                self._numbered(n).replace(self._numbered(n + 1))
+        with contextlib.suppress(FileNotFoundError):
+            self.path.replace(self._numbered(1))
+        self.rotations += 1
+        self.open()
+
+    def _numbered(self, n: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{n}")
+
+    def reopen(self) -> None:
+        """Somebody (logrotate) moved the file away."""
+        self.close()
+        self.open()
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class FdSink:
+    """stdout, or any open descriptor."""
+
+    def __init__(self, fd: int = 1) -> None:
+        self.fd = fd
+
+    def write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self.fd, data) :]
+
+    def reopen(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class FrameLog:
+    """A subscriber of the bus that writes each frame with `render` to `sink`, from a thread of its own.
+
+    Counters: written; dropped (queue full); failed (the sink refused: full disk, closed pipe).
+    """
+
+    def __init__(self, sink: Sink, render: Callable[[BusFrame], bytes], name: str = "log") -> None:
+        self.written = self.dropped = self.failed = 0
+        self.broken_pipe = False
+        self._sink = sink
+        self._render = render
+        self._name = name
+        self._queue: queue.Queue[BusFrame | None] = queue.Queue(_QUEUE)
+        self._reopen = False
+        self._retry_s = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"openkline {name}", daemon=True)
+        self._thread.start()
+
+    def __call__(self, frame: BusFrame) -> None:
+        try:
+            self._queue.put_nowait(frame)
+        except queue.Full:
+            self.dropped += 1
+
+    def reopen(self) -> None:
+        """SIGHUP: before the next frame, close the file and open it by its name again."""
+        self._reopen = True
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Write what is queued, for at most timeout_s, and end the thread."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=timeout_s)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (frame := self._queue.get()) is not None:
+            self._write(frame)
+        with contextlib.suppress(OSError):
+            self._sink.close()
+
+    def _write(self, frame: BusFrame) -> None:
+        if time.monotonic() < self._retry_s:
+            self.failed += 1
+            return
+        try:
+            if self._reopen:
+                self._reopen = False
+                self._sink.reopen()
+            self._sink.write(self._render(frame))
+            self.written += 1
+            if self._retry_s:
+                self._retry_s = 0.0
+                log.warning("%s: writing again, %d frames are missing", self._name, self.failed)
+        except BrokenPipeError:
+            self.failed += 1
+            self.broken_pipe = True
+            self._retry_s = float("inf")
+        except OSError as error:
+            self.failed += 1
+            if not self._retry_s:
+                log.error("%s: %s; frames go on to clients, not to the log, until it can be written", self._name, error)
+            self._retry_s = time.monotonic() + _RETRY_S
