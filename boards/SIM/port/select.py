@@ -1,0 +1,85 @@
+"""select of the ESP32 port on the model's clock.
+
+A poll looks at its streams, then sleeps until the next FreeRTOS tick (10 ms) and looks again. An interrupt that schedules
+a callback wakes it in between: a UART's byte does so only if a UART.irq handler is registered, stdin never does.
+"""
+
+from sim.costs import TICK_US
+
+POLLIN = 1
+POLLOUT = 4
+POLLERR = 8
+POLLHUP = 16
+
+_w = None
+
+
+def _bind(world):
+    global _w
+    _w = world
+
+
+class poll:
+    def __init__(self):
+        self._streams = []
+
+    def _find(self, stream):
+        for entry in self._streams:
+            if entry[0] is stream:
+                return entry
+        return None
+
+    def register(self, stream, events=POLLIN | POLLOUT):
+        if not hasattr(stream, "_ready"):
+            raise OSError(22)
+        entry = self._find(stream)
+        if entry is None:
+            self._streams.append([stream, events])
+        else:
+            entry[1] = events
+
+    def modify(self, stream, events):
+        entry = self._find(stream)
+        if entry is None:
+            raise OSError(2)
+        entry[1] = events
+
+    def unregister(self, stream):
+        entry = self._find(stream)
+        if entry is not None:
+            self._streams.remove(entry)
+
+    def _look(self):
+        ready = []
+        for entry in self._streams:
+            flags = entry[0]._ready(entry[1])
+            if flags:
+                ready.append((entry[0], flags))
+        return ready
+
+    def _wait(self, timeout_ms):
+        w = _w
+        w.enter("poll")
+        ready = self._look()
+        if not ready and timeout_ms != 0:
+            end = w.now + timeout_ms * 1000 if timeout_ms > 0 else 1 << 60
+            while not ready and w.now < end:
+                if timeout_ms < 0 and w.idle_for_ever():
+                    from sim.world import Stuck
+
+                    raise Stuck("poll: waits for ever, and nothing will happen any more")
+                tick = (w.now // TICK_US + 1) * TICK_US
+                w.sleep_until(tick if tick < end else end, True)
+                ready = self._look()
+        w.leave()
+        return ready
+
+    def poll(self, timeout=-1):
+        return self._wait(timeout)
+
+    def ipoll(self, timeout=-1, flags=0):
+        ready = self._wait(timeout)
+        if flags & 1:
+            for stream, _ in ready:
+                self.modify(stream, 0)
+        return iter(ready)

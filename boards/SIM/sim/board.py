@@ -1,0 +1,41 @@
+"""The board: its pads, the stage on the wire, its UARTs."""
+
+from .hwuart import HwUart
+from .pads import Pad
+from .stage import Stage
+
+DEFAULTS = {"board": "SIM", "rx": 16, "tx": 17, "led": 2, "uart": 1, "tx_invert": True, "rx_invert": False, "spare": 4}
+_ABSENT = (20, 24, 28, 29, 30, 31)
+_FLASH = (6, 7, 8, 9, 10, 11)
+
+
+class Board:
+    """config: board.json's fields. pads and UARTs are made when they are first used."""
+
+    def __init__(self, world, config, pin_in_cuts_rx=True):
+        self.world = world
+        self.config = dict(DEFAULTS)
+        self.config.update(config)
+        self.pin_in_cuts_rx = pin_in_cuts_rx
+        self.pads = {}
+        self.uarts = {}
+        c = self.config
+        self.stage = Stage(world, self.pad(c["tx"]), self.pad(c["rx"]), c["tx_invert"], c["rx_invert"],
+                           c.get("tx_delay_us", 0), c.get("rx_delay_us", 0))
+
+    def pad(self, number):
+        """Errors: ValueError as the port's for a pin that an ESP32 hasn't got."""
+        p = self.pads.get(number)
+        if p is None:
+            if not isinstance(number, int) or not 0 <= number <= 39 or number in _ABSENT:
+                raise ValueError("invalid pin")
+            if number in _FLASH:
+                raise ValueError("virtual board: pin %d is wired to the flash chip; using it would crash a board" % number)
+            p = self.pads[number] = Pad(self, number)
+        return p
+
+    def uart(self, number):
+        u = self.uarts.get(number)
+        if u is None:
+            u = self.uarts[number] = HwUart(self, number)
+        return u

