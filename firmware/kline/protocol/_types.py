@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
     OnRecord = Callable[[int, int, bytearray, int, int], None]
+    OnFrame = Callable[[bytearray, int, int], None]
     OnText = Callable[[bytearray, int], None]
     Write = Callable[[bytearray, int], object]
 

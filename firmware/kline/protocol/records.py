@@ -1,0 +1,253 @@
+"""Records of the USB link: type numbers, codes, and packing of payloads. Layouts also in docs/link-protocol.md.
+
+All numbers are little endian. Receivers ignore bytes beyond the end of a payload that they know, so that later
+versions can append. `pack_x(out, ..) -> n` writes out[0:n] and allocates nothing (times and counters are below 2**30);
+unpacking for the PC is in unpack.py.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kline.protocol._types import Buffer
+
+PROTOCOL = 1  # in HELLO and WELCOME; another number means: don't talk
+
+# Unsequenced: not acknowledged, not repeated.
+HELLO = 0x01
+WELCOME = 0x02
+NAK = 0x04
+QUIT = 0x05
+LOG = 0x06
+# Not 0x03: a PC sends it every second, also while a board that has just restarted would take 03 for Ctrl-C.
+HEARTBEAT = 0x07
+LAST_UNSEQUENCED = 0x0F
+
+# Sequenced: exactly once, in order, within a session.
+FRAME = 0x10
+TRANSMIT = 0x11
+RESULT = 0x12
+EVENT = 0x13
+COUNTERS = 0x14
+COUNTERS_REQUEST = 0x15
+CONFIGURE = 0x16
+CONFIGURED = 0x17
+OBD_FIRST, OBD_LAST = 0x20, 0x2F  # reserved
+UPDATE_FIRST, UPDATE_LAST = 0x30, 0x3F  # reserved
+LAST_SEQUENCED = 0x7F
+
+# WELCOME: capabilities
+CAN_IBUS = 1
+CAN_OBD = 2
+CAN_UPDATE = 4
+
+# FRAME: flags
+FRAME_OWN = 1  # our own transmission
+
+# TRANSMIT: flags, and where its fields are (the body is source, length, destination, data)
+TRANSMIT_WAKE = 1  # may wake a sleeping car
+TRANSMIT_ID = 0
+TRANSMIT_MAX_TRIES = 2
+TRANSMIT_FLAGS = 3
+TRANSMIT_DEADLINE_MS = 4
+TRANSMIT_BODY = 6
+
+# RESULT: codes, and details by code
+RESULT_SENT = 0
+RESULT_COLLISION_LIMIT = 1
+RESULT_NO_ECHO = 2  # detail: NO_ECHO_..
+RESULT_BUS_STUCK_LOW = 3
+RESULT_BUS_BUSY = 4  # the deadline passed before the bus was free
+RESULT_DROPPED = 5  # detail: DROPPED_..
+RESULT_ASLEEP = 6  # detail: ASLEEP_..
+RESULT_RATE_LIMITED = 7
+NO_ECHO_SILENCE = 1
+NO_ECHO_WRONG = 2
+DROPPED_QUEUE_FULL = 1
+DROPPED_BAD_BODY = 2
+DROPPED_FLUSHED = 3
+ASLEEP_WAKE_DENIED = 2
+ASLEEP_WAKE_LIMIT = 3
+
+# EVENT: codes
+EVENT_BUS_STUCK_LOW = 1
+EVENT_BUS_RELEASED = 2
+EVENT_BUS_ASLEEP = 3
+EVENT_BUS_AWAKE = 4
+EVENT_WOKE_THE_CAR = 5  # argument: wakings since the start
+EVENT_TX_FLUSHED = 6  # the transmit ring was corrupt and has been emptied
+
+# CONFIGURE: keys
+CONFIG_SLEEP_AFTER_S = 0x01
+CONFIG_WAKE_ALLOWED = 0x02
+CONFIG_WAKINGS_PER_HOUR = 0x03
+CONFIG_RATE_PER_MINUTE = 0x04
+CONFIG_MAX_FRAME = 0x05
+CONFIG_RESET = 0x06
+CONFIG_MODE = 0x07
+MODE_IBUS = 0
+MODE_OBD = 1
+
+# LOG: levels
+LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR = 0, 1, 2, 3
+
+# COUNTERS: the order of its values. New ones are appended; a reader takes as many as it finds.
+COUNTER_NAMES = (
+    "frames",
+    "bad_checksum",
+    "bad_length",
+    "too_long",
+    "stalled",
+    "dropped_bytes",
+    "filtered",
+    "rx_bytes",
+    "rx_full",
+    "rx_uart_full",
+    "tx_frames",
+    "tx_collisions",
+    "tx_refused",
+    "tx_failed",
+    "wakings",
+    "link_rx_records",
+    "link_rx_bad",
+    "link_rx_gaps",
+    "link_rx_duplicates",
+    "link_tx_records",
+    "link_tx_resent",
+    "link_abandoned",
+    "link_queue_full",
+    "link_no_session",
+    "link_text_bytes",
+    "callback_errors",
+    "loop_max_us",
+    "heap_free",
+    "uptime_s",
+)
+
+# Where WELCOME's and HELLO's fields are that the link itself reads or fills in.
+HELLO_SESSION = 1
+HELLO_WINDOW = 5
+HELLO_ATTEMPT = 7
+HELLO_SIZE = 8
+WELCOME_SESSION = 1
+WELCOME_RESUMED = 5
+WELCOME_ATTEMPT = 6
+WELCOME_BOOT_ID = 7
+WELCOME_TIME = 11
+WELCOME_WINDOW = 15
+WELCOME_FIXED = 29  # size of what precedes the strings
+
+
+def put_u16(out: bytearray, at: int, value: int) -> int:
+    out[at] = value & 0xFF
+    out[at + 1] = (value >> 8) & 0xFF
+    return at + 2
+
+
+def put_u32(out: bytearray, at: int, value: int) -> int:
+    out[at] = value & 0xFF
+    out[at + 1] = (value >> 8) & 0xFF
+    out[at + 2] = (value >> 16) & 0xFF
+    out[at + 3] = (value >> 24) & 0xFF
+    return at + 4
+
+
+def get_u16(buf: "Buffer", at: int) -> int:
+    return buf[at] | buf[at + 1] << 8
+
+
+def get_u32(buf: "Buffer", at: int) -> int:
+    """Allocates on a 32-bit MicroPython when the value is 2**30 or more."""
+    return buf[at] | buf[at + 1] << 8 | buf[at + 2] << 16 | buf[at + 3] << 24
+
+
+def pack_welcome(
+    boot_id: int,
+    max_frame: int,
+    capabilities: int,
+    firmware: "tuple[int, int, int]",
+    micropython: "tuple[int, int, int]",
+    board: str,
+    unique_id: bytes,
+) -> bytearray:
+    """WELCOME's payload for Link.identity; session, resumed, attempt, time and window are the link's to fill in."""
+    name = board.encode()[:32]
+    uid = unique_id[:16]
+    out = bytearray(WELCOME_FIXED + 2 + len(name) + len(uid))
+    out[0] = PROTOCOL
+    put_u32(out, WELCOME_BOOT_ID, boot_id)
+    put_u16(out, 17, max_frame)
+    put_u32(out, 19, capabilities)
+    for i in range(3):
+        out[23 + i] = firmware[i]
+        out[26 + i] = micropython[i]
+    out[29] = len(name)
+    out[30 : 30 + len(name)] = name
+    out[30 + len(name)] = len(uid)
+    out[31 + len(name) :] = uid
+    return out
+
+
+def pack_frame(out: bytearray, time_us: int, flags: int, frame: "Buffer", n: int) -> int:
+    """FRAME: time u32 (ticks of the last byte's end), flags u8, frame[0:n] with its checksum."""
+    put_u32(out, 0, time_us)
+    out[4] = flags
+    for i in range(n):
+        out[5 + i] = frame[i]
+    return 5 + n
+
+
+def pack_result(out: bytearray, ident: int, code: int, detail: int, tries: int, waited_us: int, time_us: int) -> int:
+    """RESULT: id u16, code u8, detail u8, tries u8, waited_us u32, time u32."""
+    put_u16(out, 0, ident)
+    out[2] = code
+    out[3] = detail & 0xFF
+    out[4] = tries & 0xFF
+    put_u32(out, 5, waited_us)
+    return put_u32(out, 9, time_us)
+
+
+def pack_event(out: bytearray, code: int, time_us: int, argument: int = -1) -> int:
+    """EVENT: code u8, time u32, and argument u32 unless it is negative."""
+    out[0] = code
+    n = put_u32(out, 1, time_us)
+    return n if argument < 0 else put_u32(out, n, argument)
+
+
+def pack_counters(out: bytearray, time_us: int, values: "list[int]") -> int:
+    """COUNTERS: time u32, then a u32 each in the order of COUNTER_NAMES; `values` in that order."""
+    at = put_u32(out, 0, time_us)
+    for i in range(len(values)):
+        at = put_u32(out, at, values[i])
+    return at
+
+
+def pack_configured(out: bytearray, key: int, ok: bool, value: int) -> int:
+    """CONFIGURED: key u8, ok u8, value u32 (what holds now)."""
+    out[0] = key
+    out[1] = 1 if ok else 0
+    return put_u32(out, 2, value)
+
+
+def pack_configure(out: bytearray, key: int, value: int) -> int:
+    """CONFIGURE: key u8, value u32."""
+    out[0] = key
+    return put_u32(out, 1, value)
+
+
+def pack_transmit(out: bytearray, ident: int, max_tries: int, flags: int, deadline_ms: int, body: "Buffer") -> int:
+    """TRANSMIT: id u16, max_tries u8 (0 = the device's), flags u8, deadline_ms u16 (0 = none), body."""
+    put_u16(out, TRANSMIT_ID, ident)
+    out[TRANSMIT_MAX_TRIES] = max_tries
+    out[TRANSMIT_FLAGS] = flags
+    at = put_u16(out, TRANSMIT_DEADLINE_MS, deadline_ms)
+    for i in range(len(body)):
+        out[at + i] = body[i]
+    return at + len(body)
+
+
+def pack_log(out: bytearray, level: int, text: "Buffer") -> int:
+    """LOG: level u8, utf-8 text, cut to what fits."""
+    n = min(len(text), len(out) - 1)
+    out[0] = level
+    for i in range(n):
+        out[1 + i] = text[i]
+    return 1 + n
