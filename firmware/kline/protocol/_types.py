@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     OnRecord = Callable[[int, int, bytearray, int, int], None]
     OnFrame = Callable[[bytearray, int, int], None]
     OnText = Callable[[bytearray, int], None]
+    OnState = Callable[[int], None]
     Write = Callable[[bytearray, int], object]
 
     class Ring(Protocol):
