@@ -204,7 +204,7 @@ def _open_uart(board, config):
         uart.init(tx=board.tx)
         Pin(board.spare, Pin.IN)
     # The handler does nothing; that there is one lets a poll end with the byte instead of the next tick.
-    uart.irq(handler=_wake, trigger=UART.IRQ_RX)
+    uart.irq(_wake, UART.IRQ_RX)
     return uart
 
 

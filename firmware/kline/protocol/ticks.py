@@ -5,7 +5,7 @@ either (`a - b` and `a - TICKS_MASK - 1 + delta` stay within -2**30 .. 2**30 - 1
 Differences are meaningful for times less than TICKS_PERIOD / 2 (537 s) apart.
 """
 
-TICKS_PERIOD = 1 << 30
+TICKS_PERIOD = 1 << 30  # big int: for readers only; the arithmetic uses TICKS_MASK
 TICKS_MASK = TICKS_PERIOD - 1
 TICKS_HALF = 1 << 29
 
