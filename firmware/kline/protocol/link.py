@@ -14,12 +14,11 @@ noise and an unplugged cable, but not a restart of either side.
     device  CLOSED --HELLO--> OPEN --silence--> LOST --any record--> OPEN
 """
 
-from kline.protocol.framing import HEADER, RAW_AT, Deframer, buffer_size, finish, wire_size
-from kline.protocol.handshake import ANNOUNCED, FRESH, IGNORE, INCOMPATIBLE, RESUMED, STALE, Handshake, contains
+from kline.protocol.framing import HEADER, Deframer
+from kline.protocol.handshake import ANNOUNCED, FRESH, IGNORE, INCOMPATIBLE, RESUMED, STALE, Handshake
 from kline.protocol.outbox import Outbox
-from kline.protocol.record_ring import OVERHEAD, RecordRing
+from kline.protocol.record_ring import OVERHEAD
 from kline.protocol.records import (
-    HEARTBEAT,
     HELLO,
     HELLO_WINDOW,
     LAST_UNSEQUENCED,
@@ -27,12 +26,11 @@ from kline.protocol.records import (
     NAK,
     QUIT,
     WELCOME,
-    WELCOME_FIXED,
     WELCOME_WINDOW,
     get_u16,
     pack_welcome,
-    put_u32,
 )
+from kline.protocol.speaker import Speaker
 from kline.protocol.ticks import count_up, ticks_add, ticks_diff
 
 TYPE_CHECKING = False
@@ -53,8 +51,6 @@ CLOSED = 0
 OPENING = 1
 OPEN = 2
 LOST = 3
-
-_AT = RAW_AT + HEADER  # where a payload is assembled
 
 
 class Link:
@@ -90,8 +86,7 @@ class Link:
         self.state = CLOSED
         self.handshake = Handshake()
         self.outbox = Outbox(ring_size)
-        self._now_ring = RecordRing(now_size)
-        self._out = bytearray(buffer_size(max(max_payload, WELCOME_FIXED + 50)))
+        self._speaker = Speaker(is_device, max_payload, now_size)
         self._deframer = Deframer(rx_size)
         self._deframer.on_frame = self._on_frame
         self._deframer.on_text = self._on_text
@@ -102,15 +97,11 @@ class Link:
         self._beat_due = False
         self._greet_due = is_device  # a device announces itself
         self._bad_acks = 0
-        self._salt = 0
         self._now_us = 0
         self._fed_us = 0
         self._heard_us = 0
         self._beat_us = 0
         self._greeted_us = 0
-        self._write: "Write | None" = None
-        self._limit = 0
-        self._written = 0
         self.rx_records = 0
         self.rx_gaps = 0
         self.rx_duplicates = 0
@@ -173,7 +164,7 @@ class Link:
 
     def send_now(self, kind: int, channel: int, buf: "Buffer", n: int) -> bool:
         """Send an unsequenced record (LOG, QUIT) with the next pump(); a device keeps it until a PC is there."""
-        if n <= self.max_payload and self._now_ring.push(kind, channel, buf, 0, n):
+        if n <= self.max_payload and self._speaker.now_ring.push(kind, channel, buf, 0, n):
             return True
         self.now_refused = count_up(self.now_refused)
         return False
@@ -190,18 +181,36 @@ class Link:
         self._watch()
         if limit <= 0:
             return 0
-        self._write = write
-        self._limit = limit
-        self._written = 0
+        speaker = self._speaker
+        speaker.begin(write, limit, self._rx_seq, now_us)
         if self._greet_due:
-            self._greet()
+            self._greet(speaker)
         if self.state == OPEN or not self.is_device:
-            self._send_unsequenced()
+            speaker.waiting()
         if self.state == OPEN:
-            self._send_sequenced()
-            if self._beat_due or self._ack_due:
-                self._heartbeat()
-        return self._written
+            self._speak(speaker)
+        return speaker.written
+
+    def _greet(self, speaker: Speaker) -> None:
+        self._greet_due = False
+        self._greeted_us = self._now_us
+        if self.is_device:
+            speaker.welcome(self.handshake, self.identity, self.window)
+        else:
+            speaker.hello(self.handshake, self.window)
+
+    def _speak(self, speaker: Speaker) -> None:
+        """What belongs to an open session. Every record carries the ack, so a bare one is the last resort."""
+        before = speaker.written
+        if self._nak_due and speaker.nak():
+            self._nak_due = False
+        speaker.sequenced(self.outbox)
+        if speaker.written > before:
+            self._ack_due = False
+        if (self._beat_due or self._ack_due) and speaker.heartbeat():
+            self._beat_due = False
+            self._ack_due = False
+            self._beat_us = self._now_us
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -232,77 +241,6 @@ class Link:
             self.state = state
             if self.on_state is not None:
                 self.on_state(state)
-
-    # -- sending -----------------------------------------------------------------------------------------------------
-
-    def _fits(self, size: int) -> bool:
-        return not self._written or self._written + size <= self._limit
-
-    def _put(self, n: int) -> None:
-        """Write the encoded record out[0:n]."""
-        self._written += n
-        if self._write is not None:
-            self._write(self._out, n)
-
-    def _send(self, end: int, seq: int) -> None:
-        """Encode and write the record whose type, channel and payload stand in the buffer up to `end`."""
-        out = self._out
-        out[RAW_AT + 2] = seq
-        out[RAW_AT + 3] = self._rx_seq
-        self._ack_due = False
-        self._put(finish(out, end))
-
-    def _greet(self) -> None:
-        self._greet_due = False
-        self._greeted_us = self._now_us
-        if self.is_device:
-            end = self.handshake.put_welcome(self._out, self.identity, self._now_us, self.window)
-            self._out[RAW_AT + 2] = 0
-            self._out[RAW_AT + 3] = 0
-            self._put(finish(self._out, end))
-        else:
-            self._put(self.handshake.put_hello(self._out, self.window))
-
-    def _send_unsequenced(self) -> None:
-        ring = self._now_ring
-        while ring.count and self._fits(wire_size(ring.length(ring.head))):
-            end = ring.load(ring.head, self._out)
-            ring.drop()
-            self._send(end, 0)
-        if self._nak_due and self.state == OPEN and self._fits(wire_size(0)):
-            self._nak_due = False
-            self._out[RAW_AT] = NAK
-            self._out[RAW_AT + 1] = 0
-            self._send(_AT, 0)
-
-    def _send_sequenced(self) -> None:
-        outbox = self.outbox
-        size = outbox.next_size()
-        while size and self._fits(size):
-            seq = outbox.next_seq()
-            self._send(outbox.load(self._out, self._now_us), seq)
-            size = outbox.next_size()
-
-    def _heartbeat(self) -> None:
-        """Also the bare acknowledgement. A PC's keeps clear of 03, which a board that has just restarted takes for
-        Ctrl-C: its payload is a salt that is chosen so."""
-        if not self._fits(wire_size(5)):
-            return
-        self._beat_due = False
-        self._beat_us = self._now_us
-        out = self._out
-        for _ in range(4):
-            out[RAW_AT] = HEARTBEAT
-            out[RAW_AT + 1] = 0
-            out[RAW_AT + 2] = 0
-            out[RAW_AT + 3] = self._rx_seq
-            out[_AT] = self._salt
-            n = finish(out, put_u32(out, _AT + 1, self._now_us) if self.is_device else _AT + 1)
-            if self.is_device or not contains(out, n, 3):
-                break
-            self._salt = (self._salt + 1) & 0xFF
-        self._ack_due = False
-        self._put(n)
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
