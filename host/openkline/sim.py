@@ -1,6 +1,6 @@
 """The virtual board as a child process: the unmodified firmware on a real MicroPython, its serial line on a pty.
 
-    port user -- /dev/pts/N (slave)  <pty>  master -- stdin, stdout, stderr of `micropython -i boards/SIM/boot.py`
+    port user -- /dev/pts/N (slave)  <pty>  master -- stdin, stdout, stderr of `micropython boards/SIM/boot.py`
 
 The supervisor keeps both ends open, so that closing the port is pulling a cable and not the end of the board. What the
 board's exit status says: 75 machine.reset() (the ROM's lines, then it starts again), 76 and 0 soft reset (Ctrl-D at
@@ -156,7 +156,7 @@ class SimBoard:
         path = [sim / "port", sim, self._firmware(root)]
         environment = dict(os.environ) | self.options.environment
         environment["MICROPYPATH"] = ":".join([*map(str, path), ".frozen"])
-        return [program, "-i", str(sim / "boot.py"), *self.options.arguments()], environment
+        return [program, str(sim / "boot.py"), *self.options.arguments()], environment
 
     def _firmware(self, root: Path) -> Path:
         """A folder with the package `kline`. Installed, it lies among all others: link to it from a folder of ours."""

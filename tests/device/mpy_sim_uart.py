@@ -161,8 +161,9 @@ def test_rx_overflow_is_silent_and_keeps_the_oldest():
 
 
 def test_pin_taken_away_in_mid_frame_and_given_back():
-    from machine import Pin
     from time import sleep_ms, sleep_us, ticks_diff, ticks_us
+
+    from machine import Pin
 
     w, u = _board()
     wire = w.wire.record()
@@ -241,7 +242,7 @@ def test_misuse_fails_as_on_silicon():
         except error:
             continue
         raise AssertionError("no " + str(error))
-    w = sim.World()
+    sim.World()
     try:
         UART(1, 9600)
     except ValueError as e:
@@ -290,8 +291,9 @@ def test_broken_stages():
 
 
 def test_bit_banged_pulse():
-    from machine import Pin
     from time import sleep_us
+
+    from machine import Pin
 
     w, u = _board()
     wire = w.wire.record()

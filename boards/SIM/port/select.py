@@ -1,7 +1,8 @@
 """select of the ESP32 port on the model's clock.
 
-A poll looks at its streams, then sleeps until the next FreeRTOS tick (10 ms) and looks again. An interrupt that schedules
-a callback wakes it in between: a UART's byte does so only if a UART.irq handler is registered, stdin never does.
+A poll looks at its streams, then sleeps until the next FreeRTOS tick (10 ms) and looks again. An interrupt that
+schedules a callback wakes it in between: a UART's byte does so only if a UART.irq handler is registered, stdin never
+does.
 """
 
 from sim.costs import TICK_US

@@ -30,7 +30,7 @@ class Board:
             if not isinstance(number, int) or not 0 <= number <= 39 or number in _ABSENT:
                 raise ValueError("invalid pin")
             if number in _FLASH:
-                raise ValueError("virtual board: pin %d is wired to the flash chip; using it would crash a board" % number)
+                raise ValueError("virtual board: pin %d is wired to the flash chip; a board would crash" % number)
             p = self.pads[number] = Pad(self, number)
         return p
 

@@ -4,7 +4,7 @@ from .uart import Format, Transmitter
 
 
 def parse_line(line):
-    """`2010-Jul-23 11:20:55.920753: 44 05 BF 74 05 01 8E ` -> (us since that day's midnight, frame); None if it isn't one.
+    """`2010-Jul-23 11:20:55.920753: 44 05 BF 74 05 01 8E ` -> (us since midnight, frame); None if it isn't one.
 
     The space at the end may be missing, and the fraction (it is left out when it is exactly zero).
     """

@@ -10,7 +10,7 @@ class Timer:
 
     def __new__(cls, id, *args, **kw):
         if id == -1:
-            raise ValueError("virtual board: Timer(-1) exists only after MicroPython 1.28 (1.24 gives a hardware timer)")
+            raise ValueError("virtual board: Timer(-1) exists only after 1.28 (1.24 gives a hardware timer)")
         if not isinstance(id, int) or not 0 <= id <= 3:
             raise ValueError("invalid Timer number")
         key = (_w, id)

@@ -1,19 +1,20 @@
-"""sys, micropython and gc as the firmware sees them. The originals stay reachable as usys and in REAL.
+"""sys, micropython and gc as the firmware sees them. The originals stay reachable as usys and through REAL.
 
-Built-in modules that MICROPYPATH can't replace are replaced in sys.modules, before the firmware imports them.
+Built-in modules that MICROPYPATH can't replace are replaced in sys.modules when this package is imported, which has to
+be before the firmware is. bind() ties them, and machine, time and select, to a World.
 """
 
 import gc
-import micropython
+import io
 
+import micropython
 import usys
 
 REAL = {"gc": gc, "micropython": micropython, "sys": usys}
 
 
 class _Shim:
-    def __init__(self, real):
-        self._real = real
+    _world = None
 
     def __getattr__(self, name):
         return getattr(self._real, name)
@@ -22,21 +23,23 @@ class _Shim:
 class SysShim(_Shim):
     """sys with the modelled USB link as stdin and stdout, and the ESP32's platform name."""
 
+    _real = usys
     platform = "esp32"
 
-    def __init__(self, world):
-        super().__init__(usys)
-        self.stdin = world.usb.stdin
-        self.stdout = world.usb.stdout
-        self.stderr = world.usb.stdout
+    def print_exception(self, e, file=None):
+        """Through the modelled link once somebody listens there, else plainly (a test, for the person who reads it)."""
+        if file is None and (self._world is None or self._world.usb.on_output is None):
+            usys.print_exception(e)
+            return
+        text = io.StringIO()
+        usys.print_exception(e, text)
+        (file or self.stdout).write(text.getvalue())
 
 
 class MicropythonShim(_Shim):
     """micropython with the port's scheduler depth and an interrupt character of the modelled link."""
 
-    def __init__(self, world):
-        super().__init__(micropython)
-        self._world = world
+    _real = micropython
 
     def kbd_intr(self, char):
         self._world.usb.interrupt_char = char
@@ -54,22 +57,28 @@ class MicropythonShim(_Shim):
 class GcShim(_Shim):
     """gc whose collect() takes model time."""
 
-    def __init__(self, world):
-        super().__init__(gc)
-        self._world = world
+    _real = gc
 
     def collect(self):
         w = self._world
+        if w is None:
+            gc.collect()
+            return
         w.enter("gc")
         gc.collect()
         w.leave()
 
 
-def install(world):
-    modules = usys.modules
-    modules["sys"] = SysShim(world)
-    modules["micropython"] = MicropythonShim(world)
-    modules["gc"] = GcShim(world)
+_shims = {"sys": SysShim(), "micropython": MicropythonShim(), "gc": GcShim()}
+for _name in _shims:
+    usys.modules[_name] = _shims[_name]
+
+
+def bind(world):
+    for name in _shims:
+        _shims[name]._world = world
+    shim = _shims["sys"]
+    shim.stdin = world.usb.stdin
+    shim.stdout = shim.stderr = world.usb.stdout
     for name in ("machine", "time", "select"):
-        module = __import__(name)
-        module._bind(world)
+        __import__(name)._bind(world)

@@ -8,15 +8,16 @@ The model's own code has jumps too, hence the rules: `busy` is set before the fi
 nothing while it is set; leave() schedules the trampoline with no jump opcode behind it, and is a call's last statement.
 """
 
-from micropython import schedule
-
 import usys
 
 from .board import Board
 from .costs import COSTS, SCHED_DEPTH
 from .rng import Rng
+from .shims import REAL, bind
 from .usb import UsbLink
 from .wire import Wire
+
+schedule = REAL["micropython"].schedule
 
 TICKS_MASK = (1 << 30) - 1
 _NEVER = 1 << 61
@@ -71,9 +72,7 @@ class World:
         self.board = Board(self, board or {}, pin_in_cuts_rx)
         self.usb = UsbLink(self)
         _current = self
-        from .shims import install
-
-        install(self)
+        bind(self)
         if clock == "paced":
             from .paced import Pacer
 
