@@ -117,6 +117,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Fil
     return None
 
 
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """A file named on the command line would also be imported by CPython: not these."""
+    if module_path.name.startswith("mpy_"):
+        empty: EmptyModule = EmptyModule.from_parent(parent, path=module_path)
+        return empty
+    return None
+
+
+class EmptyModule(pytest.Module):
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        return []
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.option.markexpr:
         return

@@ -7,6 +7,8 @@
 
 import json
 
+from machine import Pin
+
 
 class Board:
     """Pins and inversion of one board.
@@ -35,6 +37,22 @@ class Board:
         self.rx_invert = bool(rx_invert)
         if self.rx == self.tx:
             raise ValueError("rx and tx: both are GPIO %d" % self.rx)
+
+
+class ActivityLed:
+    """The board's LED; without one, on() and off() do nothing."""
+
+    def __init__(self, board):
+        self._pin = None if board.led is None else Pin(board.led, Pin.OUT, value=not board.led_on)
+        self._on = board.led_on
+
+    def on(self):
+        if self._pin:
+            self._pin(self._on)
+
+    def off(self):
+        if self._pin:
+            self._pin(not self._on)
 
 
 def _pin(name, value):

@@ -2,8 +2,6 @@
 
 from time import sleep_ms, ticks_diff, ticks_ms
 
-from machine import Pin, Signal
-
 from kline.device import board as boards
 from kline.device.config import KLineConfig
 from kline.device.ibus_handler import IbusHandler
@@ -29,7 +27,7 @@ class IbusEsp32:
         board = board or boards.load()
         config = config or KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert)
         self.transport = KLineTransport(board, config, seed).begin()
-        self.handler = IbusHandler(self.transport, activity_led(board))
+        self.handler = IbusHandler(self.transport, boards.ActivityLed(board))
         return self
 
     def close(self):
@@ -79,10 +77,3 @@ class IbusEsp32:
         while True:
             self.run()
             await pause_ms(1)
-
-
-def activity_led(board):
-    """The board's LED as something with on() and off(), or None."""
-    if board.led is None:
-        return None
-    return Signal(Pin(board.led, Pin.OUT), invert=not board.led_on)

@@ -79,7 +79,7 @@ class IbusHandler:
         if callback is None:
             return
         led = self._led
-        if led:
+        if led is not None:
             led.on()
         try:
             callback(self._frame, n)
@@ -87,7 +87,7 @@ class IbusHandler:
             # A mistake in somebody's callback must not stop the reception of what follows.
             self.callback_errors += 1
             sys.print_exception(error)
-        if led:
+        if led is not None:
             led.off()
 
     def send(self, source, destination, data, **options):

@@ -70,16 +70,17 @@ class Transmitter:
         return not self._loaded and not self.queue.waiting()
 
     def run(self, rx_bytes):
-        """One turn: watch the line, and send the next message if its time has come."""
+        """One turn: watch the line, and send the next message if its time has come. True when a message ended."""
         now_us = ticks_us()
         self._watch_line(now_us, rx_bytes)
         if not self._loaded and not self._load():
             self.quiet_car.look()
             if self._sender.detached and self._between_bursts():
                 self._sender.reattach()
-            return
+            return False
         if not self._ended_early(now_us) and self._may_try(now_us):
             self._try()
+        return not self._loaded
 
     def _load(self):
         flushed = self.queue.flushed

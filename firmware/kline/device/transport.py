@@ -140,8 +140,8 @@ class KLineTransport:
         return self._uart.write(buf, n)
 
     def run(self):
-        """One turn: send the next message if its time has come; returns after that message's echo."""
-        self.transmitter.run(self.rx_bytes)
+        """One turn: send the next message if its time has come, and wait for its echo. True when a message ended."""
+        return self.transmitter.run(self.rx_bytes)
 
     def tx_idle(self):
         """True when no message waits or is under way."""

@@ -147,12 +147,16 @@ class Link:
         """(PC) Say nothing any more; open() with the same number resumes the session."""
         self._set_state(CLOSED)
 
-    def queue(self, kind: int, channel: int, buf: "Buffer", n: int) -> bool:
-        """Queue a sequenced record with payload buf[0:n]. False: no session, or no room (counted)."""
+    def queue(self, kind: int, channel: int, buf: "Buffer", n: int, reserve: int = 0) -> bool:
+        """Queue a sequenced record with payload buf[0:n]. False: no session, or no room (counted).
+
+        `reserve`: bytes of the ring that it must leave to others.
+        """
         if not self.handshake.known:
             self.no_session = count_up(self.no_session)
             return False
-        if n > self.max_payload or not self.outbox.ring.push(kind, channel, buf, 0, n):
+        ring = self.outbox.ring
+        if n > self.max_payload or n + reserve > ring.size - ring.used or not ring.push(kind, channel, buf, 0, n):
             self.queue_full = count_up(self.queue_full)
             return False
         return True

@@ -1,0 +1,282 @@
+"""The application: the bus on one side, the record link over USB serial on the other.
+
+One turn of the loop: wait for the UART or the PC (a poll), take in what the PC sent, take in what the bus carried, send
+what is due to the bus and to the PC. Between two turns lie at most one frame of our own and one garbage collection, and
+that is only made when the bus is silent.
+"""
+
+import gc
+import os
+import select
+import sys
+from time import sleep_us, ticks_add, ticks_diff, ticks_ms, ticks_us
+
+import machine
+import micropython
+
+from kline.device import board as boards
+from kline.device.config import KLineConfig
+from kline.device.ibus_handler import IbusHandler
+from kline.device.transport import KLineTransport
+from kline.device.usb_link import UsbLink
+from kline.protocol import link as links
+from kline.protocol import records
+from kline.protocol.ibus import MAX_FRAME, MIN_FRAME
+from kline.version import VERSION
+
+# A poll of 1..10 ms is one tick of FreeRTOS; the UART's interrupt ends it with the byte.
+_POLL_MS = 10
+_PENDING_US = 100
+_COUNTERS_MS = 5_000
+_COLLECT_MS = 2_000
+_REPL_AFTER_MS = 300_000
+_FAREWELL_MS = 100
+# Frames from the bus leave so many bytes of the link's ring to results and events.
+_RESERVE = 96
+_MAX_ERRORS = 20
+
+
+def run():
+    """What main.py starts: the application on the board that board.json describes, until it ends."""
+    version = sys.implementation.version
+    if version[0] == 1 and version[1] < 26:
+        print("MicroPython %d.%d: its UART hangs with an interrupt handler; openkline needs 1.27" % version[:2])
+        return
+    Application(boards.load()).run()
+
+
+class Application:
+    """Owns transport, handler and link; run() returns when the PC says QUIT or has been silent for five minutes."""
+
+    def __init__(self, board, stdin=None, stdout=None):
+        self.board = board
+        self.errors = 0
+        self.loop_max_us = 0
+        self._out = bytearray(MAX_FRAME + 16)
+        self.link = links.Link(is_device=True)
+        self.link.on_record = self._on_record
+        self.usb = UsbLink(self.link, stdin or sys.stdin.buffer, stdout or sys.stdout.buffer)
+        self._boot_id = int.from_bytes(os.urandom(4), "little")
+        self.start_bus(KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert))
+        self._running = True
+        self._asleep = False
+        self._started_ms = ticks_ms()
+        self._counted_ms = self._collected_ms = self._heard_ms = self._started_ms
+        self._uptime_s = 0
+
+    def start_bus(self, config):
+        """(Re)start reception with this configuration."""
+        self.transport = KLineTransport(self.board, config).begin()
+        transmitter = self.transport.transmitter
+        transmitter.on_result = self._on_result
+        transmitter.on_sent = self._on_sent
+        transmitter.on_event = self._on_event
+        self.handler = IbusHandler(self.transport, boards.ActivityLed(self.board))
+        self.handler.on_packet(self._on_packet)
+        self._poll = select.poll()
+        self._poll.register(self.usb.stdin, select.POLLIN)
+        self._poll.register(self.transport.serial(), select.POLLIN)
+        self.link.identity = records.pack_welcome(
+            self._boot_id,
+            config.max_frame,
+            records.CAN_IBUS,
+            _version_tuple(VERSION),
+            sys.implementation.version[:3],
+            self.board.name,
+            machine.unique_id(),
+        )
+
+    def run(self):
+        """Turn after turn. Ctrl-C is a byte like any other meanwhile; QUIT leads to the REPL."""
+        micropython.kbd_intr(-1)
+        in_a_row = 0
+        try:
+            while self._running:
+                try:
+                    self.turn()
+                    in_a_row = 0
+                except Exception as error:
+                    # Shown to the person, counted, and the bus goes on; if nothing works any more, to the REPL.
+                    self.errors += 1
+                    in_a_row += 1
+                    if in_a_row > _MAX_ERRORS:
+                        raise
+                    sys.print_exception(error)
+            self._say_goodbye()
+        finally:
+            self.transport.close()
+            micropython.kbd_intr(3)
+
+    def turn(self):
+        """One turn of the loop."""
+        transport = self.transport
+        if transport.tx_idle():
+            for _ in self._poll.ipoll(_POLL_MS):
+                pass
+        else:
+            sleep_us(_PENDING_US)
+        begun_us = ticks_us()
+        self.usb.read()
+        transport.drain_uart()
+        self.handler.process()
+        # Before a transmission that may take 50 ms: the PC would take the silence for a loss, and repeat.
+        self.usb.pump()
+        # Without room for its result a message waits.
+        if self.link.room() >= _RESERVE and transport.run():
+            self.usb.pump()
+        self._look_at_the_clock()
+        took_us = ticks_diff(ticks_us(), begun_us)
+        if took_us > self.loop_max_us:
+            self.loop_max_us = took_us
+
+    def _look_at_the_clock(self):
+        now_ms = ticks_ms()
+        if self.link.state == links.OPEN:
+            self._heard_ms = now_ms
+            if ticks_diff(now_ms, self._counted_ms) >= _COUNTERS_MS:
+                self._count()
+        elif ticks_diff(now_ms, self._heard_ms) >= _REPL_AFTER_MS:
+            self._running = False
+        while ticks_diff(now_ms, self._started_ms) >= 1000:
+            self._started_ms = ticks_add(self._started_ms, 1000)
+            self._uptime_s += 1
+        asleep = self.transport.transmitter.quiet_car.asleep
+        if asleep != self._asleep:
+            self._asleep = asleep
+            self._on_event(records.EVENT_BUS_ASLEEP if asleep else records.EVENT_BUS_AWAKE, -1)
+        if ticks_diff(now_ms, self._collected_ms) >= _COLLECT_MS and self._quiet():
+            self._collected_ms = now_ms
+            gc.collect()
+
+    def _quiet(self):
+        transport = self.transport
+        return transport.clear_to_send and transport.tx_idle() and not transport.rx_available()
+
+    def _say_goodbye(self):
+        text = b"bye: back to the REPL"
+        self.link.send_now(records.LOG, 0, self._out, records.pack_log(self._out, records.LOG_INFO, text))
+        until_ms = ticks_add(ticks_ms(), _FAREWELL_MS)
+        while ticks_diff(until_ms, ticks_ms()) > 0:
+            self.usb.pump()
+            sleep_us(1000)
+
+    # -- from the bus to the PC --------------------------------------------------------------------------------------
+
+    def _on_packet(self, buffer, length):
+        self._report_frame(buffer, length, self.handler.frame_us, 0)
+
+    def _on_sent(self, buffer, length, time_us):
+        self._report_frame(buffer, length, time_us, records.FRAME_OWN)
+
+    def _report_frame(self, buffer, length, time_us, flags):
+        out = self._out
+        self.link.queue(records.FRAME, 0, out, records.pack_frame(out, time_us, flags, buffer, length), _RESERVE)
+
+    def _on_result(self, id, code, detail, tries, waited_us, time_us):
+        out = self._out
+        self.link.queue(
+            records.RESULT, 0, out, records.pack_result(out, id, code, detail, tries, waited_us, time_us)
+        )
+
+    def _on_event(self, code, value):
+        out = self._out
+        self.link.queue(records.EVENT, 0, out, records.pack_event(out, code, ticks_us(), value))
+
+    # -- from the PC -------------------------------------------------------------------------------------------------
+
+    def _on_record(self, kind, channel, buf, start, end):
+        if kind == records.TRANSMIT:
+            self._transmit(buf, start, end)
+        elif kind == records.CONFIGURE:
+            self._configure(buf[start], records.get_u32(buf, start + 1))
+        elif kind == records.COUNTERS_REQUEST:
+            self._count()
+        elif kind == records.QUIT:
+            self._running = False
+
+    def _transmit(self, buf, start, end):
+        body = start + records.TRANSMIT_BODY
+        n = end - body
+        detail = 0
+        # source, length, destination, at least one byte; the length byte counts destination, data and checksum.
+        if n < MIN_FRAME - 1 or n >= self.transport.config.max_frame or buf[body + 1] != n - 1:
+            detail = records.DROPPED_BAD_BODY
+        elif not self.transport.write(
+            buf,
+            id=records.get_u16(buf, start + records.TRANSMIT_ID),
+            max_tries=buf[start + records.TRANSMIT_MAX_TRIES],
+            flags=buf[start + records.TRANSMIT_FLAGS],
+            deadline_ms=records.get_u16(buf, start + records.TRANSMIT_DEADLINE_MS),
+            start=body,
+            end=end,
+        ):
+            detail = records.DROPPED_QUEUE_FULL
+        if detail and n >= 0:
+            self._on_result(records.get_u16(buf, start), records.RESULT_DROPPED, detail, 0, 0, ticks_us())
+
+    def _configure(self, key, value):
+        manners = self.transport.transmitter.quiet_car
+        ok = True
+        if key == records.CONFIG_SLEEP_AFTER_S and value <= 86_400:
+            manners.sleep_after_s = value
+        elif key == records.CONFIG_WAKE_ALLOWED:
+            manners.wake_allowed = bool(value)
+        elif key == records.CONFIG_WAKINGS_PER_HOUR and value <= 100:
+            manners.wakings_per_hour = value
+        elif key == records.CONFIG_RATE_PER_MINUTE and value <= 60_000:
+            manners.per_minute = value
+        elif key == records.CONFIG_MAX_FRAME and MIN_FRAME <= value <= MAX_FRAME and self.transport.tx_idle():
+            board = self.board
+            self.transport.close()
+            self.start_bus(KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert, max_frame=value))
+        elif key == records.CONFIG_RESET:
+            machine.reset()
+        else:
+            ok = False
+        out = self._out
+        self.link.queue(records.CONFIGURED, 0, out, records.pack_configured(out, key, ok, value))
+
+    def _count(self):
+        """Report all counters, in the order of records.COUNTER_NAMES."""
+        self._counted_ms = ticks_ms()
+        scanner = self.handler.scanner
+        transport = self.transport
+        transmitter = transport.transmitter
+        link = self.link
+        values = [
+            scanner.frames,
+            scanner.bad_checksum,
+            scanner.bad_length,
+            scanner.too_long,
+            scanner.stalled,
+            scanner.dropped_bytes,
+            self.handler.filtered,
+            transport.rx_bytes,
+            transport.rx_full,
+            transport.rx_uart_full,
+            transmitter.frames,
+            transmitter.collisions,
+            transmitter.refused,
+            transmitter.failed,
+            transmitter.quiet_car.wakings,
+            link.rx_records,
+            link.rx_bad,
+            link.rx_gaps,
+            link.rx_duplicates,
+            link.tx_records,
+            link.tx_resent,
+            link.abandoned,
+            link.queue_full,
+            link.no_session,
+            link.text_bytes,
+            self.handler.callback_errors + self.errors,
+            self.loop_max_us,
+            gc.mem_free(),
+            self._uptime_s,
+        ]
+        out = self._out
+        link.queue(records.COUNTERS, 0, out, records.pack_counters(out, ticks_us(), values))
+
+
+def _version_tuple(text):
+    return tuple(int(part) for part in text.split("."))[:3]
