@@ -10,7 +10,8 @@ import serialx
 from openkline.errors import DeviceAmbiguous, DeviceMissing
 
 # USB ids under which ESP32 boards appear. Vendor ids are those that the USB-IF assigned to the makers of the bridge
-# chips; product ids are the chips' defaults. None: any product of that vendor.
+# chips; product ids are the chips' defaults. None: any product of that vendor. FT232R and FT231X are left out: they are
+# what plain I-Bus adapters have, and our greeting would go straight onto the car's bus.
 _BOARDS: dict[tuple[int, int | None], str] = {
     (0x303A, 0x1001): "ESP32 with USB-Serial-JTAG (S3, C3, C6)",
     (0x303A, None): "Espressif native USB",
@@ -18,9 +19,7 @@ _BOARDS: dict[tuple[int, int | None], str] = {
     (0x1A86, 0x7523): "CH340 bridge",
     (0x1A86, 0x55D3): "CH343 bridge",
     (0x1A86, 0x55D4): "CH9102 bridge",
-    (0x0403, 0x6001): "FT232R bridge",
     (0x0403, 0x6010): "FT2232 bridge",
-    (0x0403, 0x6015): "FT231X bridge",
     (0x2E8A, 0x0005): "MicroPython board",
     (0xF055, 0x9802): "MicroPython board",
 }

@@ -125,9 +125,16 @@ class FrameLog:
     Counters: written; dropped (queue full); failed (the sink refused: full disk, closed pipe).
     """
 
-    def __init__(self, sink: Sink, render: Callable[[BusFrame], bytes], name: str = "log") -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        render: Callable[[BusFrame], bytes],
+        name: str = "log",
+        on_broken_pipe: Callable[[], None] | None = None,
+    ) -> None:
+        """on_broken_pipe is called once, from the writing thread."""
         self.written = self.dropped = self.failed = 0
-        self.broken_pipe = False
+        self._on_broken_pipe = on_broken_pipe
         self._sink = sink
         self._render = render
         self._name = name
@@ -174,8 +181,9 @@ class FrameLog:
                 log.warning("%s: writing again, %d frames are missing", self._name, self.failed)
         except BrokenPipeError:
             self.failed += 1
-            self.broken_pipe = True
             self._retry_s = float("inf")
+            if self._on_broken_pipe is not None:
+                self._on_broken_pipe()
         except OSError as error:
             self.failed += 1
             if not self._retry_s:

@@ -1,0 +1,395 @@
+"""The board as the PC sees it: a connection that comes back by itself, and a Bus for everybody else.
+
+    CLOSED -> OPENING -> GREETING -> READY        start(); port open, HELLO sent; WELCOME came
+                 ^  '-> WAITING <-'--'            the port can't be opened, or closed under us: again, after a pause
+                 '---------'                      that doubles from 0.25 s to 5 s
+    any -> REFUSED                                the board's versions don't fit: nothing to wait for
+    any -> CLOSED                                 stop()
+
+A pulled cable: the session is resumed when the same port is back within `resume_s` and the board has kept its state;
+then nothing is lost and nothing is sent twice. Otherwise what the board had taken ends in `unknown_after_reset`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from openkline.boardlink import BoardLink, BusEvent
+from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe
+from openkline.errors import DeviceError, DeviceRefused
+from openkline.repl import ReplWaker
+from openkline.serial_io import Port
+from openkline.txqueue import TransmitQueue
+from openkline.welcome import BoardInfo, check
+
+log = logging.getLogger("openkline.device")
+board_log = logging.getLogger("openkline.board")
+
+_TICK_S = 0.05
+_MAX_UNWRITTEN = 4096  # bytes that the operating system doesn't take: then we wait, too
+
+
+class State(enum.Enum):
+    CLOSED = "closed"
+    OPENING = "opening"
+    GREETING = "greeting"
+    READY = "ready"
+    WAITING = "waiting"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """Pauses between tries to open; how long a broken session may be resumed; how long without WELCOME is silence;
+    wake: whether our messages may wake a sleeping car; configure: CONFIGURE keys set after each start of the board."""
+
+    backoff_min_s: float = 0.25
+    backoff_max_s: float = 5.0
+    resume_s: float = 30.0
+    silence_s: float = 4.0
+    queue_limit: int = 256
+    in_flight: int = 2
+    patience_s: float = 10.0
+    wake: bool = True
+    configure: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(slots=True)
+class DeviceCounters:
+    frames: int = 0
+    opened: int = 0
+    open_failures: int = 0
+    reboots: int = 0
+    resumed: int = 0
+    silences: int = 0
+    callback_errors: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class _Wire(asyncio.Protocol):
+    """The port's bytes, straight into the device."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self._device._received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(exc)
+
+
+class Device:
+    """A board behind a Port. Implements openkline.bus.Bus."""
+
+    def __init__(self, port: Port, settings: DeviceSettings | None = None) -> None:
+        self.port = port
+        self.settings = settings or DeviceSettings()
+        self.counters = DeviceCounters()
+        self.board_counters: dict[str, int] = {}
+        self.info: BoardInfo | None = None
+        self.refusal: DeviceRefused | None = None
+        self.trouble: str = ""  # why there is no connection, for a person; "" when there is
+        self.queue = TransmitQueue(self.settings.queue_limit, self.settings.in_flight, self.settings.patience_s)
+        self.link = BoardLink(self)
+        self._state = State.CLOSED
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._frame_callbacks: list[FrameCallback] = []
+        self._event_callbacks: list[Callable[[BusEvent], None]] = []
+        self._repl = ReplWaker()
+        self._lost_at_s: float | None = None
+        self._greeting_since_s = 0.0
+
+    # -- life
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    async def start(self) -> None:
+        """Begin to connect, and go on until stop(). Does not wait: see wait_for()."""
+        if self._task is None:
+            self._stopping.clear()
+            self._task = asyncio.create_task(self._run(), name="openkline device")
+
+    async def stop(self) -> None:
+        """Close the port, give each waiting message its result, end the virtual board."""
+        self._stopping.set()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._drop_transport()
+        self.queue.close()
+        await self.port.close()
+        self._set_state(State.CLOSED)
+
+    async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
+        """Wait until the device is in one of the states. TimeoutError; DeviceRefused when it never will be."""
+        async with asyncio.timeout(timeout_s):
+            while self._state not in states:
+                if self.refusal is not None:
+                    raise self.refusal
+                self._changed.clear()
+                await self._changed.wait()
+        return self._state
+
+    def _set_state(self, state: State) -> None:
+        if state is not self._state:
+            log.debug("%s: %s -> %s", self.port.name, self._state.value, state.value)
+            self._state = state
+            self._changed.set()
+
+    # -- the Bus
+
+    @property
+    def firmware_version(self) -> tuple[int, int, int] | None:
+        return self.info.firmware if self.info is not None else None
+
+    def subscribe(self, callback: FrameCallback) -> Unsubscribe:
+        self._frame_callbacks = [*self._frame_callbacks, callback]
+
+        def unsubscribe() -> None:
+            self._frame_callbacks = [other for other in self._frame_callbacks if other is not callback]
+
+        return unsubscribe
+
+    def subscribe_events(self, callback: Callable[[BusEvent], None]) -> Unsubscribe:
+        self._event_callbacks = [*self._event_callbacks, callback]
+
+        def unsubscribe() -> None:
+            self._event_callbacks = [other for other in self._event_callbacks if other is not callback]
+
+        return unsubscribe
+
+    def transmit(
+        self,
+        body: bytes,
+        *,
+        priority: int = DEFAULT_PRIORITY,
+        max_tries: int = DEFAULT_TRIES,
+        deadline_ms: int = 0,
+    ) -> asyncio.Future[TransmitResult]:
+        future = self.queue.submit(body, priority, max_tries, deadline_ms)
+        if self._state is State.READY:
+            self._hand_over()
+            self._pump()
+        return future
+
+    # -- the connection
+
+    async def _run(self) -> None:
+        pause_s = self.settings.backoff_min_s
+        while not self._stopping.is_set():
+            self._set_state(State.OPENING)
+            try:
+                wire = await self._open()
+            except DeviceError as error:
+                self.counters.open_failures += 1
+                self._tell_trouble(str(error))
+            else:
+                was_ready = await self._stay(wire)
+                if self.refusal is not None:
+                    self._set_state(State.REFUSED)
+                    return
+                if was_ready:
+                    pause_s = self.settings.backoff_min_s
+            self._set_state(State.WAITING)
+            await self._pause(pause_s * random.uniform(0.9, 1.1))
+            pause_s = min(pause_s * 2, self.settings.backoff_max_s)
+
+    async def _open(self) -> _Wire:
+        wires: list[_Wire] = []
+
+        def factory() -> _Wire:
+            wires.append(_Wire(self))
+            return wires[-1]
+
+        self._transport = await self.port.connect(factory)
+        self.counters.opened += 1
+        return wires[-1]
+
+    async def _stay(self, wire: _Wire) -> bool:
+        """Keep the session until the port closes. Returns whether the board answered."""
+        self._give_up_session()
+        self._repl.reset()
+        self.trouble = ""
+        self._greet()
+        self.link.open(resume=self._lost_at_s is not None)
+        self._pump()
+        was_ready = False
+        try:
+            while self.refusal is None:
+                done, _ = await asyncio.wait((wire.lost,), timeout=_TICK_S)
+                was_ready = was_ready or self._state is State.READY
+                if done:
+                    break
+                self._tick()
+        finally:
+            self._drop_transport()
+            self._lose()
+            self.link.close()
+        if self.refusal is None:
+            error = wire.lost.result() if wire.lost.done() else None
+            self._tell_trouble(f"{self.port.name}: the connection to the board is gone ({error or 'port closed'})")
+        return was_ready
+
+    def _greet(self) -> None:
+        self._greeting_since_s = time.monotonic()
+        self._set_state(State.GREETING)
+
+    def _lose(self) -> None:
+        """The board no longer answers; from now on the session may be resumed for a while."""
+        if self._state is State.READY:
+            self._lost_at_s = time.monotonic()
+
+    def _give_up_session(self) -> bool:
+        """After too long: nobody waits for the board's word any longer, and the next session is a new one."""
+        if self._lost_at_s is None or time.monotonic() - self._lost_at_s < self.settings.resume_s:
+            return False
+        self._lost_at_s = None
+        self.queue.abandon_in_flight()
+        return True
+
+    def _drop_transport(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
+    async def _pause(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0 and not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), min(left_s, 0.25))
+            self.queue.expire(board_is_there=False)
+            self._give_up_session()
+
+    def _tell_trouble(self, text: str) -> None:
+        if text != self.trouble:
+            self.trouble = text
+            log.warning("%s", text)
+
+    def _tick(self) -> None:
+        self.queue.expire(self._state is State.READY)
+        if self._state is State.GREETING:
+            if self._give_up_session():
+                self.link.open(resume=False)
+            if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
+                self._silent()
+        self._hand_over()
+        self._pump()
+
+    def _silent(self) -> None:
+        self._greeting_since_s = time.monotonic()
+        self.counters.silences += 1
+        self._tell_trouble(
+            f"{self.port.name}: the port is open, but no openkline firmware answers. Is the board flashed? "
+            "Its reset button, or unplugging it, may help"
+        )
+        self._write(self._repl.keys())
+
+    # -- bytes
+
+    def _received(self, data: bytes) -> None:
+        self.counters.bytes_in += len(data)
+        self.link.feed(data, time.monotonic())
+        if self.queue.in_flight < self.settings.in_flight:
+            self._hand_over()
+        self._pump()
+
+    def _hand_over(self) -> None:
+        if self._state is not State.READY:
+            return
+        while self.link.has_room() and (message := self.queue.take()) is not None:
+            self.link.transmit(message, self.settings.wake)
+
+    def _pump(self) -> None:
+        transport = self._transport
+        if transport is not None:
+            limit = _MAX_UNWRITTEN - transport.get_write_buffer_size()
+            if limit > 0:
+                self._write(self.link.pump(time.monotonic(), limit))
+
+    def _write(self, data: bytes) -> None:
+        if data and self._transport is not None:
+            self.counters.bytes_out += len(data)
+            self._transport.write(data)
+
+    # -- what the board says (boardlink.Listener)
+
+    def on_welcome(self, info: BoardInfo, resumed: bool) -> None:
+        try:
+            warnings = check(info)
+        except DeviceRefused as error:
+            self.refusal = error
+            self._changed.set()
+            return
+        before, self.info = self.info, info
+        self.queue.max_frame = info.max_frame
+        rebooted = before is not None and before.boot_id != info.boot_id
+        self.counters.reboots += rebooted
+        self.counters.resumed += resumed
+        if not resumed:
+            self.queue.abandon_in_flight()
+            self.link.configure(self.settings.configure)
+        self._lost_at_s = None
+        self.trouble = ""
+        if before is None or rebooted:
+            log.info("%s: %s%s", self.port.name, info, " (it has restarted)" if rebooted else "")
+            for warning in warnings:
+                log.warning("%s", warning)
+        else:
+            log.info("%s: the board is back%s", self.port.name, ", nothing lost" if resumed else "")
+        self._set_state(State.READY)
+
+    def on_silent(self) -> None:
+        if self._state is State.READY:
+            self._lose()
+            self._greet()
+
+    def on_frame(self, frame: BusFrame) -> None:
+        self.counters.frames += 1
+        for callback in self._frame_callbacks:
+            try:
+                callback(frame)
+            except Exception:
+                self.counters.callback_errors += 1
+                log.exception("a subscriber of the bus failed")
+
+    def on_result(self, id: int, result: TransmitResult) -> None:
+        self.queue.result(id, result)
+
+    def on_event(self, event: BusEvent) -> None:
+        log.info("bus: %s", event.name.replace("_", " "))
+        for callback in self._event_callbacks:
+            try:
+                callback(event)
+            except Exception:
+                self.counters.callback_errors += 1
+                log.exception("a subscriber of bus events failed")
+
+    def on_counters(self, counters: dict[str, int]) -> None:
+        self.board_counters = counters
+
+    def on_configured(self, key: int, ok: bool, value: int) -> None:
+        if not ok:
+            log.warning("the board refused setting %d; it keeps %d", key, value)
+
+    def on_text(self, line: str) -> None:
+        board_log.info("board: %s", line)
+        if self._state is State.GREETING:
+            self._write(self._repl.seen(line))
