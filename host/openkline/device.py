@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from openkline.boardlink import BoardLink, BusEvent
 from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe
 from openkline.errors import DeviceError, DeviceRefused
-from openkline.repl import ReplWaker
+from openkline.repl import ReplWaker, is_prompt
 from openkline.serial_io import Port
 from openkline.txqueue import TransmitQueue
 from openkline.welcome import BoardInfo, check
@@ -53,7 +53,7 @@ class DeviceSettings:
     backoff_min_s: float = 0.25
     backoff_max_s: float = 5.0
     resume_s: float = 30.0
-    silence_s: float = 4.0
+    silence_s: float = 8.0
     queue_limit: int = 256
     in_flight: int = 2
     patience_s: float = 10.0
@@ -300,7 +300,6 @@ class Device:
             f"{self.port.name}: the port is open, but no openkline firmware answers. Is the board flashed? "
             "Its reset button, or unplugging it, may help"
         )
-        self._write(self._repl.keys())
 
     # -- bytes
 
@@ -390,6 +389,8 @@ class Device:
             log.warning("the board refused setting %d; it keeps %d", key, value)
 
     def on_text(self, line: str) -> None:
-        board_log.info("board: %s", line)
-        if self._state is State.GREETING:
-            self._write(self._repl.seen(line))
+        keys = self._repl.seen(line, time.monotonic()) if self._state is State.GREETING else b""
+        if keys:
+            log.info("%s: the board is at MicroPython's prompt: starting its firmware", self.port.name)
+            self._write(keys)
+        board_log.log(logging.DEBUG if is_prompt(line) else logging.INFO, "board: %s", line)

@@ -1,33 +1,43 @@
 """Getting the firmware started when the board sits at MicroPython's prompt.
 
-It does so after QUIT, after Ctrl-C in its boot window, and when no host has spoken for some minutes. There a HELLO ends
-as input of the REPL, which shows its prompt. Ctrl-C twice leaves whatever runs, Ctrl-B the raw REPL, and Ctrl-D on an
-empty line is a soft reset, which starts main.py.
+It does so after QUIT, after Ctrl-C in its boot window, and when no host has spoken for some minutes. A HELLO that ends
+there as input makes it show a prompt (the 01 in it means raw REPL). Then: Ctrl-C twice leaves whatever runs, Ctrl-B the
+raw REPL, and Ctrl-D on an empty line is a soft reset, which starts main.py.
+
+The keys are pressed on sight of a prompt only, and not again for `HOLD_S`: a Ctrl-C in the boot window of the board that
+starts would lead back to the prompt.
 """
 
 from __future__ import annotations
 
 WAKE_KEYS = b"\r\x03\x03\x02\x04"
-_PROMPTS = (">>>", "raw REPL; CTRL-B to exit", 'Type "help()" for more information.')
-_MAX_TRIES = 3
+HOLD_S = 10.0  # a soft reset, the boot window of 1 s and the import of all modules from source, with room
+MAX_TRIES = 3
+_PROMPTS = (">>>", "raw REPL; CTRL-B to exit")
+
+
+def is_prompt(line: str) -> bool:
+    """Whether this is MicroPython's prompt, plain or raw, and not a word of a program."""
+    return any(prompt in line for prompt in _PROMPTS)
 
 
 class ReplWaker:
-    """Decides whether to press those keys: a few times per opened port, and only while no session stands."""
+    """Decides whether to press the keys: MAX_TRIES times per opened port, until a session stands."""
 
     def __init__(self) -> None:
-        self.tries = 0
+        self.reset()
 
     def reset(self) -> None:
+        """The port was opened anew, or the board has answered."""
         self.tries = 0
+        self._pressed_s = float("-inf")
 
-    def seen(self, line: str) -> bytes:
-        """The keys, if `line` (text of the board) shows a prompt."""
-        return self.keys() if any(prompt in line for prompt in _PROMPTS) else b""
-
-    def keys(self) -> bytes:
-        """The keys, unless they have been pressed often enough."""
-        if self.tries >= _MAX_TRIES:
+    def seen(self, line: str, now_s: float) -> bytes:
+        """The keys to send now that the board has said `line` while no session stands, or nothing."""
+        if self.tries >= MAX_TRIES or now_s - self._pressed_s < HOLD_S:
+            return b""
+        if not is_prompt(line):
             return b""
         self.tries += 1
+        self._pressed_s = now_s
         return WAKE_KEYS

@@ -1,0 +1,112 @@
+"""The bridge: a board, the gateway for TCP clients, and the logs, put together and run until something says stop.
+
+    Port -> Device --frames--> FrameLog (stdout), FrameLog (file)
+                   '-- Bus --> GatewayServer --> TCP clients
+
+This is the only place that knows all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from openkline.boardlink import BusEvent
+from openkline.bus import Unsubscribe
+from openkline.device import Device, DeviceSettings, State
+from openkline.gateway.options import GatewayOptions
+from openkline.gateway.server import GatewayServer
+from openkline.log.files import FrameLog
+from openkline.serial_io import Port
+
+log = logging.getLogger("openkline.bridge")
+
+
+@dataclass(slots=True)
+class BridgeSettings:
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+    gateway: GatewayOptions = field(default_factory=GatewayOptions)
+
+
+class Bridge:
+    """start() once, then run() until stop is set; close() undoes start()."""
+
+    def __init__(self, port: Port, settings: BridgeSettings) -> None:
+        self.settings = settings
+        self.device = Device(port, settings.device)
+        self.server = GatewayServer(self.device, settings.gateway)
+        self.stop = asyncio.Event()
+        self.logs: list[FrameLog] = []
+        self._unsubscribe: list[Unsubscribe] = []
+
+    def add_log(self, frame_log: FrameLog) -> None:
+        """Write each frame there, too; the bridge closes it in the end."""
+        self.logs.append(frame_log)
+        self._unsubscribe.append(self.device.subscribe(frame_log))
+
+    def on_event(self, callback: Callable[[BusEvent], None]) -> None:
+        self._unsubscribe.append(self.device.subscribe_events(callback))
+
+    async def start(self) -> None:
+        """Serve clients and begin to look for the board. OSError: the TCP port is taken, or not ours."""
+        await self.server.start()
+        await self.device.start()
+
+    async def run(self) -> None:
+        """Until `stop` is set. DeviceRefused: the board can't be worked with."""
+        stopped = asyncio.ensure_future(self.stop.wait())
+        refused = asyncio.ensure_future(self.device.wait_for(State.REFUSED))
+        try:
+            await asyncio.wait((stopped, refused), return_when=asyncio.FIRST_COMPLETED)
+            if refused.done():
+                refused.result()
+                if self.device.refusal is not None:
+                    raise self.device.refusal
+        finally:
+            for task in (stopped, refused):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+
+    async def close(self) -> None:
+        """Clients are told Disconnect after what they sent has gone out; then the board's port, then the logs."""
+        await self.server.stop()
+        await self.device.stop()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        for frame_log in self.logs:
+            await asyncio.get_running_loop().run_in_executor(None, frame_log.close)
+
+    def reopen_logs(self) -> None:
+        for frame_log in self.logs:
+            frame_log.reopen()
+
+    def listen_to_signals(self) -> None:
+        """SIGINT and SIGTERM stop, SIGHUP reopens the logs. Windows has only Ctrl-C, as KeyboardInterrupt."""
+        loop = asyncio.get_running_loop()
+        actions: dict[str, Callable[[], None]] = {
+            "SIGINT": self.stop.set,
+            "SIGTERM": self.stop.set,
+            "SIGHUP": self.reopen_logs,
+        }
+        for name, action in actions.items():
+            number = getattr(signal, name, None)
+            if number is not None:
+                with contextlib.suppress(NotImplementedError, RuntimeError):
+                    loop.add_signal_handler(number, action)
+
+
+def notify_systemd(state: str) -> None:
+    """sd_notify(3) without its library: one datagram to $NOTIFY_SOCKET, when systemd set it."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path or not hasattr(socket, "AF_UNIX"):
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.connect("\0" + path[1:] if path.startswith("@") else path)
+        sock.sendall(state.encode())

@@ -1,0 +1,208 @@
+"""`openkline bridge`"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from openkline import ports
+from openkline.bridge import Bridge, BridgeSettings, notify_systemd
+from openkline.cli.common import (
+    DEFAULT_ADDRESS,
+    DEFAULT_PORT,
+    device_option,
+    json_option,
+    set_up_logging,
+    terminal_renderer,
+)
+from openkline.device import DeviceSettings
+from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
+from openkline.gateway.options import GatewayOptions
+from openkline.log.files import FdSink, FrameLog, LogFile
+from openkline.log.formats import GatewayFormat, JsonFormat
+from openkline.serial_io import port_for
+from openkline.sim import SimOptions
+
+RAW_LEVEL = 4
+
+
+@dataclass(slots=True)
+class Options:
+    """The command line of `bridge`."""
+
+    device: str | None
+    level: int | None
+    file: Path | None
+    clients: int
+    port: int
+    address: str
+    timeout: float
+    replay: Path | None
+    car: str | None
+    seed: int | None
+    allow: tuple[str, ...]
+    read_only: bool
+    wake: str
+    direction: bool
+    rotate_size: int
+    rotate_hours: float
+    keep: int
+    as_json: bool
+    log_json: bool
+
+
+@click.command(
+    epilog="Examples: openkline bridge -d sim; openkline bridge -d /dev/ttyUSB0 -l 4 -f ibus.log; "
+    "openkline bridge -d sim --replay drive.log"
+)
+@device_option
+@click.option(
+    "-l",
+    "--level",
+    type=click.IntRange(0, 4),
+    help="0 info, 1 debug, 2 warnings, 3 errors: messages only. 4: raw frames, in the gateway's format. "
+    "Without -l: frames as readable lines.",
+)
+@click.option("-f", "--file", type=click.Path(dir_okay=False, path_type=Path), help="Log file instead of stdout.")
+@click.option("-c", "--clients", type=click.IntRange(1, 64), default=8, show_default=True, help="TCP clients at once.")
+@click.option("-p", "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="TCP port.")
+@click.option("-i", "--address", default=DEFAULT_ADDRESS, show_default=True, help="IP address to listen on.")
+@click.option("-t", "--timeout", type=float, default=10.0, show_default=True, help="Seconds a client may be silent.")
+@click.option(
+    "--replay", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="sim: play this capture on the wire."
+)
+@click.option("--car", help="sim: what sits on the virtual wire (demo, none).  [default: demo, none with --replay]")
+@click.option("--seed", type=int, help="sim: seed of everything random.")
+@click.option("--allow", multiple=True, metavar="CIDR", help="Networks that may connect (repeatable).")
+@click.option("--read-only", is_flag=True, help="Clients listen only; nothing is sent to the bus.")
+@click.option(
+    "--wake",
+    type=click.Choice(["allow", "deny"]),
+    default="allow",
+    show_default=True,
+    help="Whether a message may wake a sleeping car.",
+)
+@click.option("--direction", is_flag=True, help="Mark our own transmissions in the raw log with >.")
+@click.option("--rotate-size", type=int, default=0, metavar="BYTES", help="Begin a new log file at this size.")
+@click.option("--rotate-hours", type=float, default=0.0, metavar="HOURS", help="Begin a new log file after this time.")
+@click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="Old log files to keep.")
+@json_option
+@click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
+def bridge(**words: Any) -> None:
+    """Connect a board to TCP clients that speak the OpenBM gateway protocol, and log the bus.
+
+    Frames go to stdout (or to -f), messages to stderr. Ctrl-C or SIGTERM ends it, SIGHUP reopens the log file.
+    """
+    options = Options(**words)
+    set_up_logging(options.level or 0, options.log_json)
+    if options.replay is not None and options.device not in (None, "sim"):
+        raise click.UsageError("--replay plays on the virtual wire: it needs -d sim")
+    options.device = options.device or ("sim" if options.replay else "auto")
+    if options.device == "auto":
+        options.device = ask_which_board()
+    asyncio.run(_serve(options))
+
+
+def ask_which_board() -> str:
+    """`auto`, unless there are several boards: then ask, on a terminal, or say which there are."""
+    try:
+        ports.find_board()
+    except DeviceAmbiguous as error:
+        if not sys.stdin.isatty():
+            raise
+        names = [port.device for port in error.candidates if isinstance(port, ports.PortInfo)]
+        click.echo(str(error), err=True)
+        chosen: str = click.prompt("Which one", type=click.Choice(names), default=names[0], err=True)
+        return chosen
+    except DeviceError:
+        pass  # none yet: the bridge waits for one
+    return "auto"
+
+
+async def _serve(options: Options) -> None:
+    device = options.device or "auto"
+    car = options.car or ("none" if options.replay else "demo")
+    port = port_for(device, SimOptions(car=car, replay=options.replay, seed=options.seed))
+    settings = BridgeSettings(
+        device=DeviceSettings(wake=options.wake == "allow"),
+        gateway=GatewayOptions(
+            host=options.address,
+            port=options.port,
+            clients=options.clients,
+            alive_timeout_s=options.timeout,
+            allow=options.allow,
+            read_only=options.read_only,
+        ),
+    )
+    bridge = Bridge(port, settings)
+    for frame_log in _logs(options, bridge):
+        bridge.add_log(frame_log)
+    bridge.listen_to_signals()
+    try:
+        await bridge.start()
+        _introduce(options, device)
+        notify_systemd("READY=1")
+        await bridge.run()
+        click.echo("stopping", err=True)
+    except OSError as error:
+        raise OpenklineError(
+            f"cannot listen on {options.address}:{options.port} ({error.strerror or error}). "
+            "Is a bridge running already? -p names another port"
+        ) from error
+    finally:
+        notify_systemd("STOPPING=1")
+        await bridge.close()
+
+
+def _logs(options: Options, bridge: Bridge) -> list[FrameLog]:
+    """Frames go to the file when one is named, else to stdout; at levels 0 to 3 nowhere (the original's meaning)."""
+    loop = asyncio.get_running_loop()
+
+    def on_broken_pipe() -> None:
+        loop.call_soon_threadsafe(bridge.stop.set)
+
+    if options.level is not None and options.level != RAW_LEVEL and not options.as_json:
+        return []
+    raw = JsonFormat().write if options.as_json else GatewayFormat(options.direction).write
+    if options.file is None:
+        render = raw if options.level == RAW_LEVEL or options.as_json else terminal_renderer(False)
+        return [FrameLog(FdSink(1), render, "stdout", on_broken_pipe)]
+    file = LogFile(options.file, options.rotate_size, options.rotate_hours * 3600, options.keep)
+    try:
+        file.open()
+    except OSError as error:
+        raise OpenklineError(f"{options.file}: cannot be written ({error.strerror})") from error
+    logs = [FrameLog(file, raw, str(options.file))]
+    if options.level is None:
+        logs.append(FrameLog(FdSink(1), terminal_renderer(False), "stdout", on_broken_pipe))
+    return logs
+
+
+def _introduce(options: Options, device: str) -> None:
+    """What runs, how to connect, how to end it."""
+    if options.log_json:
+        return
+    what = {"sim": "the virtual board", "auto": "the one board found by its USB id"}.get(device, device)
+    if device == "sim":
+        what += f", playing {options.replay}" if options.replay else f", with a virtual car ({options.car or 'demo'})"
+    join = (
+        ""
+        if (options.address, options.port) == (DEFAULT_ADDRESS, DEFAULT_PORT)
+        else (f" -i {options.address} -p {options.port}")
+    )
+    logged = f"\n  log      {options.file}" if options.file else ""
+    click.echo(
+        f"openkline bridge\n"
+        f"  board    {what}\n"
+        f"  clients  {options.address}:{options.port}, OpenBM gateway protocol, up to {options.clients} at once"
+        f"{logged}\n"
+        f"  connect  openkline monitor{join}\n"
+        f'           openkline send{join} "68 18 01"     (source, destination, data)\n'
+        f"  stop     Ctrl-C",
+        err=True,
+    )

@@ -1,0 +1,119 @@
+"""What the commands share: options, the way frames look on a terminal, and where messages go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from kline.protocol import names
+from openkline.bus import BusFrame
+from openkline.log.formats import JsonFormat, hex_bytes
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_ADDRESS = "127.0.0.1"
+DEFAULT_PORT = 4287  # "IBUS" on a telephone's keys
+
+device_option = click.option(
+    "-d",
+    "--device",
+    metavar="DEVICE",
+    help="The board: a serial port, socket://host:port, auto (find it by its USB id), or sim (the virtual board).",
+)
+address_option = click.option(
+    "-i", "--address", default=DEFAULT_ADDRESS, show_default=True, help="IP address of the bridge."
+)
+port_option = click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="TCP port of the bridge.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+
+
+class HexBytes(click.ParamType[bytes]):
+    """Bytes as people write them: `68 18 01`, `681801`, `68:18:01`, `0x68 0x18`."""
+
+    name = "hex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        words = str(value).replace(":", " ").replace(",", " ").split()
+        try:
+            return bytes.fromhex("".join(word.lower().removeprefix("0x").rjust(2, "0") for word in words))
+        except ValueError:
+            self.fail(f"{value!r} is not hex bytes such as 68 18 01", param, ctx)
+
+
+def set_up_logging(level: int, as_json: bool = False) -> None:
+    """Messages to stderr. Levels as the original gateway counts them: 0 info, 1 debug, 2 warn, 3 error, 4 raw."""
+    names_of = {0: logging.INFO, 1: logging.DEBUG, 2: logging.WARNING, 3: logging.ERROR, 4: logging.INFO}
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
+    root = logging.getLogger("openkline")
+    root.handlers[:] = [handler]
+    root.setLevel(names_of[level])
+    root.propagate = False
+
+
+class JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        import json
+
+        return json.dumps(
+            {
+                "time": round(record.created, 3),
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "message": record.getMessage(),
+            }
+        )
+
+
+def pretty(colour: bool) -> Callable[[BusFrame], bytes]:
+    """A frame as one line for people: time, who to whom, about what, the bytes."""
+    dim, bold, own, off = ("\x1b[2m", "\x1b[1m", "\x1b[33m", "\x1b[0m") if colour else ("", "", "", "")
+
+    def render(frame: BusFrame) -> bytes:
+        second, millis = divmod(int(frame.time * 1000), 1000)
+        clock = time.strftime("%H:%M:%S", time.localtime(second))
+        data = frame.data
+        route = f"{names.address_name(data[0]):>4} -> {names.address_name(data[2]):<4}"
+        about = names.message_name(data[3])
+        mark = f"{own}*{off}" if frame.own else " "
+        line = f"{dim}{clock}.{millis:03d}{off} {mark}{bold}{route}{off}  {about:<34} {dim}{hex_bytes(data)}{off}\n"
+        return line.encode("utf-8", "replace")
+
+    return render
+
+
+def terminal_renderer(as_json: bool, plain: Callable[[BusFrame], bytes] | None = None) -> Callable[[BusFrame], bytes]:
+    """How frames go to stdout: JSON when asked; nice lines; or `plain` where stdout is no terminal."""
+    if as_json:
+        return JsonFormat().write
+    if sys.stdout.isatty():
+        return pretty(colour="NO_COLOR" not in os.environ)
+    return plain or pretty(colour=False)
+
+
+def stop_on_signals(stop: asyncio.Event, signals: Sequence[str] = ("SIGINT", "SIGTERM")) -> None:
+    """Set `stop` when one of the signals comes (where the platform has them)."""
+    loop = asyncio.get_running_loop()
+    for name in signals:
+        number = getattr(signal, name, None)
+        if number is not None:
+            with contextlib.suppress(NotImplementedError, RuntimeError):
+                loop.add_signal_handler(number, stop.set)

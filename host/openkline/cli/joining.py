@@ -1,0 +1,51 @@
+"""How `monitor` and `send` get to the bus: over a running bridge, or by opening the board themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import rich_click as click
+
+from openkline.device import Device, DeviceSettings, State
+from openkline.errors import DeviceError, DeviceMissing
+from openkline.serial_io import port_for
+from openkline.sim import SimOptions
+
+READY_TIMEOUT_S = 20.0  # a board that starts anew needs some seconds
+_PROBE_TIMEOUT_S = 2.0
+
+
+async def someone_serves(address: str, port: int) -> bool:
+    """Whether anything accepts TCP connections there."""
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(address, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+@contextlib.asynccontextmanager
+async def opened_device(name: str | None) -> AsyncIterator[Device]:
+    """The board, ready. Errors are final here: nobody wants to wait for a cable in a one-shot command."""
+    name = name or "auto"
+    device = Device(port_for(name, SimOptions(car="demo")), DeviceSettings())
+    click.echo(f"no bridge joined: opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
+    try:
+        await device.start()
+        try:
+            state = await device.wait_for(State.READY, State.WAITING, timeout_s=READY_TIMEOUT_S)
+        except TimeoutError:
+            raise DeviceError(
+                device.trouble or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s"
+            ) from None
+        if state is State.WAITING:
+            raise DeviceMissing(device.trouble)
+        yield device
+    finally:
+        await device.stop()

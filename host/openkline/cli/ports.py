@@ -1,0 +1,29 @@
+"""`openkline ports`"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import rich_click as click
+
+from openkline import ports as ports_module
+from openkline.cli.common import json_option
+
+
+@click.command(epilog="Example: openkline ports --json")
+@json_option
+def ports(as_json: bool) -> None:
+    """List serial ports, those that may be the board first."""
+    found = ports_module.list_ports()
+    for port in found:
+        if as_json:
+            click.echo(json.dumps({**asdict(port), "is_candidate": port.is_candidate}))
+        else:
+            mark = "*" if port.is_candidate else " "
+            words = [port.device.ljust(20), port.usb_id.ljust(9), port.board or port.description, port.serial_number]
+            click.echo(f"{mark} {'  '.join(words).rstrip()}")
+    if not found:
+        click.echo("no serial port found: is the board plugged in, with a cable that has data lines?", err=True)
+    elif not as_json and any(port.is_candidate for port in found):
+        click.echo("* may be the board", err=True)
