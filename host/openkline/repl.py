@@ -4,8 +4,8 @@ It does so after QUIT, after Ctrl-C in its boot window, and when no host has spo
 there as input makes it show a prompt (the 01 in it means raw REPL). Then: Ctrl-C twice leaves whatever runs, Ctrl-B the
 raw REPL, and Ctrl-D on an empty line is a soft reset, which starts main.py.
 
-The keys are pressed on sight of a prompt only, and not again for `HOLD_S`: a Ctrl-C in the boot window of the board that
-starts would lead back to the prompt.
+The keys are pressed on sight of a prompt only, and not again for `HOLD_S`: a Ctrl-C in the boot window of the board
+that starts would lead back to the prompt.
 """
 
 from __future__ import annotations

@@ -89,12 +89,12 @@ def pretty(colour: bool) -> Callable[[BusFrame], bytes]:
 
     def render(frame: BusFrame) -> bytes:
         second, millis = divmod(int(frame.time * 1000), 1000)
-        clock = time.strftime("%H:%M:%S", time.localtime(second))
+        clock = time.strftime("%H:%M:%S", time.localtime(second)) + f".{millis:03d}" if frame.time else "-"
         data = frame.data
         route = f"{names.address_name(data[0]):>4} -> {names.address_name(data[2]):<4}"
         about = names.message_name(data[3])
         mark = f"{own}*{off}" if frame.own else " "
-        line = f"{dim}{clock}.{millis:03d}{off} {mark}{bold}{route}{off}  {about:<34} {dim}{hex_bytes(data)}{off}\n"
+        line = f"{dim}{clock:>12}{off} {mark}{bold}{route}{off}  {about:<34} {dim}{hex_bytes(data)}{off}\n"
         return line.encode("utf-8", "replace")
 
     return render

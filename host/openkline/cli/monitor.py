@@ -9,7 +9,7 @@ import time
 import rich_click as click
 
 from kline.protocol.ibus import encode
-from openkline.bus import BusFrame
+from openkline.bus import BusFrame, FrameCallback
 from openkline.cli.common import (
     address_option,
     device_option,
@@ -44,9 +44,11 @@ async def _monitor(device: str | None, address: str, port: int, as_json: bool, c
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     stop_on_signals(stop)
-    out = FrameLog(
-        FdSink(1), terminal_renderer(as_json), "stdout", lambda: loop.call_soon_threadsafe(stop.set) and None
-    )
+
+    def on_broken_pipe() -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    out = FrameLog(FdSink(1), terminal_renderer(as_json), "stdout", on_broken_pipe)
     left = count
 
     def show(frame: BusFrame) -> None:
@@ -71,8 +73,7 @@ async def _monitor(device: str | None, address: str, port: int, as_json: bool, c
         await loop.run_in_executor(None, out.close)
 
 
-async def _join(address: str, port: int, show: FrameLog | object, stop: asyncio.Event) -> None:
-    assert callable(show)
+async def _join(address: str, port: int, show: FrameCallback, stop: asyncio.Event) -> None:
     async with GatewayClient(address, port) as client:
 
         async def listen() -> None:

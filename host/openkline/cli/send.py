@@ -20,7 +20,7 @@ _SEEN_TIMEOUT_S = 5.0
 
 
 @click.command(
-    epilog='Examples: openkline send "68 18 01"; openkline send 68 18 38 00 00; openkline send --name hazard_lights --yes'
+    epilog='Examples: openkline send "68 18 01"; openkline send 68 18 38 00 00; openkline send --name cd_stop'
 )
 @click.argument("message", nargs=-1)
 @click.option("--name", help="A named message instead (openkline commands lists them).")
