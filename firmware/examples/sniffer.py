@@ -1,0 +1,9 @@
+"""Every frame on the bus, on the terminal, until Ctrl-C:  mpremote run firmware/examples/sniffer.py"""
+
+from kline import IbusEsp32
+from kline.protocol.names import describe
+
+ibus = IbusEsp32().begin()  # the pins are those of board.json
+ibus.on_packet(lambda buffer, length: print(buffer[:length].hex(" "), "", describe(buffer)))
+ibus.listen()
+ibus.close()
