@@ -122,10 +122,14 @@ def print_to(stdout):
 
 
 class Launch:
-    """Starts something on the wire when the host is there: after its first byte and a while, or when a file appears."""
+    """Starts something on the wire when the host is there: after its first byte and a while, or when a file appears.
 
-    def __init__(self, world, begin, after_us, start_file):
+    latest_us: without a host, at this time.
+    """
+
+    def __init__(self, world, begin, after_us, start_file=None, latest_us=None):
         self.world, self.begin, self.after_us, self.start_file = world, begin, after_us, start_file
+        self.latest_us = latest_us
         world.at(0, self._look)
 
     def _look(self, _):
@@ -140,6 +144,9 @@ class Launch:
         elif w.pacer.first_input_us is not None and w.now >= w.pacer.first_input_us + self.after_us:
             self.begin()
             return
+        elif self.latest_us is not None and w.now >= self.latest_us:
+            self.begin()
+            return
         w.at(w.now + 20_000, self._look)
 
 
@@ -150,6 +157,7 @@ def populate(w, options, replay, start_file):
         from sim.car import Car
 
         w.car = Car(w)
+        Launch(w, w.car.start, 500_000, latest_us=5_000_000)
     elif car != "none":
         print("virtual board: --car " + car + ": none or demo")
         raise SystemExit(2)

@@ -1,9 +1,9 @@
 """time of the ESP32 port on the model's clock. ticks are modulo 2**30; the epoch is 2000-01-01, at power-on."""
 
 import utime
+from sim.ticks import MASK as _MASK
+from sim.ticks import ticks_add, ticks_diff
 
-_MASK = (1 << 30) - 1
-_HALF = 1 << 29
 _EPOCH = 946684800
 _w = None
 
@@ -30,16 +30,6 @@ def ticks_ms():
 
 
 ticks_cpu = ticks_us
-
-
-def ticks_diff(a, b):
-    return ((a - b + _HALF) & _MASK) - _HALF
-
-
-def ticks_add(t, delta):
-    if not -_HALF < delta < _HALF:
-        raise OverflowError("ticks interval overflow")
-    return (t + delta) & _MASK
 
 
 def _sleep(us):

@@ -21,44 +21,79 @@ class Peer:
 
 
 class FrameTap:
-    """Splits what a shared receiver hears into frames: source, length, .., XOR. takers: fn(t_us, frame).
+    """Splits what a shared receiver hears into frames: source, length, .., XOR. takers: fn(t_us of the end, frame).
 
-    A gap of gap_us drops what is incomplete; a wrong checksum or length slides on by one byte.
+    The candidate that starts first wins until its length or XOR is wrong or nothing came for gap_us; then one byte is
+    dropped. A byte with a wrong parity or stop bit ends all candidates (the ESP32's firmware can't see those).
+    max_frame: of a whole frame, in bytes.
     """
 
-    def __init__(self, world, receiver, gap_us=10_000):
+    def __init__(self, world, receiver, gap_us=10_000, max_frame=64):
         self.world = world
         self.gap_us = gap_us
+        self.max_frame = max_frame
         self.takers = []
         self._buf = bytearray()
-        self._last = 0
+        self._times = []
+        self._event = [0, self._check, None]
+        self._queued = False
         receiver.takers.append(self._byte)
 
     def _byte(self, value, flags):
-        buf = self._buf
-        now = self.world.now
-        if now - self._last > self.gap_us and buf:
-            buf = self._buf = bytearray()
-        self._last = now
-        buf.append(value)
-        while len(buf) >= 2:
-            n = buf[1] + 2
-            if n < 5:
-                buf = self._buf = buf[1:]
-                continue
-            if len(buf) < n:
-                return
-            x = 0
-            for b in buf:
-                x ^= b
-            if x:
-                buf = self._buf = buf[1:]
-                continue
-            frame = bytes(buf)
-            self._buf = bytearray()
-            for fn in self.takers:
-                fn(now, frame)
+        if flags:
+            self._scan(True)
             return
+        self._buf.append(value)
+        self._times.append(self.world.now)
+        self._scan(False)
+        if self._buf and not self._queued:
+            self._queued = True
+            self.world.put(self._event, self.world.now + self.gap_us)
+
+    def _check(self, _):
+        self._queued = False
+        if not self._buf:
+            return
+        due = self._times[-1] + self.gap_us
+        if self.world.now < due:
+            self._queued = True
+            self.world.put(self._event, due)
+        else:
+            self._scan(True)
+
+    def _scan(self, stalled):
+        while self._buf:
+            buf = self._buf
+            if len(buf) < 2:
+                if not stalled:
+                    return
+                n = 0
+            else:
+                n = buf[1] + 2
+            if n < 5 or n > self.max_frame:
+                self._remove(1)
+            elif len(buf) < n:
+                if not stalled:
+                    return
+                self._remove(1)
+            elif self._xor(n):
+                self._remove(1)
+            else:
+                frame = bytes(buf[:n])
+                t = self._times[n - 1]
+                self._remove(n)
+                for fn in self.takers:
+                    fn(t, frame)
+
+    def _xor(self, n):
+        x = 0
+        for b in self._buf[:n]:
+            x ^= b
+        return x
+
+    def _remove(self, n):
+        self._buf = self._buf[n:]
+        self._times = self._times[n:]
 
 
 def frames_of(wire, fmt):

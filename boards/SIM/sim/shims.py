@@ -69,9 +69,19 @@ class GcShim(_Shim):
         w.leave()
 
 
+class AsyncioShim:
+    """What asyncio takes from the compiled `_asyncio`."""
+
+    def __getattr__(self, name):
+        from . import aio
+
+        return getattr(aio, name)
+
+
 _shims = {"sys": SysShim(), "micropython": MicropythonShim(), "gc": GcShim()}
 for _name in _shims:
     usys.modules[_name] = _shims[_name]
+usys.modules["_asyncio"] = AsyncioShim()
 
 
 def bind(world):
