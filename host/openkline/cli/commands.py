@@ -48,10 +48,7 @@ def _near(wanted: str) -> list[str]:
     return difflib.get_close_matches(wanted, [command.name for command in e46.commands()], n=3)
 
 
-@click.command(
-    epilog="Examples: openkline commands window    openkline commands --json    "
-    "openkline send --name window_front_driver_open"
-)
+@click.command(epilog="Example: openkline commands window driver")
 @click.argument("text", nargs=-1)
 @json_option
 def commands(text: tuple[str, ...], as_json: bool) -> None:
