@@ -85,7 +85,7 @@ class Handshake:
 
     def another(self) -> None:
         """Use some other number."""
-        self.choose((self.number() + 0x01010101) & 0xFFFFFFFF)
+        self.choose((self.number() + 0x01010101) & 0xFFFFFFFF)  # big int: only the PC comes here
         self.known = False
 
     def begin(self) -> None:
