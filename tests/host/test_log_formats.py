@@ -154,9 +154,26 @@ def test_readers_survive_anything(name: str, data: bytes) -> None:
 
 
 pieces = st.sampled_from(
-    [b"2010-Jul-20 10:07:00.767817: ", b"9999-Dec-31 23:59:60", b"0000-Jan-00 ", b"1/26/2010 5:04:11 PM.213:  ", b"99/99/0000 99:99:99:  ",
-     b"C0 04 68 32 11 8F ", b"\n", b"\r\n", b'{"time": ', b'"frame": "C0"}', b"1e999", b"NaN", b"[" * 50, b"\xff\xfe", b"\0", b"}", b": "]
-)  # fmt: skip
+    [
+        b"2010-Jul-20 10:07:00.767817: ",
+        b"9999-Dec-31 23:59:60",
+        b"0000-Jan-00 ",
+        b"1/26/2010 5:04:11 PM.213:  ",
+        b"99/99/0000 99:99:99:  ",
+        b"C0 04 68 32 11 8F ",
+        b"\n",
+        b"\r\n",
+        b'{"time": ',
+        b'"frame": "C0"}',
+        b"1e999",
+        b"NaN",
+        b"[" * 50,
+        b"\xff\xfe",
+        b"\0",
+        b"}",
+        b": ",
+    ]
+)
 
 
 @given(st.sampled_from(sorted(FORMATS)), st.lists(pieces, max_size=30).map(b"".join))

@@ -1,0 +1,178 @@
+"""Writing while the bus runs: rotation, torn lines, full disks, slow readers. Nothing of it may stop the bus."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from openkline.bus import BusFrame
+from openkline.log.files import _QUEUE, FdSink, FrameLog, LogFile
+
+FRAME = BusFrame(1_279_613_220.5, bytes.fromhex("C0 04 68 32 11 8F"))
+
+
+def render(frame: BusFrame) -> bytes:
+    return frame.data.hex().encode() + b"\n"
+
+
+LINE = render(FRAME)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    end_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.001)
+
+
+class Blocked:
+    """A sink that takes nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.lines = 0
+
+    def write(self, data: bytes) -> None:
+        self.go.wait(20)
+        self.lines += 1
+
+    def reopen(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Failing(Blocked):
+    """A disk that is full until it isn't."""
+
+    error: OSError | None = OSError(errno.ENOSPC, "No space left on device")
+
+    def write(self, data: bytes) -> None:
+        if self.error is not None:
+            raise self.error
+        self.lines += 1
+
+
+def test_frames_are_in_the_file_after_close(tmp_path: Path) -> None:
+    path = tmp_path / "ibus.log"
+    frame_log = FrameLog(LogFile(path), render)
+    for _ in range(500):
+        frame_log(FRAME)
+    frame_log.close()
+    assert path.read_bytes() == LINE * 500
+    assert (frame_log.written, frame_log.dropped, frame_log.failed) == (500, 0, 0)
+
+
+def test_rotation_by_size_keeps_every_line_once(tmp_path: Path) -> None:
+    file = LogFile(tmp_path / "ibus.log", max_bytes=10 * len(LINE), keep=3)
+    for n in range(35):
+        file.write(b"%02d" % n + LINE[2:])
+    file.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ibus.log", "ibus.log.1", "ibus.log.2", "ibus.log.3"]
+    kept = b"".join((tmp_path / f"ibus.log{end}").read_bytes() for end in (".3", ".2", ".1", ""))
+    assert [int(line[:2]) for line in kept.splitlines()] == list(range(35))
+
+
+def test_oldest_files_go_away(tmp_path: Path) -> None:
+    file = LogFile(tmp_path / "ibus.log", max_bytes=len(LINE), keep=2)
+    for _ in range(10):
+        file.write(LINE)
+    file.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ibus.log", "ibus.log.1", "ibus.log.2"]
+
+
+def test_rotation_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 1000.0
+    monkeypatch.setattr("openkline.log.files.time.time", lambda: now_s)
+    file = LogFile(tmp_path / "ibus.log", max_age_s=60)
+    file.write(LINE)
+    now_s += 59
+    file.write(LINE)
+    now_s += 2
+    file.write(LINE)
+    file.close()
+    assert (tmp_path / "ibus.log.1").read_bytes() == LINE * 2
+    assert (tmp_path / "ibus.log").read_bytes() == LINE
+
+
+def test_a_torn_last_line_does_not_swallow_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "ibus.log"
+    path.write_bytes(LINE + LINE[:5])
+    file = LogFile(path)
+    file.write(LINE)
+    file.close()
+    assert path.read_bytes() == LINE + LINE[:5] + b"\n" + LINE
+
+
+def test_reopen_follows_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "ibus.log"
+    frame_log = FrameLog(LogFile(path), render)
+    frame_log(FRAME)
+    eventually(lambda: frame_log.written == 1)
+    path.rename(tmp_path / "moved.log")
+    frame_log.reopen()
+    frame_log(FRAME)
+    frame_log.close()
+    assert (tmp_path / "moved.log").read_bytes() == LINE
+    assert path.read_bytes() == LINE
+
+
+def test_a_slow_sink_costs_frames_in_the_log_only() -> None:
+    sink = Blocked()
+    frame_log = FrameLog(sink, render)
+    begun_s = time.monotonic()
+    for _ in range(_QUEUE + 1000):
+        frame_log(FRAME)
+    assert time.monotonic() - begun_s < 5
+    assert 998 <= frame_log.dropped <= 1000
+    sink.go.set()
+    frame_log.close(20)
+    assert frame_log.written + frame_log.dropped == _QUEUE + 1000
+
+
+def test_a_full_disk_is_counted_and_writing_resumes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("openkline.log.files._RETRY_S", 0.0)
+    sink = Failing()
+    frame_log = FrameLog(sink, render, "ibus.log")
+    for _ in range(20):
+        frame_log(FRAME)
+    eventually(lambda: frame_log.failed == 20)
+    sink.error = None
+    frame_log(FRAME)
+    frame_log.close()
+    assert (sink.lines, frame_log.written) == (1, 1)
+    messages = [record.message for record in caplog.records]
+    assert len(messages) == 2, "once when it begins, once when it ends"
+    assert "No space left" in messages[0]
+    assert "20 frames are missing" in messages[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_dev_full() -> None:
+    frame_log = FrameLog(LogFile(Path("/dev/full")), render)
+    for _ in range(5):
+        frame_log(FRAME)
+    frame_log.close()
+    assert (frame_log.written, frame_log.failed) == (0, 5)
+
+
+def test_a_closed_pipe_is_told_once() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    told: list[int] = []
+    frame_log = FrameLog(FdSink(writer), render, "stdout", lambda: told.append(1))
+    for _ in range(10):
+        frame_log(FRAME)
+    frame_log.close()
+    os.close(writer)
+    assert told == [1]
+    assert frame_log.failed == 10
