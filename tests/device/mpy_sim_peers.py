@@ -2,6 +2,7 @@
 
 import sim
 from sim.car import Car, frame
+from sim.module import frames_of
 from sim.player import parse_log
 
 LOG = """2010-Jul-23 23:59:59.920753: 44 05 BF 74 05 01 8E 
@@ -104,6 +105,7 @@ def test_four_talkers_at_several_loads():
         w = sim.World(seed=5)
         talkers = [sim.Talker(w.wire, 0x10 * (i + 1), load / 4) for i in range(4)]
         ear = sim.Module(w.wire, 0x99)
+        frames_of(w.wire, ear.fmt).max_frame = 40
         w.run_until(20_000_000)
         sent = sum([len([r for r in t.results if r[1] == "sent"]) for t in talkers])
         failed = sum([len(t.results) for t in talkers]) - sent

@@ -302,3 +302,35 @@ def test_bit_banged_pulse():
     sleep_us(25_000)
     p(0)
     assert len(wire) == 2 and 25_000 <= wire[1][0] - wire[0][0] < 25_020
+
+
+def test_a_minute_of_full_bus_takes_a_few_seconds():
+    import select
+    import sys
+
+    import utime
+    from machine import UART
+
+    w, u = _board()
+    p = select.poll()
+    p.register(sys.stdin, select.POLLIN)
+    p.register(u, select.POLLIN)
+    u.irq(lambda u: None, UART.IRQ_RX)
+    data = bytes([i * 73 & 255 for i in range(52_000)])
+    sim.Player(w.wire, data)
+    sim.Module(w.wire, keep=False)
+    buf = bytearray(64)
+    begun = utime.ticks_ms()
+    n = bad = 0
+    while w.now < 60_000_000:
+        p.poll(10)
+        k = u.any()
+        if k:
+            k = u.readinto(buf, k)
+            for i in range(k):
+                bad += buf[i] != data[n + i]
+            n += k
+    took = utime.ticks_diff(utime.ticks_ms(), begun) / 1000
+    print("%.1f s of real time for 60 s of model time" % took)
+    assert n == 52_000 and bad == 0
+    assert took < 15

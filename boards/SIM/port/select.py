@@ -12,6 +12,8 @@ POLLOUT = 4
 POLLERR = 8
 POLLHUP = 16
 
+_NEVER = 1 << 60
+_nothing = iter(())
 _w = None
 
 
@@ -50,7 +52,35 @@ class poll:
         if entry is not None:
             self._streams.remove(entry)
 
-    def _look(self):
+    def _any(self):
+        for entry in self._streams:
+            if entry[0]._ready(entry[1]):
+                return True
+        return False
+
+    def _wait(self, timeout_ms):
+        """True if a stream is ready."""
+        w = _w
+        w.enter("poll")
+        ready = self._any()
+        if not ready and timeout_ms != 0:
+            ready = self._sleep(w.now + timeout_ms * 1000 if timeout_ms > 0 else _NEVER)
+        return ready
+
+    def _sleep(self, end):
+        w = _w
+        while w.now < end:
+            if end == _NEVER and w.idle_for_ever():
+                from sim.world import Stuck
+
+                raise Stuck("poll: waits for ever, and nothing will happen any more")
+            tick = (w.now // TICK_US + 1) * TICK_US
+            w.sleep_until(tick if tick < end else end, True)
+            if self._any():
+                return True
+        return False
+
+    def _list(self):
         ready = []
         for entry in self._streams:
             flags = entry[0]._ready(entry[1])
@@ -58,29 +88,18 @@ class poll:
                 ready.append((entry[0], flags))
         return ready
 
-    def _wait(self, timeout_ms):
-        w = _w
-        w.enter("poll")
-        ready = self._look()
-        if not ready and timeout_ms != 0:
-            end = w.now + timeout_ms * 1000 if timeout_ms > 0 else 1 << 60
-            while not ready and w.now < end:
-                if timeout_ms < 0 and w.idle_for_ever():
-                    from sim.world import Stuck
-
-                    raise Stuck("poll: waits for ever, and nothing will happen any more")
-                tick = (w.now // TICK_US + 1) * TICK_US
-                w.sleep_until(tick if tick < end else end, True)
-                ready = self._look()
-        w.leave()
-        return ready
-
     def poll(self, timeout=-1):
-        return self._wait(timeout)
+        r = self._list() if self._wait(timeout) else []
+        _w.leave()
+        return r
 
     def ipoll(self, timeout=-1, flags=0):
-        ready = self._wait(timeout)
+        if not self._wait(timeout):
+            _w.leave()
+            return _nothing
+        ready = self._list()
         if flags & 1:
             for stream, _ in ready:
                 self.modify(stream, 0)
+        _w.leave()
         return iter(ready)

@@ -23,7 +23,8 @@ COSTS = {
     "uart_irq": 17,  # (est.: as pin.irq)
     "timer_init": 44,  # 22-66
     "timer_deinit": 15,  # (est.)
-    "timer_late": 40,  # one-shots come 40-150 us late; the callback's own 25 us are added
+    "timer_late": 15,  # a one-shot's interrupt comes this late, plus up to timer_jitter; its callback 25 us after that:
+    "timer_jitter": 110,  # 40-150 us in all
     "poll": 14,  # poll(0), ipoll(0): one look at all streams
     "stdin": 6,  # reading what is there (est.)
     "stdout": 40,  # writing up to 128 bytes into an empty FIFO

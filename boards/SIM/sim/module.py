@@ -28,7 +28,7 @@ class FrameTap:
     max_frame: of a whole frame, in bytes.
     """
 
-    def __init__(self, world, receiver, gap_us=10_000, max_frame=64):
+    def __init__(self, world, receiver, gap_us=10_000, max_frame=257):
         self.world = world
         self.gap_us = gap_us
         self.max_frame = max_frame

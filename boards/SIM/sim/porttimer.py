@@ -38,7 +38,8 @@ class Timer:
         self._repeat = mode
         self._callback = callback
         self._on = True
-        w.put(self._event, w.now + self._period_us + (0 if mode else w.cost["timer_late"]))
+        late = 0 if mode else w.cost["timer_late"] + w.rng.below(w.cost["timer_jitter"] + 1)
+        w.put(self._event, w.now + self._period_us + late)
         w.leave()
 
     def _stop(self):
