@@ -161,6 +161,10 @@ class BoardLink:
         for key, value in settings:
             self.link.queue(records.CONFIGURE, 0, self._out, records.pack_configure(self._out, key, value))
 
+    def ask_for_counters(self) -> None:
+        """The board sends them every 5 s anyway; on_counters gets them."""
+        self.link.queue(records.COUNTERS_REQUEST, 0, self._out, 0)
+
     def quit(self) -> None:
         """Send the board to its REPL."""
         self.link.send_now(records.QUIT, 0, self._out, 0)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from openkline.boardlink import BoardLink, BusEvent
 from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe
 from openkline.errors import DeviceError, DeviceRefused
-from openkline.repl import ReplWaker, is_prompt
+from openkline.repl import ReplWaker, StartWatch, is_prompt
 from openkline.serial_io import Port
 from openkline.txqueue import TransmitQueue
 from openkline.welcome import BoardInfo, check
@@ -110,6 +110,7 @@ class Device:
         self._frame_callbacks: list[FrameCallback] = []
         self._event_callbacks: list[Callable[[BusEvent], None]] = []
         self._repl = ReplWaker()
+        self._starts = StartWatch()
         self._lost_at_s: float | None = None
         self._greeting_since_s = 0.0
 
@@ -305,6 +306,8 @@ class Device:
 
     def _received(self, data: bytes) -> None:
         self.counters.bytes_in += len(data)
+        if self._starts.seen(data) and self._state is State.READY:
+            self.link.open(resume=True)
         self.link.feed(data, time.monotonic())
         if self.queue.in_flight < self.settings.in_flight:
             self._hand_over()

@@ -21,6 +21,29 @@ def is_prompt(line: str) -> bool:
     return any(prompt in line for prompt in _PROMPTS)
 
 
+class StartWatch:
+    """Notices in the raw bytes that the board has left the session: it starts anew, or is at the prompt.
+
+    Then nothing but HELLO may be sent: in the boot window any 03, as a repeated record may well contain, is a Ctrl-C.
+    The link itself learns of a start only with the firmware's WELCOME, a second and more later.
+    """
+
+    _SIGNS = (b"rst:0x", b"MPY: soft reboot", b"openkline starts in", b"raw REPL; CTRL-B", b"\n>>> ")
+    _KEEP = max(map(len, _SIGNS)) - 1
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def seen(self, data: bytes) -> bool:
+        """Whether one of the signs is in what has come, up to and with `data`."""
+        data = self._tail + data
+        self._tail = data[-self._KEEP :]
+        if not any(sign in data for sign in self._SIGNS):
+            return False
+        self._tail = b""
+        return True
+
+
 class ReplWaker:
     """Decides whether to press the keys: MAX_TRIES times per opened port, until a session stands."""
 

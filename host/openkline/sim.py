@@ -145,7 +145,7 @@ class SimBoard:
             self._scratch.cleanup()
             self._scratch = None
 
-    async def reset(self) -> None:
+    def reset(self) -> None:
         """The board's reset button."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()

@@ -309,22 +309,32 @@ async def test_a_board_at_the_prompt_is_started_with_one_press_of_the_keys() -> 
         await device.stop()
 
 
-async def test_the_keys_are_never_pressed_while_a_session_stands() -> None:
+async def test_a_board_that_starts_anew_hears_nothing_but_greetings() -> None:
+    """In the boot window any 03 is a Ctrl-C; a record that is repeated may well contain one."""
     port = FakePort()
-    seen = bytearray()
+    board = port.board
+    board.on_transmit = board.hold
     async with connected(port) as device:
-        reading = port.arrived
+        heard = bytearray()
 
-        def arrived(data: bytes) -> None:
-            seen.extend(data)
-            reading(data)
+        def listen(data: bytes) -> bytes:
+            heard.extend(data)
+            return b""  # the board resets and hears nothing
 
-        port.arrived = arrived  # type: ignore[method-assign]
-        port.board.text = b">>> raw REPL; CTRL-B to exit\r\n>>> \r\n"
-        port.board.send_frame(frames(1)[0])
-        await until(lambda: device.counters.frames == 1)
-        await until(lambda: seen)
-        assert WAKE_KEYS not in seen
+        port.to_board = listen
+        device.transmit(bytes.fromhex("03 07 03 03 03 03 03 03"))
+        await until(lambda: 3 in heard)
+        board.mute = True
+        heard.clear()
+        assert port._far is not None
+        port._far.write(b"ets Jul 29 2019 12:21:46\r\n\r\nrst:0xc (SW_CPU_RESET)\r\n")
+        await device.wait_for(State.GREETING, timeout_s=10)
+        heard.clear()
+        board.mute = False
+        port.arrived = listen  # type: ignore[method-assign,assignment]
+        await until(lambda: len(heard) > 60)
+        assert 3 not in heard
+        assert 4 not in heard
 
 
 async def test_old_micropython_is_refused_with_the_reason() -> None:

@@ -16,7 +16,7 @@ from kline.protocol.ibus import encode
 from openkline.bus import BusFrame
 from openkline.log.formats import FORMATS, GatewayFormat, LogFrame, LogProblem, NavCoderFormat, detect
 
-CAPTURES = Path(os.environ.get("OPENKLINE_CAPTURES", "captures"))
+CAPTURES = Path(os.environ.get("OPENKLINE_CAPTURES") or Path(__file__).resolve().parents[3] / "shared" / "captures")
 FRAME = bytes.fromhex("C0 04 68 32 11 8F")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import pty
@@ -43,10 +44,8 @@ def terminal() -> Iterator[tuple[int, str]]:
     tty.setraw(slave)
     yield master, os.ttyname(slave)
     for fd in (master, slave):
-        try:
+        with contextlib.suppress(OSError):
             os.close(fd)
-        except OSError:
-            pass
 
 
 def test_candidates_come_first() -> None:
@@ -124,10 +123,9 @@ async def test_both_modem_lines_are_opened_equal(terminal: tuple[int, str], monk
 
 async def test_a_locked_port_is_busy_and_the_holder_is_named(terminal: tuple[int, str]) -> None:
     _, path = terminal
-    holder = await asyncio.create_subprocess_exec(
-        "python3", "-c", "import fcntl,sys; f=open(sys.argv[1],'rb+',0); fcntl.flock(f, 2); print('ok', flush=True); input()", path,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    program = "import fcntl,sys; f=open(sys.argv[1],'rb+',0); fcntl.flock(f, 2); print('ok', flush=True); input()"
+    pipe = asyncio.subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec("python3", "-c", program, path, stdin=pipe, stdout=pipe)
     assert holder.stdout is not None
     await holder.stdout.readline()
     try:
