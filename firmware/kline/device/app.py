@@ -116,6 +116,8 @@ class Application:
         else:
             sleep_us(_PENDING_US)
         begun_us = ticks_us()
+        # Whatever the PC asks gets an answer: without room for one, it asks again.
+        self.link.held = self.link.room() < _RESERVE
         self.usb.read()
         transport.drain_uart()
         self.handler.process()

@@ -60,6 +60,7 @@ class Link:
     rx_size      longest encoded record that is understood
     max_payload  longest payload that is sent (FRAME with a frame of 257 bytes: 262)
     window       bytes on the stream that the peer may have un-acknowledged
+    held         set by the owner: sequenced records can't be taken now, the peer shall repeat them (rx_held counts)
     identity     (device) payload from records.pack_welcome(); its boot_id must differ from start to start
     Counters (modulo 2**30): rx_records, tx_records (sequenced ones, each once), rx_bad, rx_gaps, rx_duplicates,
     tx_resent, abandoned (queued, then given up with their session), queue_full and no_session (refused by queue()),
@@ -83,6 +84,8 @@ class Link:
         self.on_record: "OnRecord | None" = None
         self.on_text: "OnText | None" = None
         self.on_state: "OnState | None" = None
+        self.held = False
+        self.rx_held = 0
         self.state = CLOSED
         self.handshake = Handshake()
         self.outbox = Outbox(ring_size)
@@ -285,7 +288,9 @@ class Link:
 
     def _on_sequenced(self, buf: bytearray, start: int, end: int) -> None:
         ahead = (buf[start + 2] - self._rx_seq) & 0xFF
-        if ahead == 0:
+        if ahead == 0 and self.held:
+            self.rx_held = count_up(self.rx_held)
+        elif ahead == 0:
             self._rx_seq = (self._rx_seq + 1) & 0xFF
             self._gap = False
             self._nak_due = False
