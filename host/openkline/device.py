@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from kline.protocol import records
 from openkline.boardlink import BoardLink, BusEvent
 from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe
+from openkline.devicestate import DeviceCounters as DeviceCounters
+from openkline.devicestate import DeviceSettings as DeviceSettings
+from openkline.devicestate import State as State
 from openkline.errors import DeviceError, DeviceRefused
 from openkline.repl import ReplWaker, StartWatch, is_prompt
 from openkline.serial_io import Port
@@ -34,44 +36,6 @@ board_log = logging.getLogger("openkline.board")
 
 _TICK_S = 0.05
 _MAX_UNWRITTEN = 4096  # bytes that the operating system doesn't take: then we wait, too
-
-
-class State(enum.Enum):
-    CLOSED = "closed"
-    OPENING = "opening"
-    GREETING = "greeting"
-    READY = "ready"
-    WAITING = "waiting"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSettings:
-    """Pauses between tries to open; how long a broken session may be resumed; how long without WELCOME is silence;
-    wake: whether our messages may wake a sleeping car; configure: CONFIGURE keys set after each start of the board."""
-
-    backoff_min_s: float = 0.25
-    backoff_max_s: float = 5.0
-    resume_s: float = 30.0
-    silence_s: float = 8.0
-    queue_limit: int = 256
-    in_flight: int = 2
-    patience_s: float = 10.0
-    wake: bool = True
-    configure: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(slots=True)
-class DeviceCounters:
-    frames: int = 0
-    opened: int = 0
-    open_failures: int = 0
-    reboots: int = 0
-    resumed: int = 0
-    silences: int = 0
-    callback_errors: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
 
 
 class _Wire(asyncio.Protocol):
@@ -388,6 +352,8 @@ class Device:
         self.board_counters = counters
 
     def on_configured(self, key: int, ok: bool, value: int) -> None:
+        if key == records.CONFIG_MAX_FRAME:
+            self.queue.max_frame = value
         if not ok:
             log.warning("the board refused setting %d; it keeps %d", key, value)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import rich_click as click
 
+from kline.protocol import records
 from openkline import ports
 from openkline.bridge import Bridge, BridgeSettings, notify_systemd
 from openkline.cli.common import (
@@ -47,7 +48,12 @@ class Options:
     seed: int | None
     allow: tuple[str, ...]
     read_only: bool
+    deny: tuple[str, ...]
     wake: str
+    sleep_after: int | None
+    wakings: int | None
+    max_rate: int | None
+    max_frame: int | None
     direction: bool
     rotate_size: int
     rotate_hours: float
@@ -81,12 +87,22 @@ class Options:
 @click.option("--allow", multiple=True, metavar="CIDR", help="Networks that may connect (repeatable).")
 @click.option("--read-only", is_flag=True, help="Clients listen only; nothing is sent to the bus.")
 @click.option(
+    "--deny",
+    multiple=True,
+    metavar="RULE",
+    help='What clients must not send: source, destination, data, such as "3F ?? 0C", or cautious (repeatable).',
+)
+@click.option(
     "--wake",
     type=click.Choice(["allow", "deny"]),
     default="allow",
     show_default=True,
     help="Whether a message may wake a sleeping car.",
 )
+@click.option("--sleep-after", type=int, metavar="S", help="Seconds of silence after which the car counts as asleep.")
+@click.option("--wakings", type=int, metavar="N", help="How often an hour our messages may wake it.")
+@click.option("--max-rate", type=int, metavar="N", help="Messages a minute that we send at most.")
+@click.option("--max-frame", type=click.IntRange(5, 257), metavar="BYTES", help="Longest frame, 64 unless told.")
 @click.option("--direction", is_flag=True, help="Mark our own transmissions in the raw log with >.")
 @click.option("--rotate-size", type=int, default=0, metavar="BYTES", help="Begin a new log file at this size.")
 @click.option("--rotate-hours", type=float, default=0.0, metavar="HOURS", help="Begin a new log file after this time.")
@@ -129,7 +145,7 @@ async def _serve(options: Options) -> None:
     car = options.car or ("none" if options.replay else "demo")
     port = port_for(device, SimOptions(car=car, replay=options.replay, seed=options.seed))
     settings = BridgeSettings(
-        device=DeviceSettings(wake=options.wake == "allow"),
+        device=DeviceSettings(wake=options.wake == "allow", configure=_configure(options)),
         gateway=GatewayOptions(
             host=options.address,
             port=options.port,
@@ -137,6 +153,7 @@ async def _serve(options: Options) -> None:
             alive_timeout_s=options.timeout,
             allow=options.allow,
             read_only=options.read_only,
+            deny=options.deny,
         ),
     )
     bridge = Bridge(port, settings)
@@ -157,6 +174,17 @@ async def _serve(options: Options) -> None:
     finally:
         notify_systemd("STOPPING=1")
         await bridge.close()
+
+
+def _configure(options: Options) -> tuple[tuple[int, int], ...]:
+    """What the board is told after each start: only what the command line names."""
+    wanted = (
+        (records.CONFIG_MAX_FRAME, options.max_frame),
+        (records.CONFIG_SLEEP_AFTER_S, options.sleep_after),
+        (records.CONFIG_WAKINGS_PER_HOUR, options.wakings),
+        (records.CONFIG_RATE_PER_MINUTE, options.max_rate),
+    )
+    return tuple((key, value) for key, value in wanted if value is not None)
 
 
 def _logs(options: Options, bridge: Bridge) -> list[FrameLog]:
@@ -197,7 +225,7 @@ def _introduce(options: Options, device: str) -> None:
     )
     logged = f"\n  log      {options.file}" if options.file else ""
     click.echo(
-        f"openkline bridge\n"
+        "openkline bridge\n"
         f"  board    {what}\n"
         f"  clients  {options.address}:{options.port}, OpenBM gateway protocol, up to {options.clients} at once"
         f"{logged}\n"

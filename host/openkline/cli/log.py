@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import Counter
@@ -72,10 +73,14 @@ class Problems:
             click.echo(f"{self.name}: more lines can't be read; they are counted", err=True)
 
 
-def _open(file: BinaryIO, name: str) -> tuple[LogFormat, BinaryIO]:
-    peek = getattr(file, "peek", None)
-    head = peek(_HEAD)[:_HEAD] if peek is not None else b""
-    return (FORMATS[name]() if name != "auto" else detect(head)), file
+def _reader(file: BinaryIO, name: str) -> tuple[LogFormat, BinaryIO]:
+    """The format that was named, or that the first bytes show; and a stream that still has those bytes."""
+    if name != "auto":
+        return FORMATS[name](), file
+    if hasattr(file, "peek"):
+        return detect(file.peek(_HEAD)[:_HEAD]), file
+    data = file.read()
+    return detect(data[:_HEAD]), io.BytesIO(data)
 
 
 def _wanted(
@@ -136,8 +141,8 @@ def log(
     out = sys.stdout.buffer
     try:
         for file in files:
-            reader, stream = _open(file, log_format)
-            problems = Problems(file.name)
+            reader, stream = _reader(file, log_format)
+            problems = Problems(str(getattr(file, "name", "-")))
             for frame in _wanted(reader.read(stream, problems), set(source), set(destination), set(message)):
                 statistics.add(frame)
                 if stats:

@@ -1,0 +1,120 @@
+"""The command line without a board: help, exit statuses, logs, ports."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import serialx
+from click.testing import CliRunner, Result
+
+from openkline import ports
+from openkline.cli import main
+from openkline.log.formats import GatewayFormat
+
+LINES = (
+    b"2010-Jul-20 10:07:00.767817: C0 04 68 32 11 8F \n"
+    b"2010-Jul-20 10:07:01.116929: C0 03 68 01 AA \n"
+    b"2010-Jul-20 10:07:01.140001: 68 04 BF 02 00 D1 \n"
+)
+
+
+def run(*words: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(main, list(words), input=stdin)
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    path = tmp_path / "ibus.log"
+    path.write_bytes(LINES)
+    return path
+
+
+@pytest.mark.parametrize("command", ["bridge", "monitor", "send", "ports", "log", "commands"])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_explains_itself_with_an_example(command: str, flag: str) -> None:
+    result = run(command, flag)
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"openkline {command}" in result.output
+
+
+def test_help_tells_the_exit_statuses() -> None:
+    assert "3 no port or no board" in " ".join(run("-h").output.split())
+
+
+def test_version() -> None:
+    assert run("-v").output.startswith("openkline")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",),
+        ("bridge", "--level", "9"),
+        ("bridge", "-d", "/dev/ttyUSB0", "--replay", __file__),
+        ("bridge", "-d", "sim", "-i", "0.0.0.0"),
+        ("send", "68"),
+        ("send", "68 18 xx"),
+        ("send", "--name", "no such thing"),
+        ("log", "/no/such/file"),
+        ("log", "--source", "1FF", __file__),
+    ],
+)
+def test_wrong_usage_is_2(words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+
+
+def test_a_port_that_is_missing_is_3() -> None:
+    result = run("send", "-d", "/dev/ttyNOSUCH", "68 18 01")
+    assert result.exit_code == 3
+    assert "no such port" in result.stderr
+
+
+def test_ports_as_lines_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = serialx.SerialPortInfo(
+        "/dev/ttyUSB0", "/dev/ttyUSB0", 0x10C4, 0xEA60, "77", "SiLabs", "CP2102", None, None, None
+    )
+    plain = serialx.SerialPortInfo("/dev/ttyS0", "/dev/ttyS0", None, None, None, None, None, None, None, None)
+    monkeypatch.setattr(ports.serialx, "list_serial_ports", lambda: [plain, board])
+    assert run("ports").stdout.splitlines() == ["* /dev/ttyUSB0          10C4:EA60  CP210x bridge  77", "  /dev/ttyS0"]
+    objects = [json.loads(line) for line in run("ports", "--json").stdout.splitlines()]
+    assert [(item["device"], item["is_candidate"]) for item in objects] == [
+        ("/dev/ttyUSB0", True),
+        ("/dev/ttyS0", False),
+    ]
+
+
+def test_log_converts_without_loss(capture: Path) -> None:
+    as_json = run("log", str(capture), "--json").stdout_bytes
+    assert next(json.loads(line)["frame"] for line in as_json.splitlines()) == "C0 04 68 32 11 8F"
+    assert run("log", "-", "--from", "json", "--to", "gateway", stdin=as_json).stdout_bytes == LINES
+    assert run("log", str(capture), "--to", "raw").stdout_bytes == b"".join(
+        frame.data for frame in GatewayFormat().read(io.BytesIO(LINES), lambda problem: None)
+    )
+
+
+def test_log_recognises_stdin(capture: Path) -> None:
+    assert run("log", "-", "--to", "gateway", stdin=LINES).stdout_bytes == LINES
+
+
+def test_log_filters(capture: Path) -> None:
+    assert run("log", str(capture), "--source", "68", "--to", "gateway").stdout_bytes == LINES.splitlines(True)[2]
+    both = run("log", str(capture), "--destination", "68", "--message", "1", "--to", "gateway").stdout_bytes
+    assert both == LINES.splitlines(True)[1]
+
+
+def test_log_reads_for_people(capture: Path) -> None:
+    first = run("log", str(capture)).stdout.splitlines()[0]
+    assert "MID -> RAD" in first
+    assert first.endswith("C0 04 68 32 11 8F")
+
+
+def test_log_names_torn_lines_and_goes_on(capture: Path) -> None:
+    capture.write_bytes(LINES + LINES[:40] + b"\n" + LINES)
+    result = run("log", str(capture), "--stats", "--json")
+    assert json.loads(result.stdout)["frames"] == 6
+    assert json.loads(result.stdout)["unreadable"] == 1
+    assert f"{capture}:4: " in result.stderr
