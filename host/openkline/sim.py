@@ -156,7 +156,14 @@ class SimBoard:
         path = [sim / "port", sim, self._firmware(root)]
         environment = dict(os.environ) | self.options.environment
         environment["MICROPYPATH"] = ":".join([*map(str, path), ".frozen"])
-        return [program, str(sim / "boot.py"), *self.options.arguments()], environment
+        flash = str(self._folder() / "flash")
+        return [program, str(sim / "boot.py"), "--flash", flash, *self.options.arguments()], environment
+
+    def _folder(self) -> Path:
+        """A folder of ours for as long as the board lives: its file system outlives its resets."""
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="openkline-")
+        return Path(self._scratch.name)
 
     def _firmware(self, root: Path) -> Path:
         """A folder with the package `kline`. Installed, it lies among all others: link to it from a folder of ours."""
@@ -164,8 +171,8 @@ class SimBoard:
             return root / "firmware"
         import kline
 
-        self._scratch = tempfile.TemporaryDirectory(prefix="openkline-")
-        folder = Path(self._scratch.name)
+        folder = self._folder() / "firmware"
+        folder.mkdir()
         (folder / "kline").symlink_to(Path(str(kline.__file__)).parent)
         (folder / "main.py").symlink_to(root / "firmware" / "main.py")
         return folder

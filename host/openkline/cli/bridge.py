@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class Options:
     replay: Path | None
     car: str | None
     seed: int | None
+    sim: str
     allow: tuple[str, ...]
     read_only: bool
     deny: tuple[str, ...]
@@ -84,6 +86,9 @@ class Options:
 )
 @click.option("--car", help="sim: what sits on the virtual wire (demo, none).  [default: demo, none with --replay]")
 @click.option("--seed", type=int, help="sim: seed of everything random.")
+@click.option(
+    "--sim", default="", metavar="WORDS", help="sim: more options of boards/SIM/boot.py, such as '--noise 2'."
+)
 @click.option("--allow", multiple=True, metavar="CIDR", help="Networks that may connect (repeatable).")
 @click.option("--read-only", is_flag=True, help="Clients listen only; nothing is sent to the bus.")
 @click.option(
@@ -143,7 +148,8 @@ def ask_which_board() -> str:
 async def _serve(options: Options) -> None:
     device = options.device or "auto"
     car = options.car or ("none" if options.replay else "demo")
-    port = port_for(device, SimOptions(car=car, replay=options.replay, seed=options.seed))
+    extra = tuple(shlex.split(options.sim))
+    port = port_for(device, SimOptions(car=car, replay=options.replay, seed=options.seed, extra=extra))
     settings = BridgeSettings(
         device=DeviceSettings(wake=options.wake == "allow", configure=_configure(options)),
         gateway=GatewayOptions(

@@ -1,0 +1,212 @@
+"""The whole path: a wire, the unmodified firmware, the bridge as a process of its own, clients over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from openkline.log.formats import GatewayFormat, LogFrame, LogProblem
+
+from .fixtures import VECTOR
+from .rig import E39, PlainClient, free_port, needs_captures, until
+
+COMMAND = (sys.executable, "-m", "openkline")
+
+
+class Bridge:
+    """`openkline bridge -d sim` as a process; .out and .err are what it has said so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.process = process
+        self.port = port
+        self.out = bytearray()
+        self.err = bytearray()
+        self.reading = True
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._tasks = [
+            asyncio.create_task(self._read(process.stdout, self.out)),
+            asyncio.create_task(self._read(process.stderr, self.err)),
+        ]
+
+    async def _read(self, stream: asyncio.StreamReader, into: bytearray) -> None:
+        while data := await stream.read(4096):
+            into.extend(data)
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        status = await asyncio.wait_for(self.process.wait(), 20)
+        for task in self._tasks:
+            await asyncio.wait_for(task, 20)
+        return status
+
+
+@contextlib.asynccontextmanager
+async def bridge(*words: str, port: int | None = None, device: str = "sim") -> AsyncIterator[Bridge]:
+    port = port or free_port(9)
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "bridge", "-d", device, "-p", str(port), *words,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    running = Bridge(process, port)
+    try:
+        await until(lambda: b"Ctrl-C" in running.err or process.returncode is not None, "the bridge says how to stop")
+        yield running
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def command(*words: str, timeout_s: float = 60) -> tuple[int, bytes, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, *words,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), timeout_s)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert process.returncode is not None
+    return process.returncode, out, err
+
+
+def read_log(path: Path) -> tuple[list[LogFrame], list[LogProblem]]:
+    problems: list[LogProblem] = []
+    with path.open("rb") as file:
+        return list(GatewayFormat().read(file, problems.append)), problems
+
+
+async def replay_to_eight(capture: Path, tmp_path: Path) -> None:
+    expected, _ = read_log(capture)
+    go, log = tmp_path / "go", tmp_path / "ibus.log"
+    words = ("--replay", str(capture), "--sim", f"--start-file {go}", "-l", "4", "-f", str(log))
+    async with bridge(*words) as running:
+        clients = [await PlainClient(running.port).connect() for _ in range(8)]
+        await until(lambda: b"firmware" in running.err, "the board has answered")
+        go.touch()
+        await until(lambda: all(len(client.frames) >= len(expected) for client in clients), timeout_s=60)
+        assert await running.end() == 0
+        await until(lambda: all(client.ended for client in clients))
+        for client in clients:
+            assert client.frames == [frame.data for frame in expected]
+    logged, problems = read_log(log)
+    assert not problems
+    assert [frame.data for frame in logged] == [frame.data for frame in expected]
+    assert all(line.endswith(b" \n") for line in log.read_bytes().splitlines(True))
+    for n in range(1, len(logged)):
+        gap_s = (logged[n].time or 0) - (logged[n - 1].time or 0)
+        wanted_s = (expected[n].time or 0) - (expected[n - 1].time or 0)
+        assert abs(gap_s - wanted_s) <= 0.005, n
+
+
+async def test_a_drive_reaches_eight_clients_and_the_log(tmp_path: Path) -> None:
+    capture = tmp_path / "drive.log"
+    capture.write_bytes(VECTOR)
+    await replay_to_eight(capture, tmp_path)
+
+
+@needs_captures
+async def test_a_key_is_turned_in_a_car_and_every_client_sees_every_frame(tmp_path: Path) -> None:
+    await replay_to_eight(E39, tmp_path)
+
+
+async def test_what_a_client_sends_comes_to_everyone_once() -> None:
+    async with bridge("--car", "none") as running:
+        clients = [await PlainClient(running.port).connect() for _ in range(3)]
+        await until(lambda: b"firmware" in running.err)
+        clients[1].send(0x68, 0x18, bytes.fromhex("38 00 00"))
+        clients[1].send(0x68, 0x18, bytes.fromhex("38 01 00"))
+        frames = [bytes.fromhex("68 05 18 38 00 00 4D"), bytes.fromhex("68 05 18 38 01 00 4C")]
+        await until(lambda: all(len(client.frames) >= 2 for client in clients))
+        assert [client.frames for client in clients] == [frames] * 3
+
+
+async def test_it_introduces_itself_and_shows_frames_of_the_virtual_car() -> None:
+    async with bridge() as running:
+        await until(lambda: running.out.count(b"\n") >= 5, "frames on stdout")
+        text = running.err.decode()
+        assert "virtual board, with a virtual car" in text
+        assert f"openkline monitor -i 127.0.0.1 -p {running.port}" in text
+        assert b" -> " in running.out
+        assert await running.end(signal.SIGINT) == 0
+
+
+async def test_hangup_reopens_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "ibus.log"
+    async with bridge("-l", "4", "-f", str(log)) as running:
+        await until(lambda: log.stat().st_size > 200)
+        log.rename(tmp_path / "old.log")
+        running.process.send_signal(signal.SIGHUP)
+        await until(lambda: log.exists() and log.stat().st_size > 200)
+        assert await running.end() == 0
+    for path in (log, tmp_path / "old.log"):
+        assert read_log(path)[1] == []
+
+
+async def test_killed_at_once_it_leaves_whole_lines_and_serves_again(tmp_path: Path) -> None:
+    log = tmp_path / "ibus.log"
+    port = free_port(9)
+    for round_ in range(2):
+        async with bridge("-l", "4", "-f", str(log), port=port) as running:
+            size = log.stat().st_size
+            client = await PlainClient(port).connect()
+            await until(lambda client=client: client.frames)  # type: ignore[misc]
+            await until(lambda size=size: log.stat().st_size > size + 100)  # type: ignore[misc]
+            running.process.kill()
+            await running.process.wait()
+        frames, problems = read_log(log)
+        assert frames
+        assert len(problems) <= round_ + 1
+
+
+async def test_a_reader_of_stdout_that_sleeps_harms_no_client() -> None:
+    async with bridge("--json") as running:
+        for task in running._tasks[:1]:
+            task.cancel()
+        client = await PlainClient(running.port).connect()
+        await until(lambda: len(client.frames) >= 10, timeout_s=60)
+
+
+async def test_a_second_bridge_on_the_same_port_says_so() -> None:
+    async with bridge("--car", "none") as running:
+        status, _, err = await command("bridge", "-d", "sim", "-p", str(running.port))
+        assert status == 1
+        assert b"cannot listen" in err
+        assert b"already" in err
+
+
+async def test_monitor_and_send_join_the_bridge() -> None:
+    async with bridge("--car", "none") as running:
+        await until(lambda: b"firmware" in running.err)
+        listening = asyncio.create_task(command("monitor", "-p", str(running.port), "--json", "-n", "1"))
+        client = await PlainClient(running.port).connect()
+        sent = 0
+        while not listening.done():
+            status, out, err = await command("send", "-p", str(running.port), "--json", "68 18 38 00 00")
+            assert status == 0, err
+            assert json.loads(out) == {"frame": "68 05 18 38 00 00 4D", "outcome": "sent"}
+            sent += 1
+        status, out, err = await listening
+        assert status == 0, err
+        assert b"joined the bridge" in err
+        assert json.loads(out)["frame"] == "68 05 18 38 00 00 4D"
+        await until(lambda: len(client.frames) == sent)
+
+
+async def test_without_a_bridge_they_open_the_board_themselves() -> None:
+    port = str(free_port())
+    status, out, err = await command("send", "-d", "sim", "-p", port, "--json", "68 18 38 00 00")
+    assert status == 0, err
+    result = json.loads(out)
+    assert (result["outcome"], result["tries"]) == ("sent", 1)
+    status, out, err = await command("monitor", "-d", "sim", "-p", port, "--json", "-n", "3")
+    assert status == 0, err
+    assert len(out.splitlines()) == 3
