@@ -1,0 +1,204 @@
+"""Answers: several ECUs, several frames, refusals, and what belongs to which request."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kline.protocol import dtc, kwp, nrc, obd, pids
+from kline.protocol.keybytes import KeyBytes
+from kline.protocol.timing import NO_LIMIT, Timing
+
+from .kline_vectors import read
+
+VECTORS = read(str(Path(__file__).parents[1] / "vectors"))
+VIN = "WBAET37453NJ12345"
+
+
+def frame(ecu: int, text: str) -> kwp.Frame:
+    return kwp.Frame(kwp.PHYSICAL, 0xF1, ecu, bytes.fromhex(text))
+
+
+def numbered(data: bytes, info: int = 2) -> list[bytes]:
+    return [bytes((info, i // 4 + 1)) + data[i : i + 4] for i in range(0, len(data), 4)]
+
+
+@pytest.mark.parametrize("row", [row for row in VECTORS if row[0] == "ask"], ids=lambda row: row[3])
+def test_exchanges_of_real_cars(row: tuple[str, bytes, list[bytes], str]) -> None:
+    _, request, answers, meaning = row
+    parser = kwp.FrameParser(kwp.HEAR_ADDRESSED)
+    parser.feed(b"".join(answers))
+    assembly = obd.Assembly(request[3:-1])
+    while (heard := parser.take()) is not None:
+        assert assembly.add(heard) == obd.TAKEN
+    best = assembly.best()
+    assert best is not None and best.ecu == 0x10 and len(assembly.answers) == len(answers)
+    if request[3] == obd.STORED:
+        assert obd.codes(best) == [meaning]
+    else:
+        data = obd.payload(assembly.request, best)
+        assert data is not None
+        value = pids.decode(request[4], data)[0]
+        assert f"{value.name} {value.value:g} {value.unit}" == meaning
+
+
+def test_a_refusal_is_a_value_with_its_reason_and_never_zero() -> None:
+    assembly = obd.Assembly(b"\x01\x0c")
+    assert assembly.add(frame(0x18, "7F 01 12")) == obd.TAKEN
+    answer = assembly.best()
+    assert answer is not None and answer.nrc == nrc.SUB_FUNCTION_NOT_SUPPORTED and not answer.ok()
+    assert obd.payload(assembly.request, answer) is None
+    assert "12: PID or parameter not supported" in repr(answer)
+    assert nrc.name(0x21) == "21: busy, ask again" and nrc.name(0x60) == "60: reserved code"
+
+
+def test_pending_waits_and_busy_repeats() -> None:
+    assembly = obd.Assembly(b"\x09\x02")
+    assert assembly.add(frame(0x10, "7F 09 78")) == obd.WAIT and assembly.pending()
+    assert obd.listen_us(Timing(), True) == 5_000_000 and obd.listen_us(Timing(), False) == 50_000
+    assert obd.listen_us(Timing(p3_max_us=NO_LIMIT), True) == 5_000_000
+    assert assembly.add(frame(0x10, "7F 09 78")) == obd.WAIT
+    assert assembly.add(frame(0x10, "49 02 01 00 00 00 31")) == obd.TAKEN and not assembly.pending()
+    assembly = obd.Assembly(b"\x01\x0c")
+    assert assembly.add(frame(0x10, "7F 01 21")) == obd.REPEAT and assembly.busy()
+    assembly.restart()
+    assert assembly.add(frame(0x10, "41 0C 00 00")) == obd.TAKEN and not assembly.busy()
+
+
+def test_only_answers_to_this_request_count() -> None:
+    assembly = obd.Assembly(b"\x01\x0c")
+    for other in ("41 0D 00", "42 0C 00 00", "7F 02 12", "7F 01", "41", "01 0C"):
+        assert assembly.add(frame(0x10, other)) == obd.FOREIGN, other
+    assert assembly.add(kwp.Frame(2, 0xF1, 0x10, b"")) == obd.FOREIGN
+    assert assembly.best() is None and assembly.foreign == 7
+    freeze = obd.Assembly(obd.freeze_request(0x0C))
+    assert freeze.add(frame(0x10, "42 0C 01 00 00")) == obd.FOREIGN, "another freeze frame"
+    assert freeze.add(frame(0x10, "42 0C 00 0D 20")) == obd.TAKEN
+    assert obd.payload(freeze.request, freeze.answers[0]) == b"\x0d\x20"
+
+
+def test_answers_are_grouped_by_ecu() -> None:
+    assembly = obd.Assembly(b"\x03")
+    for ecu, text in ((0x10, "43 01 33 03 01 04 20"), (0x18, "43 07 00 00 00 00 00"), (0x10, "43 C1 00 00 00 00 00")):
+        assembly.add(frame(ecu, text))
+    assert [answer.ecu for answer in assembly.answers] == [0x10, 0x18]
+    assert obd.codes(assembly.answers[0]) == ["P0133", "P0301", "P0420", "U0100"]
+    assert obd.codes(assembly.answers[1]) == ["P0700"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (0, 0, 1, 2, 3, 4)])
+def test_a_vin_of_five_frames_in_any_order(order: tuple[int, ...]) -> None:
+    frames = numbered(b"\0\0\0" + VIN.encode())
+    assembly = obd.Assembly(b"\x09\x02")
+    for i in order:
+        assembly.add(kwp.Frame(2, 0xF1, 0x10, b"\x49" + frames[i]))
+    data = obd.payload(assembly.request, assembly.answers[0])
+    assert data is not None and obd.vin(data) == VIN
+
+
+def test_an_incomplete_vin_is_none() -> None:
+    frames = numbered(b"\0\0\0" + VIN.encode())
+    for missing in range(5):
+        some = [part for i, part in enumerate(frames) if i != missing]
+        answer = obd.Answer(0x10)
+        answer.frames = some
+        assert obd.payload(b"\x09\x02", answer) is None
+    assert obd.join_numbered([*frames, b"\x02\x01WXYZ"]) is None, "two different frames with one number"
+    assert obd.vin(b"short") == ""
+
+
+@given(st.binary(min_size=4, max_size=64).filter(lambda data: len(data) % 4 == 0), st.randoms())
+def test_numbered_frames_round_trip(data: bytes, random: "st.Random") -> None:  # type: ignore[name-defined]
+    frames = numbered(data)
+    random.shuffle(frames)
+    assert obd.join_numbered(frames, len(data) // 4) == data
+
+
+def test_calibration_ids_and_numbers() -> None:
+    ids = b"ABC-123\0\0\0\0\0\0\0\0\0" + b"XYZ 9\0\0\0\0\0\0\0\0\0\0\0"
+    joined = obd.join_numbered(numbered(ids, 4))
+    assert joined is not None and obd.calibration_ids(joined) == ["ABC-123", "XYZ 9"]
+    assert obd.calibration_numbers(bytes.fromhex("17 91 BC 82 16 E0")) == ["1791BC82"]
+
+
+def test_silence_means_no_codes_only_where_pid_01_says_zero() -> None:
+    assert obd.judge_codes(0, False, 0) == obd.NO_CODES
+    assert obd.judge_codes(0, False, 2) == obd.UNCERTAIN
+    assert obd.judge_codes(0, False, -1) == obd.UNCERTAIN
+    assert obd.judge_codes(2, True, 2) == obd.CODES_READ
+    assert obd.judge_codes(1, True, 2) == obd.UNCERTAIN
+    assert obd.judge_codes(0, True, -1) == obd.NO_CODES
+
+
+@given(st.sets(st.integers(0, 255)))
+def test_pid_sets(wanted: set[int]) -> None:
+    found = obd.PidSet()
+    for base in range(0, 256, 32):
+        bitmap = bytearray(4)
+        for pid in wanted:
+            if base < pid <= base + 32:
+                bitmap[(pid - base - 1) // 8] |= 0x80 >> (pid - base - 1) % 8
+        assert found.add_bitmap(base, bitmap)
+    bases = set(range(0, 256, 32))
+    assert set(found.pids()) == wanted | bases
+    assert obd.PidSet(found.bits()).pids() == found.pids()
+    assert -1 not in found and 256 not in found
+    assert not found.add_bitmap(0, b"\xff\xff\xff") and not found.add_bitmap(7, bytes(4))
+
+
+def test_the_bitmap_of_the_standards_example() -> None:
+    found = obd.PidSet()
+    found.add_bitmap(0, bytes.fromhex("BE 1F A8 13"))
+    assert found.pids() == [0, 1, 3, 4, 5, 6, 7, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x13, 0x15, 0x1C, 0x1F, 0x20]
+
+
+def test_several_pids_in_one_request() -> None:
+    request = obd.multi_request([0x0C, 0x0D, 0x05])
+    assembly = obd.Assembly(request)
+    assert assembly.add(frame(0x10, "41 0C 0D 20 0D 39 05 49")) == obd.TAKEN
+    data = obd.payload(request, assembly.answers[0])
+    assert data is not None
+    assert obd.split_multi(data) == [(0x0C, b"\x0d\x20"), (0x0D, b"\x39"), (0x05, b"\x49")]
+    assert obd.split_multi(b"\x0c\x0d") is None and obd.split_multi(b"\xee\x00") is None
+    with pytest.raises(ValueError, match="7 PIDs"):
+        obd.multi_request([1] * 7)
+
+
+def test_keep_alive_differs() -> None:
+    assert obd.keep_alive(KeyBytes(8, 8)) == b"\x01\x00"
+    assert obd.keep_alive(KeyBytes(0xEF, 0x8F)) == b"\x3e"
+
+
+@given(st.binary(max_size=8), st.lists(st.tuples(st.integers(-1, 255), st.binary(max_size=12)), max_size=8))
+def test_garbage_never_raises(request: bytes, heard: list[tuple[int, bytes]]) -> None:
+    assembly = obd.Assembly(request)
+    for ecu, data in heard:
+        assert assembly.add(kwp.Frame(2, 0xF1, ecu, data)) in (obd.TAKEN, obd.WAIT, obd.REPEAT, obd.FOREIGN)
+    for answer in assembly.answers:
+        data_or_none = obd.payload(request, answer)
+        obd.codes(answer)
+        if data_or_none is not None:
+            obd.vin(data_or_none), obd.calibration_ids(data_or_none), obd.split_multi(data_or_none)
+
+
+@given(st.integers(0, 0xFFFF))
+def test_trouble_codes_round_trip(number: int) -> None:
+    two = number.to_bytes(2, "big")
+    code = dtc.decode(*two)
+    assert dtc.encode(code) == dtc.encode(code.lower()) == two
+    assert dtc.describe(code)
+
+
+@pytest.mark.parametrize("wrong", ["", "P012", "X0123", "P4123", "P01G3", "P0133 3", "0133"])
+def test_what_is_no_trouble_code(wrong: str) -> None:
+    with pytest.raises(ValueError, match="no trouble code"):
+        dtc.encode(wrong)
+
+
+def test_words_of_trouble_codes() -> None:
+    assert dtc.describe("P0133") == "powertrain: fuel and air metering"
+    assert dtc.describe("P1234") == "powertrain: code of the manufacturer"
+    assert dtc.describe("P2714") == "powertrain: transmission"
+    assert dtc.describe("P3400") == "powertrain: cylinder deactivation" and not dtc.is_generic("P3200")
+    assert dtc.describe("U0100") == "network" and dtc.describe("C1234").startswith("chassis")
