@@ -1,0 +1,231 @@
+"""The gateway: the main port, a reserved port per client, and each frame of the bus to all of them.
+
+A client's port listens only from its Hello until it has connected (or its time is over): nobody else finds anything
+there. Each frame is encoded once and the same bytes are written to every socket; no task and no queue per frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+
+from kline.protocol.ibus import MIN_FRAME
+from openkline.bus import Bus, BusFrame, Unsubscribe
+from openkline.gateway.counters import GatewayCounters
+from openkline.gateway.door import Door, DoorState
+from openkline.gateway.limits import Doorman
+from openkline.gateway.options import GatewayOptions
+from openkline.gateway.outbox import Dispatcher
+from openkline.gateway.session import Arrival, Session, SessionState
+from openkline.gateway.wire import encode_frame
+
+log = logging.getLogger("openkline.gateway")
+
+_BACKLOG = 64
+_CLOSING_S = 1.0  # for the last bytes to the clients
+
+
+class GatewayServer:
+    """start(); then clients come and go; stop(). All calls from one event loop."""
+
+    def __init__(self, bus: Bus, options: GatewayOptions | None = None) -> None:
+        self.bus = bus
+        self.options = options or GatewayOptions()
+        self.rules = self.options.rules()
+        self.counters = GatewayCounters()
+        self.dispatcher = Dispatcher(bus, self.options.clients, self.options.queue, self.counters)
+        self.port = self.options.port
+        self.sessions: dict[int, Session] = {}
+        self._doorman: Doorman
+        self._doors: dict[Door, None] = {}
+        self._open: set[Session] = set()  # with a connection, even if their port is free again
+        self._idle = asyncio.Event()
+        self._writers: list[Callable[[bytes], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Server | None = None
+        self._hosts: list[str] = []
+        self._unsubscribe: Unsubscribe | None = None
+        self._running = False
+        self._started_s = 0.0
+
+    # -- life
+
+    async def start(self) -> None:
+        """Listen. OSError: the address or the port can't be had."""
+        loop = asyncio.get_running_loop()
+        options = self.options
+        self._doorman = Doorman(options.networks(), options.accepts_per_s, loop.time)
+        self._listener = await loop.create_server(lambda: Door(self), options.host, options.port, backlog=_BACKLOG)
+        names = [sock.getsockname() for sock in self._listener.sockets]
+        self.port = names[0][1]
+        self._hosts = [options.host] if len(names) == 1 else [name[0] for name in names]
+        self._started_s = loop.time()
+        self._running = True
+        self._unsubscribe = self.bus.subscribe(self._on_frame)
+        if warning := options.warning():
+            log.warning("%s", warning)
+
+    async def stop(self) -> None:
+        """Take nobody any more, let out what clients sent before, tell them Disconnect, close."""
+        if not self._running:
+            return
+        self._running = False
+        if self._listener is not None:
+            self._listener.close()
+        for door in list(self._doors):
+            door.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        for session in list(self.sessions.values()):
+            session.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.options.drain_s + _CLOSING_S):
+                await self._all_closed()
+                await self.dispatcher.drained()
+        for session in [*self.sessions.values(), *self._open]:
+            session.abort()
+        self.dispatcher.close()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_S):
+                await self._all_closed()
+
+    async def _all_closed(self) -> None:
+        while self.sessions or self._open or self._doors:
+            self._idle.clear()
+            await self._idle.wait()
+
+    # -- frames
+
+    def _on_frame(self, frame: BusFrame) -> None:
+        if len(frame.data) < MIN_FRAME:
+            self.counters.frames_empty += 1
+            return
+        self.counters.frames += 1
+        message = encode_frame(frame.data)
+        for write in self._writers:
+            write(message)
+
+    def _set_writers(self) -> None:
+        self._writers = [
+            session.transport.write
+            for session in self.sessions.values()
+            if session.transport is not None and session.state in (SessionState.CONNECTED, SessionState.ENDING)
+        ]
+
+    # -- the main port
+
+    def may_enter(self, door: Door) -> bool:
+        """Whether this connection to the main port is taken; when too many wait there, the oldest goes."""
+        counters = self.counters
+        self._doors[door] = None
+        if not self._running:
+            return False
+        counters.accepted += 1
+        if not self._doorman.allowed(door.address):
+            counters.refused_address += 1
+            return False
+        if not self._doorman.in_time(door.address):
+            counters.refused_rate += 1
+            return False
+        if len(self._doors) > self.options.pending:
+            self._evict(door)
+        return True
+
+    def _evict(self, newest: Door) -> None:
+        """Close the oldest that has said nothing, of the address that has most connections waiting."""
+        waiting = [door for door in self._doors if door is not newest and door.state is DoorState.WAITING]
+        candidates = waiting or [door for door in self._doors if door is not newest]
+        if candidates:
+            most = Counter(door.address for door in candidates).most_common(1)[0][0]
+            self.counters.evicted += 1
+            next(door for door in candidates if door.address == most).abort()
+
+    def hello(self, door: Door) -> None:
+        self.counters.hello += 1
+        task = asyncio.get_running_loop().create_task(self._reserve(door), name="openkline gateway hello")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reserve(self, door: Door) -> None:
+        """The lowest free port for this client; the next, when another program has it."""
+        loop = asyncio.get_running_loop()
+        last = min(self.port + self.options.clients, 65535)
+        taken: set[int] = set()
+        while True:
+            free = (n for n in range(self.port + 1, last + 1) if n not in self.sessions and n not in taken)
+            port = next(free, None)
+            if port is None:
+                self.counters.full += 1
+                door.answer(None)
+                return
+            session = self.sessions[port] = Session(self, port, door.address)
+            try:
+                session.listener = await loop.create_server(
+                    partial(Arrival, self, session), self._hosts, port, backlog=4
+                )
+            except OSError:
+                self.counters.port_taken += 1
+                taken.add(port)
+                session.abort()
+                continue
+            except asyncio.CancelledError:
+                session.abort()
+                raise
+            if session.state is not SessionState.RESERVED or not door.answer(port):
+                session.abort()
+            return
+
+    def left(self, door: Door) -> None:
+        self._doors.pop(door, None)
+        self._idle.set()
+
+    # -- sessions
+
+    def connected(self, session: Session) -> None:
+        self.counters.sessions += 1
+        session.frames_before = self.counters.frames
+        self._open.add(session)
+        self._set_writers()
+
+    def silenced(self, session: Session) -> None:
+        """No more frames for this one."""
+        self._set_writers()
+
+    def closed(self, session: Session) -> None:
+        """Its port is free; what it sent still goes out."""
+        if self.sessions.get(session.port) is session:
+            del self.sessions[session.port]
+        self._set_writers()
+        self.dispatcher.adopt(session.outbox)
+        self._idle.set()
+
+    def gone(self, session: Session) -> None:
+        """Its connection is closed, too."""
+        self._open.discard(session)
+        self._idle.set()
+
+    # -- for `openkline status`
+
+    def stats(self) -> dict[str, object]:
+        """Plain values, ready for JSON: where we listen, each client, counters, what became of the messages."""
+        now_s = asyncio.get_running_loop().time()
+        return {
+            "address": self.options.host,
+            "port": self.port,
+            "max_clients": self.options.clients,
+            "read_only": self.options.read_only,
+            "uptime_s": round(now_s - self._started_s, 3) if self._started_s else 0.0,
+            "clients": [self.sessions[port].stats() for port in sorted(self.sessions)],
+            "at_bus": self.dispatcher.at_bus,
+            "results": dict(self.dispatcher.results),
+            "counters": asdict(self.counters),
+        }
