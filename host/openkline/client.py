@@ -70,9 +70,12 @@ class GatewayLost(GatewayError):
 
 
 class GatewayClient:
-    """One session. timeout_s: for each step of connecting; ping_s: between pings; queue: messages kept for a reader
-    that is slow
-    (then the oldest are dropped, counted in `dropped`); reconnect: come back by itself until close()."""
+    """One session with a gateway; when it is over, a reader's loop ends and send() raises GatewayLost.
+
+    reconnect   come back by itself until close(); then loops go on and send() waits
+    timeout_s   for each step of connecting;  ping_s: between two pings
+    queue       messages kept for a slow reader; then the oldest are dropped, counted in `dropped`
+    """
 
     def __init__(
         self,

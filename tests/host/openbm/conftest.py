@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from openkline.gateway.options import GatewayOptions
+from openkline.gateway.server import GatewayServer
+
+from .fakebus import FakeBus
+from .raw import Gateway, free_base, until
+
+Serving = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--gateway", metavar="HOST:PORT", help="test this gateway instead of our own")
+    parser.addoption("--gateway-clients", type=int, default=8, help="how many clients it takes")
+    parser.addoption("--gateway-timeout", type=float, default=10.0, help="its alive timeout in seconds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "options(**options): GatewayOptions of the gateway under test (ours only)")
+
+
+@contextlib.asynccontextmanager
+async def serving(bus: FakeBus | None = None, **options: object) -> AsyncIterator[Gateway]:
+    """Our gateway on a fake bus; afterwards nothing of it may be left."""
+    loop = asyncio.get_running_loop()
+    escaped: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, context: escaped.append(context))
+    bus = bus or FakeBus()
+    made = GatewayOptions(**{"port": free_base(int(str(options.get("clients", 8)))), "drain_s": 0.5, **options})  # type: ignore[arg-type]
+    server = GatewayServer(bus, made)
+    tasks_before = asyncio.all_tasks()
+    await server.start()
+    gateway = Gateway("127.0.0.1", server.port, made.clients, made.alive_timeout_s, bus, server)
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+        await server.stop()
+    await until(lambda: not asyncio.all_tasks() - tasks_before - {asyncio.current_task()}, "no task is left")
+    assert not bus.callbacks, "still subscribed"
+    assert not server.sessions and not server._open and not server._doors
+    assert not escaped, escaped
+    for port in range(server.port, server.port + made.clients + 1):
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
+@pytest.fixture
+async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
+    marker = request.node.get_closest_marker("options")
+    where = request.config.getoption("--gateway", default=None) or os.environ.get("OPENBM_GATEWAY")
+    if where:
+        if marker is not None:
+            pytest.skip("needs options of our own gateway")
+        host, _, port = where.rpartition(":")
+        config = request.config
+        other = Gateway(
+            host, int(port), config.getoption("--gateway-clients"), config.getoption("--gateway-timeout")
+        )
+        yield other
+        await other.close()
+        return
+    options = dict(marker.kwargs) if marker is not None else {}
+    async with serving(**options) as own:
+        yield own
+
+
+@pytest.fixture
+def bus(gateway: Gateway) -> FakeBus:
+    if gateway.bus is None:
+        pytest.skip("needs our own gateway's bus")
+    return gateway.bus
+
+
+@pytest.fixture
+def server(gateway: Gateway) -> GatewayServer:
+    if gateway.server is None:
+        pytest.skip("needs our own gateway")
+    return gateway.server

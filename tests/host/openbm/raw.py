@@ -1,0 +1,152 @@
+"""A client made of bytes: nothing in it knows the gateway's code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from openkline.gateway.server import GatewayServer
+
+from .fakebus import FakeBus
+
+HELLO = bytes.fromhex("68 69 00 00 00 00 00 00")
+PING = bytes.fromhex("AA AA 00 00 00 00 00 00")
+DISCONNECT = bytes(8)
+PATIENCE_S = 10.0  # only ever waited for when something is broken
+
+
+def free_base(count: int, low: int = 61000, high: int = 65000) -> int:
+    """A port with `count` more free ports behind it, outside the range that systems give to clients."""
+    for _ in range(200):
+        base = random.randrange(low, high - count)
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(base, base + count + 1):
+                    sock = stack.enter_context(socket.socket())
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return base
+    raise RuntimeError(f"no {count + 1} free ports in a row in {low}..{high}")
+
+
+async def until(condition: Callable[[], object], what: str = "condition") -> None:
+    """Wait for it, turn by turn of the loop."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.001)
+    except TimeoutError:
+        raise AssertionError(f"{what} did not come true in {PATIENCE_S} s") from None
+
+
+class Raw:
+    """One TCP connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, host: str, port: int) -> Raw:
+        async with asyncio.timeout(PATIENCE_S):
+            return cls(*await asyncio.open_connection(host, port))
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def read(self, n: int) -> bytes:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self.reader.readexactly(n)
+        except asyncio.IncompleteReadError as error:
+            raise AssertionError(f"closed after {error.partial.hex(' ')!r}, {n} bytes were to come") from None
+
+    async def expect(self, data: bytes) -> None:
+        got = await self.read(len(data))
+        assert got.hex(" ") == data.hex(" ")
+
+    async def expect_end(self) -> None:
+        """The gateway closes, and says nothing before."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                rest = await self.reader.read()
+        except ConnectionError:
+            rest = b""
+        assert rest.hex(" ") == ""
+
+    async def ping(self) -> None:
+        """Also shows that everything sent before has been handled, and that nothing else came back."""
+        await self.send(PING)
+        await self.expect(PING)
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+    async def reset(self) -> None:
+        """Close with a reset, as a crash of the other computer's program may do."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self.close()
+
+
+def port_of(connect: bytes) -> int:
+    assert connect[:4].hex(" ") == "63 74 00 00", connect.hex(" ")
+    assert connect[6:].hex(" ") == "00 00"
+    return int(connect[4]) | int(connect[5]) << 8
+
+
+@dataclass
+class Gateway:
+    """The gateway under test. bus and server: None when it is somebody else's."""
+
+    host: str
+    port: int
+    clients: int
+    alive_s: float
+    bus: FakeBus | None = None
+    server: GatewayServer | None = None
+    opened: list[Raw] = field(default_factory=list)
+
+    async def open(self, port: int | None = None) -> Raw:
+        raw = await Raw.open(self.host, port or self.port)
+        self.opened.append(raw)
+        return raw
+
+    async def greet(self, hello: bytes = HELLO) -> bytes:
+        """Say Hello; returns the eight bytes of the answer."""
+        raw = await self.open()
+        await raw.send(hello)
+        answer = await raw.read(8)
+        await raw.close()
+        return answer
+
+    async def reserve(self) -> int:
+        return port_of(await self.greet())
+
+    async def join(self) -> Raw:
+        """A connected client, known to be served."""
+        raw = await self.open(await self.reserve())
+        await raw.ping()
+        return raw
+
+    async def join_when_free(self) -> Raw:
+        """As join, where a slot is about to become free."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (answer := await self.greet()) == DISCONNECT:
+                await asyncio.sleep(0.005)
+        raw = await self.open(port_of(answer))
+        await raw.ping()
+        return raw
+
+    async def close(self) -> None:
+        for raw in self.opened:
+            await raw.close()

@@ -1,0 +1,187 @@
+"""The main port: Hello, Connect, Disconnect, and everything else that may come there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from openkline.gateway.server import GatewayServer
+
+from .conftest import serving
+from .raw import DISCONNECT, HELLO, Gateway, free_base, port_of, until
+
+
+async def test_hello_is_answered_with_connect_to_the_next_port(gateway: Gateway) -> None:
+    answer = await gateway.greet()
+    assert port_of(answer) == gateway.port + 1
+
+
+async def test_connect_to_4288_byte_for_byte() -> None:
+    try:
+        async with serving(port=4287) as gateway:
+            assert (await gateway.greet()).hex(" ").upper() == "63 74 00 00 C0 10 00 00"
+    except OSError as error:
+        pytest.skip(f"ports 4287 and 4288 are taken ({error})")
+
+
+async def test_the_port_is_an_unsigned_number() -> None:
+    async with serving(port=free_base(8, 62000, 65000)) as gateway:
+        connect = await gateway.greet()
+        assert connect[5] >= 0x80
+        raw = await gateway.open(connect[4] | connect[5] << 8)
+        await raw.ping()
+
+
+async def test_33002_works() -> None:
+    try:
+        async with serving(port=33001) as gateway:
+            assert (await gateway.greet()).hex(" ").upper() == "63 74 00 00 EA 80 00 00"
+            await (await gateway.join()).ping()
+    except OSError as error:
+        pytest.skip(f"ports 33001.. are taken ({error})")
+
+
+async def test_after_the_answer_the_main_connection_is_closed(gateway: Gateway) -> None:
+    raw = await gateway.open()
+    await raw.send(HELLO)
+    port_of(await raw.read(8))
+    await raw.expect_end()
+
+
+async def test_hello_in_single_bytes(gateway: Gateway) -> None:
+    raw = await gateway.open()
+    for i in range(8):
+        await raw.send(HELLO[i : i + 1])
+        await asyncio.sleep(0.002)
+    port_of(await raw.read(8))
+
+
+async def test_what_follows_hello_on_the_main_port_is_ignored(gateway: Gateway) -> None:
+    raw = await gateway.open()
+    await raw.send(HELLO + bytes.fromhex("68 18 01 00 64 00 00 00 01") * 3)
+    port_of(await raw.read(8))
+    await raw.expect_end()
+    await gateway.join()
+    assert gateway.bus is None or gateway.bus.submitted == 0
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "AA AA 00 00 00 00 00 00",  # Ping
+        "00 00 00 00 00 00 00 00",  # Disconnect
+        "63 74 00 00 C0 10 00 00",  # Connect
+        "68 18 01 00 64 00 00 00",  # a bus message
+        "69 68 00 00 00 00 00 00",
+        "68 69 01 00 00 00 00 00",  # with a data byte: no Hello but a message from 68 to 69
+        "47 45 54 20 2F 20 48 54",  # GET / HT
+        "FF FF FF FF FF FF FF FF",
+    ],
+)
+async def test_a_wrong_first_message_closes_without_an_answer(gateway: Gateway, first: str) -> None:
+    raw = await gateway.open()
+    await raw.send(bytes.fromhex(first))
+    await raw.expect_end()
+
+
+@pytest.mark.options(clients=3)
+async def test_without_a_free_slot_disconnect_then_close(gateway: Gateway, server: GatewayServer) -> None:
+    for _ in range(3):
+        await gateway.join()
+    raw = await gateway.open()
+    await raw.send(HELLO)
+    await raw.expect(DISCONNECT)
+    await raw.expect_end()
+    assert server.counters.full == 1
+
+
+@pytest.mark.options(alive_timeout_s=0.15)
+async def test_the_main_port_waits_for_hello_as_long_as_the_alive_timeout(gateway: Gateway) -> None:
+    loop = asyncio.get_running_loop()
+    raw = await gateway.open()
+    half = await gateway.open()
+    await half.send(HELLO[:5])
+    start_s = loop.time()
+    await raw.expect_end()
+    assert 0.1 <= loop.time() - start_s < 2
+    await half.expect_end()
+
+
+@pytest.mark.options(alive_timeout_s=0.5)
+async def test_a_late_hello_is_still_answered(gateway: Gateway) -> None:
+    raw = await gateway.open()
+    await raw.send(HELLO[:7])
+    await asyncio.sleep(0.2)
+    await raw.send(HELLO[7:])
+    port_of(await raw.read(8))
+
+
+async def test_several_hellos_at_once_are_served_at_once(gateway: Gateway) -> None:
+    silent = [await gateway.open() for _ in range(4)]  # the original waited for each of these
+    answers = await asyncio.wait_for(asyncio.gather(*(gateway.greet() for _ in range(gateway.clients))), 5)
+    ports = sorted(port_of(answer) for answer in answers)
+    assert ports == list(range(gateway.port + 1, gateway.port + gateway.clients + 1))
+    for raw in silent:
+        await raw.close()
+
+
+@pytest.mark.options(clients=64)
+async def test_64_clients(gateway: Gateway) -> None:
+    raws = await asyncio.gather(*(gateway.join() for _ in range(64)))
+    assert gateway.bus is not None
+    gateway.bus.hear(bytes.fromhex("68 03 18 01 72"))
+    for raw in raws:
+        await raw.expect(bytes.fromhex("68 18 01 00 64 00 00 00 01"))
+    assert await gateway.greet() == DISCONNECT
+
+
+@pytest.mark.options(clients=2, alive_timeout_s=0.2)
+async def test_a_reservation_that_is_not_used_expires(gateway: Gateway, server: GatewayServer) -> None:
+    first, second = await gateway.reserve(), await gateway.reserve()
+    assert (first, second) == (gateway.port + 1, gateway.port + 2)
+    assert await gateway.greet() == DISCONNECT
+    await until(lambda: server.counters.reservations_expired == 2)
+    with pytest.raises(OSError):
+        await gateway.open(first)
+    assert await gateway.reserve() == gateway.port + 1
+
+
+async def test_a_reserved_port_takes_one_client_only(gateway: Gateway) -> None:
+    port = await gateway.reserve()
+    raw = await gateway.open(port)
+    await raw.ping()
+    try:
+        other = await gateway.open(port)
+        await other.expect_end()
+    except OSError:
+        pass
+    await raw.ping()
+
+
+async def test_nothing_listens_on_a_port_that_is_not_reserved(gateway: Gateway, server: GatewayServer) -> None:
+    for port in range(gateway.port + 1, gateway.port + gateway.clients + 1):
+        with pytest.raises(OSError):
+            await gateway.open(port)
+
+
+@pytest.mark.options(host="0.0.0.0", allow=("127.0.0.0/8",))
+async def test_a_reservation_is_bound_to_the_address_that_said_hello(gateway: Gateway, server: GatewayServer) -> None:
+    port = await gateway.reserve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+    try:
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    except ConnectionError:
+        pass
+    writer.close()
+    assert server.counters.strangers == 1
+    await (await gateway.open(port)).ping()
+
+
+@pytest.mark.options(clients=3)
+async def test_a_port_that_another_program_has_is_skipped(gateway: Gateway, server: GatewayServer) -> None:
+    other = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", gateway.port + 1)
+    assert await gateway.reserve() == gateway.port + 2
+    other.close()
+    assert server.counters.port_taken == 1
+    assert await gateway.reserve() == gateway.port + 1
