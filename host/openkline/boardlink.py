@@ -196,8 +196,11 @@ class BoardLink:
 
     def _frame(self, buf: bytearray, start: int, end: int) -> None:
         frame = unpack.unpack_frame(buf, start, end)
-        if len(frame.data) >= MIN_FRAME:
-            self._listener.on_frame(BusFrame(self.clock.unix(frame.time_us, self._now_s), frame.data, frame.own))
+        data = frame.data
+        if len(data) >= MIN_FRAME and len(data) >= data[1] + 2:
+            if len(data) > data[1] + 2:  # what follows a payload that is known is ignored
+                data = data[: data[1] + 2]
+            self._listener.on_frame(BusFrame(self.clock.unix(frame.time_us, self._now_s), data, frame.own))
         else:
             self.misread += 1
 

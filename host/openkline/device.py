@@ -246,7 +246,7 @@ class Device:
     def _tell_trouble(self, text: str) -> None:
         if text != self.trouble:
             self.trouble = text
-            log.warning("%s", text)
+            log.warning("%s; trying again", text)
 
     def _tick(self) -> None:
         self.queue.expire(self._state is State.READY)

@@ -29,7 +29,7 @@ def no_fault(data: bytes) -> bytes:
 
 
 class Noisy:
-    """Drops, flips and doubles bytes, each with probability `rate`, until `bytes_left` have passed."""
+    """Drops a byte or flips a bit of it, with probability `rate` each byte, until `bytes_left` have passed."""
 
     def __init__(self, rate: float, seed: int, bytes_left: int = 1 << 30) -> None:
         self.rate = rate
@@ -45,11 +45,8 @@ class Noisy:
                 out.append(byte)
                 continue
             self.faults += 1
-            kind = self._random.randrange(3)
-            if kind == 0:
+            if self._random.randrange(2):
                 out.append(byte ^ 1 << self._random.randrange(8))
-            elif kind == 1:
-                out += bytes((byte, byte))
         return bytes(out)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 import rich_click as click
@@ -36,6 +37,8 @@ async def opened_device(name: str | None) -> AsyncIterator[Device]:
     name = name or "auto"
     device = Device(port_for(name, SimOptions(car="demo")), DeviceSettings())
     click.echo(f"no bridge joined: opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
+    device_log = logging.getLogger("openkline.device")
+    device_log.setLevel(logging.ERROR)  # what goes wrong until it is ready is the error that we end with
     try:
         await device.start()
         try:
@@ -46,6 +49,8 @@ async def opened_device(name: str | None) -> AsyncIterator[Device]:
             ) from None
         if state is State.WAITING:
             raise DeviceMissing(device.trouble)
+        device_log.setLevel(logging.NOTSET)
         yield device
     finally:
+        device_log.setLevel(logging.NOTSET)
         await device.stop()
