@@ -128,6 +128,16 @@ def test_text_without_a_delimiter() -> None:
     assert len(got.frames) == 1
 
 
+def test_the_rest_of_an_endless_stretch_is_no_record() -> None:
+    """Even when it looks like one from where the buffer was full."""
+    got = Collector(64)
+    stream = b"\0" + b"\xfe" * 64 + oracle(16, 0, 0, 0, b"abc")[1:]
+    got.deframer.feed(stream, len(stream))
+    assert (got.frames, got.deframer.bad) == ([], 2)
+    got.deframer.feed(oracle(16, 0, 0, 0, b"abc"), 12)
+    assert len(got.frames) == 1
+
+
 def test_half_a_record_is_not_flushed_as_text() -> None:
     got = Collector(64)
     record = oracle(16, 0, 0, 0, b"\x01\x02\x03\x80\x81\xff\xfe\xfd")
@@ -137,7 +147,7 @@ def test_half_a_record_is_not_flushed_as_text() -> None:
     assert (len(got.frames), got.text) == (1, b"")
 
 
-# -- payloads -----------------------------------------------------------------------------------------------------------
+# -- payloads
 
 u8, u16, u32 = bytes_, st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 ticks = st.integers(0, 2**30 - 1)

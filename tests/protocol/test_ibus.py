@@ -44,7 +44,11 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 pieces = st.one_of(frames, nested, damaged(), garbage, st.binary(max_size=20))
 gaps = st.one_of(st.sampled_from([0, 1, 1146, STALL_US - 1, STALL_US, STALL_US + 1]), st.integers(0, 3 * STALL_US))
-steps = st.lists(st.tuples(pieces, gaps, gaps, st.booleans(), st.booleans()), max_size=12)
+steps = st.lists(st.tuples(pieces, gaps, gaps, st.booleans(), st.booleans(), st.booleans()), max_size=12)
+
+
+def scanner_counts(driver: Driver) -> tuple[int, int]:
+    return driver.scanner.frames, driver.scanner.dropped_bytes + sum(map(len, driver.frames))
 
 
 class PlainRing:
@@ -85,14 +89,18 @@ class PlainRing:
     plain=st.booleans(),
 )
 def test_any_stream_any_timing(
-    steps: list[tuple[bytes, int, int, bool, bool]], max_frame: int, extra: int, start: int, plain: bool
+    steps: list[tuple[bytes, int, int, bool, bool, bool]], max_frame: int, extra: int, start: int, plain: bool
 ) -> None:
     size = 2 * max_frame + extra
     ring = PlainRing(size) if plain else RingBuffer(size)
     driver = Driver(ring, IbusScanner(ring, max_frame, STALL_US), start, TICKS_PERIOD)
-    for data, gap_us, lag_us, look_before, look_after in steps:
+    for data, gap_us, lag_us, look_before, look_after, leave in steps:
         if look_before:
-            driver.look(gap_us)
+            driver.look(gap_us, leave)
+            if leave:  # bytes come while a frame waits to be taken, then the rest is taken
+                driver.write(data)
+                driver.look(0, leave)
+                driver.look(lag_us)
             driver.check()
         else:
             driver.now_us += gap_us
@@ -102,6 +110,7 @@ def test_any_stream_any_timing(
             driver.check()
     driver.finish()
     driver.check()
+    assert scanner_counts(driver) == (len(driver.frames), driver.accepted)
     assert ring.available() == 0
     if isinstance(ring, RingBuffer):
         assert len(ring._buf) == size
@@ -164,11 +173,11 @@ def test_what_comes_after_a_stall_is_not_joined_to_it() -> None:
     ring = RingBuffer(128)
     scanner = IbusScanner(ring)
     frame = encode(0x50, 0x68, b"\x32\x11")
-    ring.write(b"\x68\x30" + frame + b"\x68\x04")
+    ring.write(b"\x68\x30" + frame + b"\x68\x03")
     assert scanner.scan(0) == 0
     assert scanner.scan(STALL_US) == 6
     scanner.take()
-    ring.write(b"\x18\x01" + bytes([0x68 ^ 0x04 ^ 0x18 ^ 0x01]))  # would make 68 04 .. whole
+    ring.write(b"\x18\x01\x72")  # would make 68 03 .. whole
     assert scanner.scan(STALL_US + 1) == 0
     assert scanner.end() == 0
     assert scanner.frames == 1

@@ -1,4 +1,4 @@
-"""No step of the receive path leaves -2**30 .. 2**30 - 1, which is what a 32-bit MicroPython computes without allocating.
+"""No step of the receive path leaves -2**30 .. 2**30 - 1: a 32-bit MicroPython computes those without allocating.
 
 The 64-bit ports would hide it, so here the arithmetic is done with ints that check every result.
 """

@@ -6,7 +6,7 @@ import os
 
 def load(name):
     root = os.getenv("OPENKLINE_ROOT") or __file__.rsplit("/tests/", 1)[0]
-    with open(root + "/tests/vectors/" + name) as f:
+    with open(root + "/tests/vectors/" + name) as f:  # noqa: PTH123 - MicroPython has no pathlib
         return json.load(f)
 
 
@@ -52,6 +52,13 @@ def check_cobs(framing):
         assert bytes(buf[: framing._decode(buf, len(buf))]) == plain, coded
 
 
+def deframe(deframer, buf, n):
+    found = []
+    deframer.on_frame = lambda buf, start, end: found.append(bytes(buf[start:end]))
+    deframer.feed(buf, n)
+    return found
+
+
 def check_records(framing):
     """Every record encodes to its stream, and is found in it."""
     out = bytearray(400)
@@ -61,9 +68,7 @@ def check_records(framing):
         n = framing.encode_record(out, *header, payload, 0, len(payload))
         assert bytes(out[:n]) == unhex(record["stream"]), record["what"]
         assert n <= framing.wire_size(len(payload))
-        found = []
         deframer = framing.Deframer(300)
-        deframer.on_frame = lambda buf, start, end: found.append(bytes(buf[start:end]))
-        deframer.feed(out, n)
+        found = deframe(deframer, out, n)
         assert found == [bytes(header) + payload], record["what"]
         assert (deframer.frames, deframer.bad, deframer.text_bytes) == (1, 0, 0)

@@ -83,12 +83,13 @@ class IbusScanner:
     def scan(self, now_us: int) -> int:
         """Bytes of the valid frame at the head of the ring, or 0. Gives the same answer until take()."""
         n = self._ring.available()
-        if self.state == GOOD_CHECKSUM and n >= self._need:
-            return self._need
         if n > self._seen:
+            self._seen = n
             self._grown_us = now_us
         elif n and not self._ended and ticks_diff(now_us, self._grown_us) >= self.stall_us:
             self._ended = n
+        if self.state == GOOD_CHECKSUM and n >= self._need:
+            return self._need
         return self._search(n)
 
     def end(self) -> int:

@@ -102,6 +102,7 @@ class Link:
         self._bad_acks = 0
         self._now_us = 0
         self._fed_us = 0
+        self._pumped_us = 0
         self._heard_us = 0
         self._beat_us = 0
         self._greeted_us = 0
@@ -224,6 +225,10 @@ class Link:
     def _watch(self) -> None:
         """Everything that comes with time alone."""
         now_us = self._now_us
+        passed_us = ticks_diff(now_us, self._pumped_us)
+        self._pumped_us = now_us
+        if passed_us < 0 or passed_us >= PEER_LOST_US:
+            self._slept()
         if self._deframer.pending() and ticks_diff(now_us, self._fed_us) >= TEXT_IDLE_US:
             self._deframer.flush_text()
         if self.state == OPEN:
@@ -235,6 +240,15 @@ class Link:
                 self._beat_due = True
         elif self.state == OPENING and ticks_diff(now_us, self._greeted_us) >= HELLO_US:
             self._greet_due = True
+
+    def _slept(self) -> None:
+        """We were not called for so long that no time noted before means anything: the peer's silence may be ours."""
+        self._heard_us = self._now_us
+        self._beat_us = self._now_us
+        self._beat_due = True
+        self._greeted_us = self._now_us
+        self._greet_due = self._greet_due or self.state == OPENING
+        self.outbox.repeat()
 
     def _peer_lost(self) -> None:
         self.losses = count_up(self.losses)
