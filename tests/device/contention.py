@@ -3,10 +3,15 @@
 All figures are modelled: the costs of calls are estimates (boards/SIM/sim/costs.py).
 """
 
+import gc
+
 import sim
 from kline.protocol import records
 from rig import Rig, frame
 from sim.stalls import Stalls
+
+# The records of a long run are large; looking through them at every 64 KB of garbage would take most of the time.
+gc.threshold(4_000_000)
 
 IDLE_US = 1500
 # Gate's end to first start bit: what the model's costs make of any(), the index and write(), rounded up.
@@ -69,8 +74,9 @@ class Contention:
         """Exactly one result a message, and what was reported as sent was whole on the wire once, the rest never."""
         results = self.rig.results
         assert [r[0] for r in results] == list(range(len(self.messages)))
+        stream = bytes(self.wire_bytes)
         for ident, code, detail, tries, _ in results:
-            times = bytes(self.wire_bytes).count(self.messages[ident])
+            times = stream.count(self.messages[ident])
             assert times == (1 if code == records.RESULT_SENT else 0), (ident, code, detail, tries, times)
 
     def waits_us(self):
@@ -113,16 +119,7 @@ class Contention:
 
     def check_collisions(self, grace_us=0):
         """Whoever collided with us started within the latency of one of us. Returns how many foreign frames were hit."""
-        starts = self.our_attempts()
-        hit = 0
-        for talker in self.talkers:
-            begun = talker.begun
-            for t in talker.collisions:
-                foreign = [b for b in begun if b <= t][-1]
-                near = [s for s in starts if abs(s - foreign) <= LATENCY_US + grace_us]
-                if near:
-                    hit += 1
-        return hit
+        return foreign_hits(self.talkers, self.our_attempts(), LATENCY_US + grace_us)
 
     def busy_share(self):
         """Share of the time that the bus was in use by others (a gap of up to a byte belongs to the frame)."""
@@ -177,10 +174,28 @@ def foreign_hits_of_a_module(load, messages, seed, sizes=(5, 36)):
         ours.send(frame(OURS, 0x68, data))
         while len(ours.results) <= number:
             world.run_for(1000)
+    return foreign_hits(talkers, ours.begun, LATENCY_US)
+
+
+def foreign_hits(talkers, starts, within_us):
+    """Collisions of the talkers whose frame began within so many us of one of these (sorted) starts."""
     hit = 0
     for talker in talkers:
         for t in talker.collisions:
-            foreign = [b for b in talker.begun if b <= t][-1]
-            if [s for s in ours.begun if abs(s - foreign) <= LATENCY_US]:
+            foreign = talker.begun[latest(talker.begun, t)]
+            i = latest(starts, foreign)
+            if i >= 0 and foreign - starts[i] <= within_us or i + 1 < len(starts) and starts[i + 1] - foreign <= within_us:
                 hit += 1
     return hit
+
+
+def latest(times, t):
+    """Index of the last of these sorted times that is not after t; -1 = none."""
+    low, high = 0, len(times)
+    while low < high:
+        middle = (low + high) // 2
+        if times[middle] <= t:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1

@@ -6,6 +6,7 @@ from kline.protocol import records
 from rig import Rig, frame
 
 TIMEOUT = 170
+HEAP = "64M"
 RANDOM_PAUSES = {"chance": 60, "us": (1, 5000)}
 LONG_PAUSES = {"chance": 3, "us": (100_000, 100_001)}
 
