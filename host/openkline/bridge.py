@@ -1,6 +1,7 @@
 """The bridge: a board, the gateway for TCP clients, and the logs, put together and run until something says stop.
 
     Port -> Device --frames--> FrameLog (stdout), FrameLog (file)
+                   |          EventRunner --> commands
                    '-- Bus --> GatewayServer --> TCP clients
 
 This is the only place that knows all of them.
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from openkline.boardlink import BusEvent
 from openkline.bus import Unsubscribe
 from openkline.device import Device, DeviceSettings, State
+from openkline.events import EventRunner
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
 from openkline.log.files import FrameLog
@@ -43,12 +45,18 @@ class Bridge:
         self.server = GatewayServer(self.device, settings.gateway)
         self.stop = asyncio.Event()
         self.logs: list[FrameLog] = []
+        self.events: EventRunner | None = None
         self._unsubscribe: list[Unsubscribe] = []
 
     def add_log(self, frame_log: FrameLog) -> None:
         """Write each frame there, too; the bridge closes it in the end."""
         self.logs.append(frame_log)
         self._unsubscribe.append(self.device.subscribe(frame_log))
+
+    def run_events(self, events: EventRunner) -> None:
+        """Start commands when their frames are seen; the bridge ends them in the end."""
+        self.events = events
+        self._unsubscribe.append(self.device.subscribe(events))
 
     def on_event(self, callback: Callable[[BusEvent], None]) -> None:
         self._unsubscribe.append(self.device.subscribe_events(callback))
@@ -80,6 +88,8 @@ class Bridge:
         await self.device.stop()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
+        if self.events is not None:
+            await self.events.close()
         for frame_log in self.logs:
             await asyncio.get_running_loop().run_in_executor(None, frame_log.close)
 

@@ -139,6 +139,18 @@ async def test_it_introduces_itself_and_shows_frames_of_the_virtual_car() -> Non
         assert await running.end(signal.SIGINT) == 0
 
 
+async def test_a_frame_starts_a_command(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    rules = tmp_path / "events"
+    rules.write_text(f'"68 05 18 38 00 ?? ??" = touch {seen}\n')
+    async with bridge("--car", "none", "-e", str(rules)) as running:
+        client = await PlainClient(running.port).connect()
+        client.send(0x68, 0x18, bytes.fromhex("38 00 00"))
+        await until(seen.exists)
+    async with bridge("--car", "none", "-e", str(tmp_path / "none")) as running:
+        assert await running.end() == 2
+
+
 async def test_hangup_reopens_the_log(tmp_path: Path) -> None:
     log = tmp_path / "ibus.log"
     async with bridge("-l", "4", "-f", str(log)) as running:

@@ -24,6 +24,7 @@ from openkline.cli.common import (
 )
 from openkline.device import DeviceSettings
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
+from openkline.events import EventRunner, load_events
 from openkline.gateway.options import GatewayOptions
 from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
@@ -40,6 +41,9 @@ class Options:
     device: str | None
     level: int | None
     file: Path | None
+    events: Path | None
+    event_timeout: float
+    event_shell: bool
     clients: int
     port: int
     address: str
@@ -77,6 +81,14 @@ class Options:
     "Without -l: frames as readable lines.",
 )
 @click.option("-f", "--file", type=click.Path(dir_okay=False, path_type=Path), help="Log file instead of stdout.")
+@click.option(
+    "-e",
+    "--events",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Event file: "F0 04 3B 49 81 07" = command. Runs the command when that frame is seen; ?? is any byte.',
+)
+@click.option("--event-timeout", type=float, default=10.0, show_default=True, help="Seconds that a command may take.")
+@click.option("--event-shell", is_flag=True, help="Run commands by a shell.")
 @click.option("-c", "--clients", type=click.IntRange(1, 64), default=8, show_default=True, help="TCP clients at once.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="TCP port.")
 @click.option("-i", "--address", default=DEFAULT_ADDRESS, show_default=True, help="IP address to listen on.")
@@ -165,6 +177,9 @@ async def _serve(options: Options) -> None:
     bridge = Bridge(port, settings)
     for frame_log in _logs(options, bridge):
         bridge.add_log(frame_log)
+    if options.events is not None:
+        rules = load_events(options.events, options.event_shell)
+        bridge.run_events(EventRunner(rules, timeout_s=options.event_timeout, shell=options.event_shell))
     bridge.listen_to_signals()
     try:
         await bridge.start()
