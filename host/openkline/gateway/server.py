@@ -83,10 +83,8 @@ class GatewayServer:
             task.cancel()
         for session in list(self.sessions.values()):
             session.end()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.options.drain_s + _CLOSING_S):
-                await self._all_closed()
-                await self.dispatcher.drained()
+        await self._wait_for_end(self.options.drain_s, and_orphans=True)
+        await self._wait_for_end(_CLOSING_S)
         for session in [*self.sessions.values(), *self._open]:
             session.abort()
         self.dispatcher.close()
@@ -94,14 +92,17 @@ class GatewayServer:
             self._unsubscribe()
             self._unsubscribe = None
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSING_S):
-                await self._all_closed()
+        await self._wait_for_end(_CLOSING_S)
 
-    async def _all_closed(self) -> None:
-        while self.sessions or self._open or self._doors:
-            self._idle.clear()
-            await self._idle.wait()
+    async def _wait_for_end(self, timeout_s: float, and_orphans: bool = False) -> None:
+        """Until no connection is left (and nothing that clients sent waits for the bus), but not longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.sessions or self._open or self._doors:
+                    self._idle.clear()
+                    await self._idle.wait()
+                if and_orphans:
+                    await self.dispatcher.drained()
 
     # -- frames
 

@@ -62,9 +62,7 @@ async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
             pytest.skip("needs options of our own gateway")
         host, _, port = where.rpartition(":")
         config = request.config
-        other = Gateway(
-            host, int(port), config.getoption("--gateway-clients"), config.getoption("--gateway-timeout")
-        )
+        other = Gateway(host, int(port), config.getoption("--gateway-clients"), config.getoption("--gateway-timeout"))
         yield other
         await other.close()
         return
