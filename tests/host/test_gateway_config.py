@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openkline.config import Config, ConfigError, find, load, parse, places
+from openkline.gateway.options import GatewayOptionError, GatewayOptions
+
+FULL = """
+device = "/dev/ttyUSB0"
+level = 4
+file = "ibus.log"
+rotate_hours = 24
+
+[gateway]
+address = "127.0.0.1"
+port = 33001
+clients = 64
+timeout = 5
+deny = ["cautious", "3F D0 0C"]
+rate_per_s = 10
+"""
+
+
+def test_a_file() -> None:
+    config = parse(FULL)
+    options = config.gateway_options()
+    assert (options.port, options.clients, options.alive_timeout_s, options.rate_per_s) == (33001, 64, 5, 10)
+    assert options.deny == ("cautious", "3F D0 0C")
+    assert config.defaults()["device"] == "/dev/ttyUSB0" and config.defaults()["timeout"] == 5
+    assert "rate_per_s" not in config.defaults()
+    config.check()
+
+
+def test_the_command_line_wins() -> None:
+    options = parse(FULL).gateway_options(port=1234, clients=3)
+    assert (options.port, options.clients, options.rate_per_s) == (1234, 3, 10)
+
+
+def test_nothing_is_a_file_too() -> None:
+    assert parse("").gateway_options() == GatewayOptions() == Config().gateway_options()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("divice = 'x'", "divice is no setting; device?"),
+        ("level = 'four'", "level is 'four', must be a whole number"),
+        ("level = 5", "level is 5, must be 0..4"),
+        ("level = true", "level is True"),
+        ("direction = 1", "direction is 1, must be true or false"),
+        ("wake = 'maybe'", "wake is 'maybe', must be allow or deny"),
+        ("keep = 0", "keep is 0"),
+        ("rotate_size = -1", "rotate_size is -1"),
+        ("gateway = 1", "must be a table"),
+        ("[gateway]\nprot = 1", "gateway.prot is no setting; gateway.port?"),
+        ("[gateway]\nallow = '10.0.0.0/8'", "gateway.allow is '10.0.0.0/8', must be a list"),
+        ("[gateway]\nallow = [1]", "gateway.allow is [1], must be a list of texts"),
+        ("level = = 1", "line 1"),
+    ],
+)
+def test_mistakes_are_named(text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, Path("b.toml"))
+    assert says in str(caught.value) and str(caught.value).startswith("b.toml: ")
+
+
+def test_all_mistakes_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("a = 1\nlevel = 9\n[gateway]\nb = 2")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_check_looks_deeper(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="clients is 65, must be 1..64"):
+        parse("[gateway]\nclients = 65").check()
+    events = tmp_path / "events"
+    events.write_text("nonsense\n")
+    with pytest.raises(ConfigError, match=r"events, line 1"):
+        parse(f"events = '{events}'").check()
+
+
+def test_places(tmp_path: Path) -> None:
+    assert places({"HOME": "/home/me"}, "linux") == [
+        Path("/home/me/.config/openkline/bridge.toml"),
+        Path("/etc/openkline/bridge.toml"),
+    ]
+    assert places({"HOME": "/home/me", "XDG_CONFIG_HOME": "/x"}, "darwin")[0] == Path("/x/openkline/bridge.toml")
+    assert places({"APPDATA": "/a"}, "win32") == [Path("/a/openkline/bridge.toml")]
+    named = tmp_path / "own.toml"
+    with pytest.raises(ConfigError, match="no such file"):
+        find({"OPENKLINE_CONFIG": str(named)})
+    named.write_text("level = 2")
+    assert find({"OPENKLINE_CONFIG": str(named)}) == named
+    assert load(named).bridge == {"level": 2}
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path)
+    (tmp_path / "x").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"port": 65536}, "port is 65536, must be 0..65535"),
+        ({"port": 65530}, "port is 65530 with 8 clients"),
+        ({"clients": 0}, "clients is 0, must be 1..64"),
+        ({"alive_timeout_s": 0}, "alive_timeout_s is 0"),
+        ({"alive_timeout_s": float("nan")}, "alive_timeout_s is nan"),
+        ({"rate_per_s": -1}, "rate_per_s is -1"),
+        ({"clients": True}, "clients is True"),
+        ({"host": "0.0.0.0"}, "allow must name"),
+        ({"host": "car.local"}, "allow must name"),
+        ({"host": "::"}, "allow must name"),
+        ({"allow": ("10.0.0.0/33",)}, "allow is '10.0.0.0/33'"),
+        ({"deny": ("3F ZZ",)}, "'ZZ' is neither"),
+        ({"deny": ("",)}, "a rule is"),
+    ],
+)
+def test_options_say_field_value_and_range(options: dict[str, object], says: str) -> None:
+    with pytest.raises(GatewayOptionError) as caught:
+        GatewayOptions(**options)  # type: ignore[arg-type]
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_this_computer_needs_no_allow(host: str) -> None:
+    assert GatewayOptions(host=host).warning() == ""
+
+
+def test_beyond_this_computer_it_is_said_what_that_means() -> None:
+    options = GatewayOptions(host="0.0.0.0", allow=("192.168.0.0/24",))
+    assert "192.168.0.0/24" in options.warning() and "also send" in options.warning()
+    assert "only listen" in GatewayOptions(host="::", allow=("fe80::/10",), read_only=True).warning()
