@@ -343,6 +343,25 @@ def test_one_nak_a_gap() -> None:
     assert [ack for kind, _, ack, _ in device.pump() if kind == records.NAK] == [2]
 
 
+def test_no_nak_for_a_gap_that_closed() -> None:
+    device = open_device()
+    device.pump()
+    for seq in (1, 0):
+        device.hear(records.TRANSMIT, seq, 0, b"abc")
+    assert [(kind, ack) for kind, _, ack, _ in device.pump()] == [(records.HEARTBEAT, 1)]
+
+
+def test_progress_is_no_reason_to_repeat() -> None:
+    """One record is always outstanding, none for long."""
+    device = open_device()
+    device.queue(b"x")
+    for i in range(40):
+        device.queue(b"y")
+        device.pump(RESEND_US // 2)
+        device.hear(records.HEARTBEAT, ack=i + 1)
+    assert device.link.tx_resent == 0
+
+
 def test_duplicate_is_acknowledged_again() -> None:
     device = open_device()
     device.hear(records.TRANSMIT, 0, 0, b"abc")
