@@ -1,14 +1,13 @@
-"""Commands that start when a frame is seen: the event file of `openkline bridge -e`.
+"""The event file: a frame on the bus starts a command.
 
-    # buttons of the on-board monitor
-    "F0 04 3B 49 81 07" = mpc next
-    "F0 04 3B ?? 81 ??" timeout 2 = logger -t car button
-    "68 03 18 01 72"    shell     = date >> /tmp/cd.log; sync
+    # comment
+    "F0 04 3B 49 81 07" = playerctl next
+    "?? 05 3F ?? 01 ??" = logger "somebody answered"
 
-The pattern is the whole frame, checksum included; ?? is any byte. Between pattern and `=` may stand `timeout SECONDS`
-(10 by default; then the command is killed) and `shell`. Without `shell` the command is split as a shell would, but runs
-without one: no pipes, no variables, nothing for a frame to be injected into. The command finds the frame in
-$OPENKLINE_FRAME; its standard output is thrown away, its standard error is ours.
+Left: the whole frame, checksum included; ?? (or * or **) stands for any byte. Right: a program and its arguments, split
+as a shell would split them; no shell runs it unless one was asked for. The command gets the frame in its environment as
+OPENKLINE_FRAME ("F0 04 3B 49 81 07"), OPENKLINE_OWN is 1 when we transmitted it ourselves. What it prints goes to the
+messages on stderr; it has `timeout_s`, then it is ended, with everything it started.
 """
 
 from __future__ import annotations
@@ -17,229 +16,233 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import shlex
 import signal
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kline.protocol.checksum import xor8
 from kline.protocol.ibus import MAX_FRAME, MIN_FRAME
 from openkline.bus import BusFrame
 from openkline.errors import OpenklineError
-from openkline.gateway.rules import begins_with, parse_pattern
+from openkline.gateway.rules import parse_pattern
 
 log = logging.getLogger("openkline.events")
 
-DEFAULT_TIMEOUT_S = 10.0
-MAX_TIMEOUT_S = 86400.0
-MAX_LINES = 10_000
-_LINE = re.compile(r'"(?P<pattern>[^"]*)"(?P<words>[^="]*)=(?P<command>.*)', re.DOTALL)
+_PRINTED_MAX = 4096  # bytes of a command's output that are shown; the rest is read and thrown away
+_KILL_AFTER_S = 2.0  # between asking a command to end and ending it
 
 
 class EventFileError(OpenklineError, ValueError):
-    """Lines that can't be read, each with its number. Wrong usage."""
+    """The event file has lines that are none; the message names each."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """arguments: the program and its arguments, or the one text for the shell; line: where it stands."""
+class EventRule:
+    """pattern: one entry a byte of the frame, None for any byte; line: its number in the file."""
 
     pattern: tuple[int | None, ...]
-    arguments: tuple[str, ...]
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    shell: bool = False
+    command: str
     line: int = 0
 
-    @classmethod
-    def parse(cls, text: str, line: int = 0) -> Event:
-        """ValueError says what is wrong with it."""
-        match = _LINE.fullmatch(text.strip())
-        if match is None:
-            raise ValueError('expected "F0 04 3B 49 81 07" = command')
-        pattern = _frame_pattern(match["pattern"])
-        timeout_s, shell = _options(match["words"].split())
-        command = match["command"].strip()
-        arguments = [command] if shell else shlex.split(command)
-        if not arguments or not arguments[0]:
-            raise ValueError("there is no command behind =")
-        return cls(pattern, tuple(arguments), timeout_s, shell, line)
-
     def matches(self, frame: bytes) -> bool:
-        return len(frame) == len(self.pattern) and begins_with(frame, self.pattern)
-
-
-def _frame_pattern(text: str) -> tuple[int | None, ...]:
-    pattern = parse_pattern(text)
-    if not MIN_FRAME <= len(pattern) <= MAX_FRAME:
-        raise ValueError(f"a frame has {MIN_FRAME} to {MAX_FRAME} bytes, this pattern {len(pattern)}")
-    length = pattern[1]
-    if length is not None and length != len(pattern) - 2:
-        raise ValueError(f"the length byte is {length:02X}, with so many bytes it must be {len(pattern) - 2:02X}")
-    fixed = [byte for byte in pattern if byte is not None]
-    if len(fixed) == len(pattern) and xor8(bytes(fixed), 0, len(fixed)):
-        right = xor8(bytes(fixed), 0, len(fixed) - 1)
-        raise ValueError(f"the checksum is {fixed[-1]:02X}, must be {right:02X}")
-    return pattern
-
-
-def _options(words: list[str]) -> tuple[float, bool]:
-    timeout_s, shell = DEFAULT_TIMEOUT_S, False
-    while words:
-        word = words.pop(0)
-        if word == "shell":
-            shell = True
-        elif word == "timeout":
-            value = words.pop(0) if words else "nothing"
-            try:
-                timeout_s = float(value)
-            except ValueError:
-                timeout_s = 0.0
-            if not 0 < timeout_s <= MAX_TIMEOUT_S:
-                raise ValueError(f"timeout is {value}, must be a number of seconds up to {MAX_TIMEOUT_S:.0f}")
-        else:
-            raise ValueError(f"{word!r} between pattern and =: only `shell` and `timeout SECONDS` may stand there")
-    return timeout_s, shell
-
-
-def parse_events(lines: Iterable[str], name: str = "event file") -> list[Event]:
-    """All lines, or EventFileError that names every bad one."""
-    events: list[Event] = []
-    problems: list[str] = []
-    for number, text in enumerate(lines, 1):
-        stripped = text.strip().removeprefix("\ufeff")
-        if not stripped or stripped.startswith("#"):
-            continue
-        try:
-            if number > MAX_LINES:
-                raise ValueError(f"more than {MAX_LINES} lines")
-            events.append(Event.parse(stripped, number))
-        except ValueError as error:
-            problems.append(f"{name}, line {number}: {error}")
-            if number > MAX_LINES:
-                break
-    if problems:
-        raise EventFileError("\n".join(problems))
-    return events
-
-
-def load_events(path: Path) -> list[Event]:
-    """EventFileError: it can't be read, or has bad lines."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EventFileError(f"{path}: cannot be read ({error})") from error
-    return parse_events(text.splitlines(), str(path))
+        pattern = self.pattern
+        return len(pattern) == len(frame) and all(
+            want is None or want == got for want, got in zip(pattern, frame, strict=True)
+        )
 
 
 @dataclass(slots=True)
 class EventCounters:
+    matched: int = 0
     started: int = 0
-    ended: int = 0
-    failed: int = 0  # another exit status than 0, or could not be started
+    failed: int = 0  # ended with another status than 0
+    not_started: int = 0  # no such program, not allowed
     timeouts: int = 0
     dropped: int = 0  # too many were waiting
 
 
-@dataclass(slots=True)
+def parse_events(text: str, name: str = "event file", shell: bool = False) -> tuple[EventRule, ...]:
+    """Rules in the file's order. EventFileError lists every bad line, not the first only."""
+    rules: list[EventRule] = []
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        try:
+            rules.append(_parse_line(line, number, shell))
+        except ValueError as error:
+            problems.append(f"{name}, line {number}: {error}")
+    if problems:
+        raise EventFileError("\n".join(problems))
+    return tuple(rules)
+
+
+def _parse_line(line: str, number: int, shell: bool) -> EventRule:
+    quoted, equals, command = line.partition("=")
+    quoted, command = quoted.strip(), command.strip()
+    if not equals or len(quoted) < 2 or quoted[0] != '"' or quoted[-1] != '"':
+        raise ValueError(f'expected "frame in hex" = command, got {line[:60]!r}')
+    pattern = parse_pattern(quoted[1:-1])
+    _check_frame(pattern)
+    if not command:
+        raise ValueError("there is no command behind =")
+    if not shell:
+        try:
+            shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"command {command!r}: {error}") from None
+    return EventRule(pattern, command, number)
+
+
+def _check_frame(pattern: tuple[int | None, ...]) -> None:
+    """A pattern that no frame can match is a mistake. ValueError says what would match."""
+    n = len(pattern)
+    if not MIN_FRAME <= n <= MAX_FRAME:
+        raise ValueError(
+            f"a frame has {MIN_FRAME} to {MAX_FRAME} bytes (source, length, destination, data, checksum), this has {n}"
+        )
+    if pattern[1] is not None and pattern[1] != n - 2:
+        raise ValueError(f"the length byte is {pattern[1]:02X}, for {n} bytes it must be {n - 2:02X}")
+    known = [byte for byte in pattern if byte is not None]
+    if len(known) == n:
+        checksum = 0
+        for byte in known[:-1]:
+            checksum ^= byte
+        if checksum != known[-1]:
+            raise ValueError(f"the checksum is {known[-1]:02X}, must be {checksum:02X}")
+
+
+def load_events(path: Path, shell: bool = False) -> tuple[EventRule, ...]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EventFileError(f"{path}: cannot be read ({error})") from error
+    return parse_events(text, str(path), shell)
+
+
 class EventRunner:
-    """Subscribe it to a bus. At most `running` commands at once; `waiting` more wait, and the rest is dropped."""
+    """Give it to Bus.subscribe(). Runs at most `parallel` commands at a time; `waiting` more wait, others are dropped.
 
-    events: list[Event]
-    running: int = 4
-    waiting: int = 32
-    counters: EventCounters = field(default_factory=EventCounters)
-    _exact: dict[bytes, list[Event]] = field(default_factory=dict)
-    _wild: list[Event] = field(default_factory=list)
-    _queue: deque[tuple[Event, bytes]] = field(default_factory=deque)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    Never blocks the bus: a call only compares and queues. close() ends what still runs.
+    """
 
-    def __post_init__(self) -> None:
-        for event in self.events:
-            fixed = [byte for byte in event.pattern if byte is not None]
-            if len(fixed) == len(event.pattern):
-                self._exact.setdefault(bytes(fixed), []).append(event)
-            else:
-                self._wild.append(event)
+    def __init__(
+        self,
+        rules: Sequence[EventRule],
+        *,
+        timeout_s: float = 10.0,
+        shell: bool = False,
+        parallel: int = 4,
+        waiting: int = 64,
+    ) -> None:
+        self.rules = tuple(rules)
+        self.timeout_s = timeout_s
+        self.shell = shell
+        self.counters = EventCounters()
+        self._parallel, self._limit = parallel, waiting
+        self._waiting: deque[tuple[EventRule, BusFrame]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def __call__(self, frame: BusFrame) -> None:
-        found = list(self._exact.get(frame.data, ()))
-        found += [event for event in self._wild if event.matches(frame.data)]
-        for event in sorted(found, key=lambda event: event.line):
-            if len(self._queue) >= self.waiting:
-                self.counters.dropped += 1
-                continue
-            self._queue.append((event, frame.data))
-        self._start()
+        for rule in self.rules:
+            if rule.matches(frame.data):
+                self.counters.matched += 1
+                if self._closed or len(self._waiting) >= self._limit:
+                    self.counters.dropped += 1
+                else:
+                    self._waiting.append((rule, frame))
+                    self._start_more()
 
-    def _start(self) -> None:
-        while self._queue and len(self._tasks) < self.running:
-            event, frame = self._queue.popleft()
-            task = asyncio.get_running_loop().create_task(self._run(event, frame), name=f"event line {event.line}")
+    def _start_more(self) -> None:
+        while self._waiting and len(self._tasks) < self._parallel and not self._closed:
+            task = asyncio.get_running_loop().create_task(self._run(*self._waiting.popleft()), name="openkline event")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if self._queue:
-            self._start()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("event: %r", error)
+        self._start_more()
 
-    async def _run(self, event: Event, frame: bytes) -> None:
-        text = event.arguments[0]
+    async def _run(self, rule: EventRule, frame: BusFrame) -> None:
         try:
-            process = await _spawn(event, frame)
+            process = await self._spawn(rule.command, frame)
         except (OSError, ValueError) as error:
-            self.counters.failed += 1
-            log.warning("event line %d: %s cannot be started (%s)", event.line, text, error)
+            self.counters.not_started += 1
+            log.warning("event, line %d: %s cannot be started (%s)", rule.line, rule.command, error)
             return
         self.counters.started += 1
+        printed = bytearray()
+        status: int | None = None
         try:
-            async with asyncio.timeout(event.timeout_s):
+            async with asyncio.timeout(self.timeout_s):
+                await _read(process, printed)
                 status = await process.wait()
         except TimeoutError:
             self.counters.timeouts += 1
-            log.warning("event line %d: %s killed after %g s", event.line, text, event.timeout_s)
-            return
+            log.warning("event, line %d: %s was ended after %g s", rule.line, rule.command, self.timeout_s)
         finally:
-            self.counters.ended += 1
-            await _kill(process)
+            if status is None:
+                await _end(process)
+            for line in bytes(printed).decode("utf-8", "replace").splitlines():
+                log.info("event, line %d: %s", rule.line, line)
         if status:
             self.counters.failed += 1
-            log.warning("event line %d: %s ended with status %d", event.line, text, status)
+            log.warning("event, line %d: %s ended with status %d", rule.line, rule.command, status)
+
+    async def _spawn(self, command: str, frame: BusFrame) -> asyncio.subprocess.Process:
+        env = dict(os.environ, OPENKLINE_FRAME=frame.data.hex(" ").upper(), OPENKLINE_OWN="1" if frame.own else "0")
+        pipe, null, joined = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL, asyncio.subprocess.STDOUT
+        new_group = os.name == "posix"  # so that all of it can be ended
+        if self.shell:
+            return await asyncio.create_subprocess_shell(
+                command, stdin=null, stdout=pipe, stderr=joined, env=env, start_new_session=new_group
+            )
+        return await asyncio.create_subprocess_exec(
+            *shlex.split(command), stdin=null, stdout=pipe, stderr=joined, env=env, start_new_session=new_group
+        )
+
+    def stats(self) -> dict[str, object]:
+        return {"running": len(self._tasks), "waiting": len(self._waiting), **asdict(self.counters)}
 
     async def close(self) -> None:
-        """Nothing starts any more; what runs is killed."""
-        self._queue.clear()
+        """End what runs, forget what waits."""
+        self._closed = True
+        self._waiting.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _spawn(event: Event, frame: bytes) -> asyncio.subprocess.Process:
-    environment = dict(os.environ, OPENKLINE_FRAME=frame.hex(" ").upper())
-    null = asyncio.subprocess.DEVNULL
-    if event.shell:
-        return await asyncio.create_subprocess_shell(
-            event.arguments[0], stdin=null, stdout=null, env=environment, start_new_session=True
-        )
-    return await asyncio.create_subprocess_exec(
-        *event.arguments, stdin=null, stdout=null, env=environment, start_new_session=True
-    )
+async def _read(process: asyncio.subprocess.Process, printed: bytearray) -> None:
+    assert process.stdout is not None
+    while data := await process.stdout.read(4096):
+        printed += data[: _PRINTED_MAX - len(printed)]
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """The program, and where the system knows such groups, what it has started."""
-    if process.returncode is not None:
-        return
-    kill_group = getattr(os, "killpg", None)
-    with contextlib.suppress(OSError):
-        if kill_group is not None:
-            kill_group(process.pid, signal.SIGKILL)
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask the command, and (where the system has process groups) what it started, to end; after a while insist."""
+    _signal(process, "SIGTERM")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_KILL_AFTER_S):
+            await process.wait()
+    _signal(process, "SIGKILL")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_KILL_AFTER_S):
+            await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, name: str) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.name == "posix":
+            os.killpg(process.pid, getattr(signal, name))
         else:
             process.kill()
-    await process.wait()
