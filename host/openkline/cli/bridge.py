@@ -22,10 +22,10 @@ from openkline.cli.common import (
     set_up_logging,
     terminal_renderer,
 )
+from openkline.cli.config import config_options, current_config
 from openkline.device import DeviceSettings
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
 from openkline.events import EventRunner, load_events
-from openkline.gateway.options import GatewayOptions
 from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
 from openkline.serial_io import port_for
@@ -42,8 +42,6 @@ class Options:
     level: int | None
     file: Path | None
     events: Path | None
-    event_timeout: float
-    event_shell: bool
     clients: int
     port: int
     address: str
@@ -87,8 +85,6 @@ class Options:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Event file: "F0 04 3B 49 81 07" = command. Runs the command when that frame is seen; ?? is any byte.',
 )
-@click.option("--event-timeout", type=float, default=10.0, show_default=True, help="Seconds that a command may take.")
-@click.option("--event-shell", is_flag=True, help="Run commands by a shell.")
 @click.option("-c", "--clients", type=click.IntRange(1, 64), default=8, show_default=True, help="TCP clients at once.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="TCP port.")
 @click.option("-i", "--address", default=DEFAULT_ADDRESS, show_default=True, help="IP address to listen on.")
@@ -126,6 +122,7 @@ class Options:
 @click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="Old log files to keep.")
 @json_option
 @click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
+@config_options
 def bridge(**words: Any) -> None:
     """Connect a board to TCP clients that speak the OpenBM gateway protocol, and log the bus.
 
@@ -164,7 +161,7 @@ async def _serve(options: Options) -> None:
     port = port_for(device, SimOptions(car=car, replay=options.replay, seed=options.seed, extra=extra))
     settings = BridgeSettings(
         device=DeviceSettings(wake=options.wake == "allow", configure=_configure(options)),
-        gateway=GatewayOptions(
+        gateway=current_config().gateway_options(
             host=options.address,
             port=options.port,
             clients=options.clients,
@@ -178,8 +175,7 @@ async def _serve(options: Options) -> None:
     for frame_log in _logs(options, bridge):
         bridge.add_log(frame_log)
     if options.events is not None:
-        rules = load_events(options.events, options.event_shell)
-        bridge.run_events(EventRunner(rules, timeout_s=options.event_timeout, shell=options.event_shell))
+        bridge.run_events(EventRunner(load_events(options.events)))
     bridge.listen_to_signals()
     try:
         await bridge.start()
