@@ -42,6 +42,8 @@ class Options:
     level: int | None
     file: Path | None
     events: Path | None
+    event_timeout: float
+    event_shell: bool
     clients: int
     port: int
     address: str
@@ -85,6 +87,8 @@ class Options:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Event file: "F0 04 3B 49 81 07" = command. Runs the command when that frame is seen; ?? is any byte.',
 )
+@click.option("--event-timeout", type=float, default=10.0, show_default=True, help="Seconds that a command may take.")
+@click.option("--event-shell", is_flag=True, help="Run commands by a shell.")
 @click.option("-c", "--clients", type=click.IntRange(1, 64), default=8, show_default=True, help="TCP clients at once.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="TCP port.")
 @click.option("-i", "--address", default=DEFAULT_ADDRESS, show_default=True, help="IP address to listen on.")
@@ -175,7 +179,8 @@ async def _serve(options: Options) -> None:
     for frame_log in _logs(options, bridge):
         bridge.add_log(frame_log)
     if options.events is not None:
-        bridge.run_events(EventRunner(load_events(options.events)))
+        rules = load_events(options.events, options.event_shell)
+        bridge.run_events(EventRunner(rules, timeout_s=options.event_timeout, shell=options.event_shell))
     bridge.listen_to_signals()
     try:
         await bridge.start()
