@@ -6,9 +6,10 @@ All figures are modelled: the costs of calls are estimates (boards/SIM/sim/costs
 import gc
 
 import sim
-from kline.protocol import records
 from rig import Rig, frame
 from sim.stalls import Stalls
+
+from kline.protocol import records
 
 # The records of a long run are large; looking through them at every 64 KB of garbage would take most of the time.
 gc.threshold(4_000_000)
@@ -22,7 +23,7 @@ OURS = 0x18
 
 
 class Contention:
-    """Our board among four talkers that make `load` (0..1) of the bus's time; our messages go out one after the other."""
+    """Our board among four talkers that make `load` (0..1) of the bus's time; our messages go out one by one."""
 
     def __init__(self, load, messages, seed=1, stalls=None, pause_ms=(0, 300), sizes=(5, 36)):
         self.rig = Rig(seed=seed)
@@ -118,7 +119,7 @@ class Contention:
         return worst
 
     def check_collisions(self, grace_us=0):
-        """Whoever collided with us started within the latency of one of us. Returns how many foreign frames were hit."""
+        """How many foreign frames collided that began within the latency of one of our starts."""
         return foreign_hits(self.talkers, self.our_attempts(), LATENCY_US + grace_us)
 
     def busy_share(self):
@@ -133,7 +134,7 @@ class Contention:
         return (busy - ours) / (self.ended - self.begun)
 
     def least_waits_us(self):
-        """Sorted: what a sender with no latency at all would have waited: to the first 1.5 ms of silence, and its frame."""
+        """Sorted: what a sender with no latency would have waited: to the first 1.5 ms of silence, and its frame."""
         ours = []
         last = -APART_US
         for t, _ in self.our_log:
@@ -184,8 +185,9 @@ def foreign_hits(talkers, starts, within_us):
         for t in talker.collisions:
             foreign = talker.begun[latest(talker.begun, t)]
             i = latest(starts, foreign)
-            if i >= 0 and foreign - starts[i] <= within_us or i + 1 < len(starts) and starts[i + 1] - foreign <= within_us:
-                hit += 1
+            before = i >= 0 and foreign - starts[i] <= within_us
+            after = i + 1 < len(starts) and starts[i + 1] - foreign <= within_us
+            hit += before or after
     return hit
 
 

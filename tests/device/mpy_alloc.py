@@ -1,7 +1,7 @@
 """Nothing is allocated per byte or frame received, from the UART to the USB stream, nor around a transmission's gate.
 
-The heap is locked, so that an allocation raises MemoryError. The UART, the streams and the interrupts are stand-ins here,
-because the model behind the virtual board's own does allocate.
+The heap is locked, so that an allocation raises MemoryError. The UART, the streams and the interrupts are stand-ins
+here, because the model behind the virtual board's own does allocate.
 """
 
 import gc

@@ -1,9 +1,9 @@
 """The application between bus and PC, on the virtual clock."""
 
-from kline.protocol import records
+import sim
 from rig import Rig, frame
 
-import sim
+from kline.protocol import records
 
 RADIO = 0x68
 

@@ -1,9 +1,9 @@
 """Transmission on a bus with other talkers: silence, echo, collisions, results."""
 
-from kline.protocol import records
+import sim
 from rig import Rig, frame
 
-import sim
+from kline.protocol import records
 
 RADIO = 0x68
 OURS = b"\x18\x04\xff\x02\x00"

@@ -1,6 +1,7 @@
 """What most tests of the application need: a world, the application on the board, and the PC's end of the link."""
 
 import sim
+
 from kline.protocol import records
 from kline.protocol.link import OPEN, Link
 from kline.protocol.records import get_u16, get_u32
@@ -23,6 +24,7 @@ class Rig:
     def __init__(self, seed=1, connect=True, **options):
         self.world = sim.World(seed=seed, **options)
         import micropython
+
         from kline.device.app import Application
 
         micropython.kbd_intr(-1)  # run() does it on the board

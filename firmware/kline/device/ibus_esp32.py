@@ -23,7 +23,7 @@ class IbusEsp32:
         self.handler = None
 
     def begin(self, board=None, config=None, seed=None):
-        """Start on `board` (default: board.json) with `config` (default: the I-Bus preset, inverted as the board is)."""
+        """Start on `board` (default: board.json) with `config` (default: the I-Bus preset, inverted like the board)."""
         board = board or boards.load()
         config = config or KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert)
         self.transport = KLineTransport(board, config, seed).begin()

@@ -91,6 +91,8 @@ class IbusHandler:
             led.off()
 
     def send(self, source, destination, data, **options):
-        """Queue the message; length and checksum are added. False when it does not fit. Options: KLineTransport.write."""
+        """Queue the message; length and checksum are added. False when it does not fit. Options: see
+        KLineTransport.write.
+        """
         body = bytes((source, len(data) + 2, destination)) + bytes(data)
         return self._transport.write(body, **options)

@@ -1,8 +1,8 @@
 """Is the bus silent? Judged by a Pin interrupt and a Timer; the last word before a start bit has sender.py.
 
-The Pin interrupt is armed while the bus is believed silent and masks itself with its first callback: 9600 baud has an edge
-every 104 us, and a soft interrupt for each would eat the CPU and still lose most. From then on a slow Timer looks whether
-bytes still come; when none came for the idle time, it arms the interrupt again and stops itself.
+The Pin interrupt is armed while the bus is believed silent and masks itself with its first callback: 9600 baud has an
+edge every 104 us, and a soft interrupt for each would eat the CPU and still lose most. From then on a slow Timer looks
+whether bytes still come; when none came for the idle time, it arms the interrupt again and stops itself.
 """
 
 from time import ticks_diff, ticks_us

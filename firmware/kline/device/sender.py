@@ -1,13 +1,13 @@
 """One attempt to put a frame on a bus that has many talkers and no referee.
 
 The gate: the last look at the line and the first start bit are one expression at C speed. `time_pulse_us` returns -2
-when RX stayed recessive for the whole idle window; together with an empty receive buffer it indexes a pair of functions,
-so that no jump of the byte code lies between the look and `write`: at a jump the VM runs scheduled callbacks, and the
-start bit would come up to half a millisecond late. Nothing is allocated there either.
+when RX stayed recessive for the whole idle window; together with an empty receive buffer it indexes a pair of
+functions, so that no jump of the byte code lies between the look and `write`: at a jump the VM runs scheduled
+callbacks, and the start bit would come up to half a millisecond late. Nothing is allocated there either.
 
 The echo: everything that we send comes back on RX. Each byte is compared while the next one is on its way; with the
-first wrong one the pin is taken away from the UART at the recessive level (nothing can empty the port's TX FIFO), and it
-is given back in a quiet moment after the FIFO has run dry.
+first wrong one the pin is taken away from the UART at the recessive level (nothing can empty the port's TX FIFO), and
+it is given back in a quiet moment after the FIFO has run dry.
 """
 
 from time import sleep_us, ticks_diff, ticks_us
