@@ -1,8 +1,8 @@
 """The bridge's settings file (TOML), and how it joins the command line: what stands there wins.
 
     device = "auto"                   # like -d
-    level = 4                         # like -l; also: file, events, wake, direction, rotate_size, rotate_hours, keep,
-    file = "/var/log/openkline.log"   # log_json
+    level = 4                         # like -l; also: events, event_timeout, event_shell, wake, sleep_after, wakings,
+    file = "/var/log/openkline.log"   # max_rate, max_frame, direction, rotate_size, rotate_hours, keep, log_json
 
     [gateway]
     port = 4287                       # like -p; also: address, clients, timeout, allow, read_only
@@ -34,7 +34,13 @@ BRIDGE_KEYS: dict[str, tuple[type, ...]] = {
     "level": (int,),
     "file": (str,),
     "events": (str,),
+    "event_timeout": _NUMBER,
+    "event_shell": (bool,),
     "wake": (str,),
+    "sleep_after": (int,),
+    "wakings": (int,),
+    "max_rate": (int,),
+    "max_frame": (int,),
     "direction": (bool,),
     "rotate_size": (int,),
     "rotate_hours": _NUMBER,
