@@ -33,7 +33,7 @@ soak: setup ## the long tests (under an hour)
 	$(BIN)/pytest -n 2 -m soak
 
 bench: setup ## speed and memory, as ratios
-	$(BIN)/pytest tests/bench
+	$(BIN)/pytest tests/bench -rP
 
 lint: setup $(STUBS)/.stamp ## style, types, import rule, firmware against the ESP32 stubs
 	$(BIN)/ruff check .
