@@ -1,0 +1,83 @@
+"""docs/link-protocol.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kline.protocol import link, outbox, records, unpack
+
+from .vectors import load
+
+DOC = Path(__file__).parents[2] / "docs" / "link-protocol.md"
+
+
+def test_examples_of_the_document() -> None:
+    """Its hex is the vectors', and all of it."""
+    text = re.sub(r"\s+", " ", DOC.read_text())
+    for record in load("link_records.json")["records"]:
+        assert record["stream"] in text, record["what"]
+
+
+def test_numbers_of_the_document() -> None:
+    """Every type, code and key stands in the document with its number."""
+    text = DOC.read_text()
+    prefixes = ("RESULT_", "EVENT_", "CONFIG_", "NO_ECHO_", "DROPPED_", "ASLEEP_", "CAN_", "MODE_", "LOG_")
+    types = ("HELLO", "WELCOME", "NAK", "QUIT", "LOG", "HEARTBEAT", "FRAME", "TRANSMIT", "RESULT", "EVENT")
+    types += ("COUNTERS", "COUNTERS_REQUEST", "CONFIGURE", "CONFIGURED")
+    for name in types:
+        assert re.search(rf"\| `{getattr(records, name):02X}` \| {name} \|", text), name
+    for name in dir(records):
+        if name.startswith(prefixes):
+            assert re.search(rf"\b{getattr(records, name)} {name}\b", text), name
+    for name in records.COUNTER_NAMES:
+        assert name in text, name
+
+
+def test_constants_of_the_document() -> None:
+    text = DOC.read_text()
+
+    def shown(us: int) -> str:
+        return f"{us // 1000} ms" if us % 1_000_000 else f"{us // 1_000_000} s"
+
+    for module, names in (
+        (link, ("HELLO_US", "HEARTBEAT_US", "PEER_LOST_US", "ANNOUNCE_US", "TEXT_IDLE_US")),
+        (outbox, ("RESEND_US, RESEND_CAP_US",)),
+    ):
+        for row in names:
+            values = ", ".join(shown(getattr(module, name)) for name in row.split(", "))
+            assert f"| {row} | {values} |" in text, row
+    assert f"| DEVICE_WINDOW, HOST_WINDOW | {link.DEVICE_WINDOW}, {link.HOST_WINDOW} |" in text
+    assert f"| MAX_OUTSTANDING | {outbox.MAX_OUTSTANDING} |" in text
+    assert link.BAD_ACKS == 8  # "Eight in a row"
+
+
+def payload(what: str) -> bytes:
+    found = [r for r in load("link_records.json")["records"] if r["what"].startswith(what)]
+    assert len(found) == 1
+    return bytes.fromhex(found[0]["payload"])
+
+
+def test_payloads_of_the_examples() -> None:
+    """The hand-made payloads are what packing gives, and unpacking reads what their captions say."""
+    out = bytearray(100)
+    frame = bytes.fromhex("3F04800B0ABA")
+    body = bytes.fromhex("68031801")
+    for what, n in (
+        ("FRAME", lambda: records.pack_frame(out, 1_073_741_000, 0, frame, 6)),
+        ("TRANSMIT", lambda: records.pack_transmit(out, 1, 5, records.TRANSMIT_WAKE, 0, body)),
+        ("RESULT", lambda: records.pack_result(out, 1, records.RESULT_SENT, 0, 1, 12_500, 3_000_000)),
+        ("EVENT", lambda: records.pack_event(out, records.EVENT_BUS_STUCK_LOW, 3_000_000)),
+        ("CONFIGURE ", lambda: records.pack_configure(out, records.CONFIG_SLEEP_AFTER_S, 60)),
+        ("CONFIGURED", lambda: records.pack_configured(out, records.CONFIG_SLEEP_AFTER_S, True, 60)),
+        ("LOG", lambda: records.pack_log(out, records.LOG_INFO, b"bye")),
+    ):
+        assert bytes(out[: n()]) == payload(what), what
+    hello = unpack.unpack_hello(payload("HELLO"), 0, 8)
+    assert (hello.proto, hello.session, hello.window, hello.attempt) == (1, 0x7856C3F1, 2048, 1)
+    data = payload("WELCOME")
+    w = unpack.unpack_welcome(data, 0, len(data))
+    assert (w.session, w.resumed, w.boot_id, w.time_us, w.window) == (0x7856C3F1, False, 0x0A0B0C0D, 1_000_000, 192)
+    assert (w.max_frame, w.capabilities, w.firmware, w.micropython) == (64, records.CAN_IBUS, (0, 1, 0), (1, 27, 0))
+    assert (w.board, w.unique_id) == ("ESP32_GENERIC", bytes.fromhex("246F28AABBCC"))
+    assert unpack.unpack_heartbeat(payload("HEARTBEAT of a device"), 0, 5) == 2_000_000
