@@ -83,27 +83,29 @@ class IbusScanner:
     def scan(self, now_us: int) -> int:
         """Bytes of the valid frame at the head of the ring, or 0. Gives the same answer until take()."""
         n = self._ring.available()
+        quiet = False
         if n > self._seen:
             self._seen = n
             self._grown_us = now_us
-        elif n and not self._ended and ticks_diff(now_us, self._grown_us) >= self.stall_us:
-            self._ended = n
-        if self.state == GOOD_CHECKSUM and n >= self._need:
-            return self._need
-        return self._search(n)
+        elif n:
+            quiet = ticks_diff(now_us, self._grown_us) >= self.stall_us
+        return self._look(n, quiet)
 
     def end(self) -> int:
         """As scan(), where no more input will come (end of a file): what is incomplete now stays so."""
-        n = self._ring.available()
+        return self._look(self._ring.available(), True)
+
+    def _look(self, n: int, quiet: bool) -> int:
+        if quiet and not self._ended:
+            self._ended = n
         if self.state == GOOD_CHECKSUM and n >= self._need:
             return self._need
-        if self._ended:
-            found = self._search(n)  # first what was cut off by an earlier stall
-            if found:
-                return found
-            n = self._ring.available()
-        self._ended = n
-        return self._search(n)
+        found = self._search(n)
+        if quiet and not found:
+            # What came behind an earlier stall has stalled too by now.
+            self._ended = self._ring.available()
+            found = self._search(self._ended)
+        return found
 
     def take(self) -> int:
         """Remove the frame that scan() reported; returns its length, 0 when there was none."""
