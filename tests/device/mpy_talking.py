@@ -141,5 +141,6 @@ def test_our_share_of_the_bus_is_limited():
             rig.transmit(sent, OURS, deadline_ms=60_000)
             sent += 1
         rig.app.turn()
+    assert rig.app.transport.transmitter.quiet_car.waits > 50
     # a minute's worth, and a burst of a fifth of it
     assert 70 <= len(rig.results) <= 75, len(rig.results)

@@ -275,6 +275,11 @@ class Application:
             self.loop_max_us,
             gc.mem_free(),
             self._uptime_s,
+            transmitter.quiet_car.refused,
+            transmitter.quiet_car.waits,
+            transport.echo_lost(),
+            transmitter.queue.flushed,
+            link.rx_held,
         ]
         out = self._out
         link.queue(records.COUNTERS, 0, out, records.pack_counters(out, ticks_us(), values))

@@ -22,6 +22,8 @@ class QuietCar:
     wake_allowed      may a message wake it?
     wakings_per_hour  at most so many, averaged; so many at once too
     per_minute        our own messages a minute at most, averaged; a burst may be a fifth of that; 0 = no limit
+    wakings           messages that woke the car; refused: that were not allowed to; waits: messages that had to wait for
+                      our share of the bus
     asleep            True when the bus has been silent for sleep_after_s
     """
 
@@ -33,6 +35,8 @@ class QuietCar:
         self.asleep = False
         self.wakings = 0
         self.refused = 0
+        self.waits = 0
+        self._waiting = False
         now_ms = ticks_ms()
         self._last_ms = now_ms
         self._wake_debt_ms = 0
@@ -59,13 +63,21 @@ class QuietCar:
         """GO, WAIT (our share is used up for now), WAKE_DENIED or WAKE_LIMIT for the next message."""
         self.look()
         if self.asleep and not wake_flag:
+            verdict = GO
             if not self.wake_allowed:
-                return WAKE_DENIED
-            if self.wakings_per_hour * self._wake_debt_ms > (self.wakings_per_hour - 1) * _HOUR_MS:
-                return WAKE_LIMIT
+                verdict = WAKE_DENIED
+            elif self.wakings_per_hour * self._wake_debt_ms > (self.wakings_per_hour - 1) * _HOUR_MS:
+                verdict = WAKE_LIMIT
+            if verdict != GO:
+                self.refused += 1
+                return verdict
         # In debt for more than a fifth of a minute's messages: wait.
         if self.per_minute and self._rate_debt_ms > 12_000:
+            if not self._waiting:
+                self._waiting = True
+                self.waits += 1
             return WAIT
+        self._waiting = False
         return GO
 
     def sent(self):

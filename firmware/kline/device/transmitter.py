@@ -99,7 +99,6 @@ class Transmitter:
         # A message that was on the wire already is paid for.
         manners = GO if self._tries else self.quiet_car.judge(queue.flags & 1)
         if manners not in (GO, WAIT):
-            self.quiet_car.refused += 1
             self._finish(records.RESULT_ASLEEP, manners)
             return True
         if ticks_diff(now_us, queue.queued_us) > queue.deadline_ms * 1000:

@@ -147,6 +147,10 @@ class KLineTransport:
         """True when no message waits or is under way."""
         return self.transmitter.idle()
 
+    def echo_lost(self):
+        """Bytes of collisions that found no room in the RX ring."""
+        return self._sender.lost_bytes
+
     # -- state -------------------------------------------------------------------------------------------------------
 
     @property

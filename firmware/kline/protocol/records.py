@@ -120,6 +120,11 @@ COUNTER_NAMES = (
     "loop_max_us",
     "heap_free",
     "uptime_s",
+    "wake_refused",
+    "rate_waits",
+    "echo_lost",
+    "tx_flushed",
+    "link_rx_held",
 )
 
 # Where WELCOME's and HELLO's fields are that the link itself reads or fills in.
