@@ -4,7 +4,7 @@ Times are us. An initialisation's edges are planned at once; bytes go out by a T
 """
 
 import sim
-from sim.ecu import Car
+from sim.obdcar import Car
 from sim.uart import Format, Receiver, Transmitter
 
 

@@ -8,6 +8,7 @@ from .ecu_timing import DEFAULTS, timing_of, within
 
 PENDING_MS = 100
 BYTE_LATE_US = 2_000
+LEAST_FRAME = 3
 
 
 class Session:
@@ -153,7 +154,10 @@ class Session:
 
     def _give_up(self):
         if self._ignore == "no_session":
-            self.ecu.notes.refuse("no_session", words(self._rx))
+            if len(self._rx) < LEAST_FRAME:
+                self.ecu.notes.event("stray", words(self._rx))  # noise, or another ECU's initialisation
+            else:
+                self.ecu.notes.refuse("no_session", words(self._rx))
         elif not self._ignore:
             whole = not self.setup.kwp and len(self._rx) >= 5
             self.ecu.notes.refuse("checksum" if whole else "length", words(self._rx))
