@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cobs import cobs
-from crccheck.crc import Crc16Modbus
+from crccheck.crc import Crc16Modbus, Crc16Usb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ bytes_ = st.integers(0, 255)
 
 def oracle(kind: int, channel: int, seq: int, ack: int, payload: bytes) -> bytes:
     raw = bytes([kind, channel, seq, ack]) + payload
-    return b"\0" + bytes(cobs.encode(raw + Crc16Modbus.calc(raw).to_bytes(2, "little"))) + b"\0"
+    return b"\0" + bytes(cobs.encode(raw + Crc16Usb.calc(raw).to_bytes(2, "little"))) + b"\0"
 
 
 @given(st.binary(max_size=300), st.integers(0, 10))
@@ -102,7 +102,7 @@ def test_any_bytes_at_all(pieces: list[bytes], data: st.DataObject) -> None:
             raw = cobs.decode(stretch)
         except cobs.DecodeError:
             continue
-        if len(raw) >= 6 and len(stretch) <= 100 and Crc16Modbus.calc(raw[:-2]) == int.from_bytes(raw[-2:], "little"):
+        if len(raw) >= 6 and len(stretch) <= 100 and Crc16Usb.calc(raw[:-2]) == int.from_bytes(raw[-2:], "little"):
             valid.append(raw[:-2])
     if not stream.endswith(b"\0") and valid and got.frames != valid:
         valid.pop()  # its delimiter has not come
@@ -115,6 +115,18 @@ def test_a_damaged_record_is_counted_and_not_shown() -> None:
     stream[12] ^= 4
     got.deframer.feed(stream, len(stream))
     assert (got.frames, got.text, got.deframer.bad) == ([], b"", 1)
+
+
+@settings(max_examples=100)
+@given(payloads, st.integers(1, 3))
+def test_zeros_behind_a_record_are_no_part_of_it(payload: bytes, zeros: int) -> None:
+    """As when the byte that stands for the last distance is doubled."""
+    raw = bytes([16, 0, 1, 2]) + payload
+    raw += Crc16Usb.calc(raw).to_bytes(2, "little") + bytes(zeros)
+    stream = b"\0" + bytes(cobs.encode(raw)) + b"\0"
+    got = Collector()
+    got.deframer.feed(stream, len(stream))
+    assert got.frames == []
 
 
 def test_text_without_a_delimiter() -> None:

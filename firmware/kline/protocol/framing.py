@@ -3,7 +3,7 @@
     00 | COBS( type | channel | seq | ack | payload .. | crc low | crc high ) | 00
 
 There is a delimiter in front too, so that text (boot log, traceback) that came before never spoils a record; empty
-frames between two delimiters are nothing. The CRC is CRC-16/MODBUS over type .. payload. COBS replaces every 00 by the
+frames between two delimiters are nothing. The CRC is CRC-16/USB over type .. payload. COBS replaces every 00 by the
 distance to the next, and costs one byte per 254.
 
 Encoding happens in one preallocated buffer: the raw record is assembled at RAW_AT and encoded towards the front.
@@ -17,6 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kline.protocol._types import Buffer, OnFrame, OnText
 
+# What the CRC register holds after a record and its inverted CRC. It isn't 0, so that a doubled last byte or a 00 more
+# at the end is seen (over a register of 0 any number of 00 leaves 0).
+_CRC_RESIDUE = 0xB001
 HEADER = 4  # type, channel, seq, ack
 MAX_PAYLOAD = 512
 # Room in front of the raw record for the delimiter and the code bytes that encoding adds: 3 for up to 761 bytes.
@@ -52,7 +55,7 @@ def encode_record(
 
 def finish(out: bytearray, end: int) -> int:
     """Append the CRC to the raw record out[RAW_AT:end] and encode it to out[0:n]; returns n."""
-    crc = crc16(out, RAW_AT, end)
+    crc = crc16(out, RAW_AT, end) ^ 0xFFFF
     out[end] = crc & 0xFF
     out[end + 1] = crc >> 8
     end += 2
@@ -163,8 +166,7 @@ def _is_record(buf: bytearray, n: int) -> bool:
         i += code
         if code < 255 and i < n:
             crc = (crc >> 8) ^ table[crc & 0xFF]
-    # Over a record and its own CRC the CRC is 0.
-    return crc == 0 and n > HEADER + 2
+    return crc == _CRC_RESIDUE and n > HEADER + 2
 
 
 def _decode(buf: bytearray, n: int) -> int:
