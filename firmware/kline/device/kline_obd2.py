@@ -1,0 +1,328 @@
+"""OBD-II over K-line: a session with the car's ECUs on a KLineTransport.
+
+    >>> from kline import KLineConfig, KLineObd2, KLineTransport
+    >>> from kline.device import board
+    >>> obd = KLineObd2(KLineTransport(board.load(), KLineConfig.obd2()).begin())
+    >>> obd.connect()
+    >>> obd.request_pid(1, 0x0C)
+    ECU 10: 0c0d20
+
+Each method that takes time has a twin in _steps: a generator that yields the microseconds that the caller may spend
+elsewhere before the next next(). The method itself drains it, blocking, for a bounded time. A generator that is not run
+to its end has to be close()d.
+"""
+
+import gc
+from time import ticks_add, ticks_diff, ticks_ms, ticks_us
+
+from kline.device import obd_errors, obd_init
+from kline.device.obd_errors import ObdError
+from kline.device.obd_init import FAST, OBD_ADDRESS, SLOW
+from kline.device.obd_line import ObdLine, drain, wait_until
+from kline.protocol import kwp, obd, timing
+
+# 5 baud first: it finds ISO 9141 and KWP cars alike.
+ORDER = ((SLOW, OBD_ADDRESS), (FAST, OBD_ADDRESS))
+# After P3max an ECU has forgotten its session.
+_RESTART_IDLE_US = 5_100_000
+# P3max is 5 s; the caller comes by now and then.
+_KEEP_ALIVE_MS = 3_500
+_BUSY_TRIES = 10
+_BUSY_PAUSE_US = 100_000
+_DAMAGED_TRIES = 3
+_LATE_TRIES = 3
+_SILENCES = 3
+_BACKOFF_MAX_S = 60
+
+
+class KLineObd2:
+    """A tester on one K-line.
+
+    session      what was found (obd_init.Session); None before the first success and after reset()
+    initialized  the session is believed to be alive
+    on_progress  f(text) during initialisation, for a person who waits
+    answers      all Answers to the newest request, one for each ECU
+    """
+
+    def __init__(self, transport, on_progress=None):
+        self.transport = transport
+        self.line = ObdLine(transport)
+        self.session = None
+        self.initialized = False
+        self.on_progress = on_progress
+        self.answers = []
+        self.reconnects = 0
+        self._parser = kwp.FrameParser()
+        self._home_baud = self.line.baud
+        self._last_ms = ticks_ms()
+        self._silences = 0
+        self._failures = 0
+        self._failed_ms = 0
+
+    # -- initialisation ----------------------------------------------------------------------------------------------
+
+    def slow_init(self, address=OBD_ADDRESS):
+        """5-baud initialisation (2.6 s): a Session, or ObdError."""
+        return drain(self.slow_init_steps(address))
+
+    def slow_init_steps(self, address=OBD_ADDRESS):
+        """slow_init() in steps."""
+        return self._init_steps(SLOW, address)
+
+    def fast_init(self, target=OBD_ADDRESS):
+        """Fast initialisation (0.5 s): a Session, or ObdError."""
+        return drain(self.fast_init_steps(target))
+
+    def fast_init_steps(self, target=OBD_ADDRESS):
+        """fast_init() in steps."""
+        return self._init_steps(FAST, target)
+
+    def _init_steps(self, kind, address):
+        self.reset()
+        steps = obd_init.slow_steps if kind == SLOW else obd_init.fast_steps
+        for tries_left in range(_LATE_TRIES - 1, -1, -1):
+            try:
+                session = yield from steps(self.line, address, self.on_progress)
+                break
+            except ObdError as error:
+                if error.code != obd_errors.LATE or not tries_left:
+                    raise
+        self.session = session
+        self.initialized = True
+        self._silences = 0
+        self._parser = kwp.FrameParser(kwp.hears(session.key))
+        self._last_ms = ticks_ms()
+        return session
+
+    def reset(self):
+        """Forget the session; TX is the UART's, at the rate that initialisation begins with."""
+        self.initialized = False
+        self.session = None
+        self.answers = []
+        self.line.give_back(self._home_baud)
+        gc.enable()
+
+    def connect(self, profile=None):
+        """Find out what the car speaks: a Session whose `01 00` was answered, or ObdError. See connect_steps()."""
+        return drain(self.connect_steps(profile))
+
+    def connect_steps(self, profile=None, order=ORDER):
+        """Try what the profile (Session.profile()) remembers, then `order`: pairs of SLOW or FAST and an address.
+
+        A second round, after the 5 s in which a forgotten session ends, follows where somebody showed signs of life.
+        """
+        if profile:
+            known = (profile["kind"], profile["address"])
+            order = (known,) + tuple([way for way in order if way != known])
+        life = self.session is not None
+        for _ in range(2):
+            reasons = []
+            for kind, address in order:
+                try:
+                    session = yield from self._init_steps(kind, address)
+                    yield from self._verify_steps()
+                    return session
+                except ObdError as error:
+                    self.initialized = False
+                    if error.code in (obd_errors.NO_ECHO, obd_errors.STUCK_LOW, obd_errors.BUSY):
+                        raise  # the circuit: no other way would help
+                    life = life or error.code not in (obd_errors.NO_SYNC, obd_errors.SILENT)
+                    reasons.append("%s init of %02X: %s" % (kind, address, error))
+            if not life:
+                break
+            yield from self.line.quiet_steps(_RESTART_IDLE_US)
+        raise ObdError(obd_errors.NO_CAR, " / ".join(reasons))
+
+    def _verify_steps(self):
+        """A session counts when somebody answers the question for supported PIDs; that also finds the ECUs."""
+        session = self.session
+        assembly = yield from self._exchange_steps(b"\x01\x00")
+        best = assembly.best()
+        if best is None:
+            raise ObdError(obd_errors.SILENT, "01 00 after the initialisation")
+        for answer in assembly.answers:
+            if answer.ecu not in session.ecus:
+                session.ecus.append(answer.ecu)
+        if best.ok():
+            session.supported.add_bitmap(0, best.frames[0], 1)
+        elif session.legislated():
+            raise ObdError(obd_errors.REFUSED, "01 00: " + repr(best))
+
+    def _reconnect_steps(self):
+        """The session is lost: initialise again, but not too often, so that a parked car can sleep."""
+        pause_s = min(_BACKOFF_MAX_S, 1 << self._failures) if self._failures else 0
+        waited_ms = ticks_diff(ticks_ms(), self._failed_ms)
+        if self._failures and waited_ms < pause_s * 1000:
+            raise ObdError(obd_errors.TOO_SOON, pause_s - waited_ms // 1000)
+        profile = self.session.profile()
+        session = self.session
+        try:
+            yield from self.connect_steps(profile)
+        except ObdError:
+            self.session = session  # what to look for next time
+            self._failures += 1
+            self._failed_ms = ticks_ms()
+            raise
+        if not self.session.supported.pids():
+            self.session.supported = session.supported
+        self._failures = 0
+        self.reconnects += 1
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def request_pid(self, mode, pid=None):
+        """Ask for a PID (or None for services without): the best Answer, or None when nobody answers.
+
+        A refusal is an Answer with its nrc. Other ECUs' answers are in `answers`.
+        """
+        return drain(self.request_pid_steps(mode, pid))
+
+    def request_pid_steps(self, mode, pid=None):
+        """request_pid() in steps."""
+        data = bytes((mode,)) if pid is None else bytes((mode, pid))
+        assembly = yield from self.request_steps(data + b"\x00" if mode == obd.FREEZE else data)
+        return assembly.best()
+
+    def request(self, data):
+        """Send `data` (service ..) to the car: an obd.Assembly with everybody's answers."""
+        return drain(self.request_steps(data))
+
+    def request_steps(self, data):
+        """request() in steps. Raises ObdError NOT_CONNECTED, or of the re-initialisation, or of the line."""
+        if self.session is None:
+            raise ObdError(obd_errors.NOT_CONNECTED)
+        if self.initialized and self._expired():
+            self.initialized = False
+        if not self.initialized:
+            yield from self._reconnect_steps()
+        assembly = yield from self._exchange_steps(data)
+        if assembly.answers:
+            self._silences = 0
+        else:
+            self._silences += 1
+            if self._silences >= _SILENCES:
+                yield from self._still_there_steps()
+        return assembly
+
+    def _expired(self):
+        p3_max_us = self.session.timing.p3_max_us
+        return p3_max_us != timing.NO_LIMIT and ticks_diff(ticks_ms(), self._last_ms) * 1000 >= p3_max_us
+
+    def _still_there_steps(self):
+        """Silence may be an answer (an unsupported PID on ISO 9141); to a keep-alive it is not."""
+        self._silences = 0
+        assembly = yield from self._exchange_steps(obd.keep_alive(self.session.key))
+        if not assembly.answers:
+            self.initialized = False
+
+    def _exchange_steps(self, data):
+        """One request with its repetitions: 21 asks again, and so does damage that left no data."""
+        session = self.session
+        frame = kwp.build_request(session.key, data, session.address, session.legislated())
+        assembly = obd.Assembly(data)
+        damaged_left = _DAMAGED_TRIES
+        for tries_left in range(_BUSY_TRIES - 1, -1, -1):
+            damaged = yield from self._try_steps(frame, assembly, damaged_left == 1)
+            damaged_left -= damaged
+            if assembly.busy():
+                yield from wait_until(ticks_add(ticks_us(), _BUSY_PAUSE_US))
+            elif assembly.positive() or not damaged or not damaged_left:
+                break
+            if tries_left:
+                assembly.restart()
+        self._last_ms = ticks_ms()
+        self.answers = assembly.answers
+        return assembly
+
+    def _try_steps(self, frame, assembly, last):
+        """Send and listen once. True: bytes were damaged (in the echo: ObdError, where it is the last try)."""
+        parser = self._parser
+        dropped = parser.dropped_bytes
+        try:
+            yield from self._send_steps(frame)
+        except ObdError as error:
+            if last or error.code != obd_errors.ECHO_WRONG:
+                raise
+            return True
+        yield from obd_init.listen_steps(self.line, parser, assembly, self.session.timing)
+        return parser.dropped_bytes != dropped
+
+    def _send_steps(self, frame):
+        """P3min after whatever was last on the line; then the bytes, each with its echo."""
+        times = self.session.timing
+        yield from wait_until(ticks_add(self.line.last_end_us, times.p3_min_us))
+        self.line.flush()
+        yield from self.line.send_steps(frame, times.p4_min_us)
+
+    def read_response(self, timeout_ms=100):
+        """The next frame from an ECU (kwp.Frame), or None when none was whole within timeout_ms."""
+        return drain(self._read_response_steps(timeout_ms))
+
+    def _read_response_steps(self, timeout_ms):
+        until_us = ticks_add(ticks_us(), timeout_ms * 1000)
+        parser = self._parser
+        gap_us = 20_000 + self.line.byte_us
+        while True:
+            frame = parser.take()
+            if frame is None and parser.waiting() and ticks_diff(ticks_us(), self.line.last_end_us) > gap_us:
+                frame = parser.take(True)
+            if frame is not None or ticks_diff(until_us, ticks_us()) <= 0:
+                return frame
+            byte = yield from self.line.byte_steps(ticks_add(ticks_us(), 1_000))
+            if byte >= 0:
+                parser.put(byte)
+
+    def clear_echo(self, frame, timeout_ms=100):
+        """Read back what was sent with transport.send_raw(): True when it is the same. Other bytes stay unread."""
+        until_us = ticks_add(ticks_us(), timeout_ms * 1000)
+        for byte in frame:
+            if drain(self.line.byte_steps(until_us)) != byte:
+                return False
+        return True
+
+    def parse_frame_data(self, buf, n=-1):
+        """Index of the first data byte (the service) in a frame of n bytes; -1 when it is too short."""
+        return kwp.data_start(buf, len(buf) if n < 0 else n)
+
+    # -- keeping the session -----------------------------------------------------------------------------------------
+
+    def keep_alive(self):
+        """To be called now and then: asks for a sign of life after 3.5 s without requests. True: the session lives."""
+        return drain(self.keep_alive_steps())
+
+    def keep_alive_steps(self):
+        """keep_alive() in steps."""
+        if self.initialized and ticks_diff(ticks_ms(), self._last_ms) >= _KEEP_ALIVE_MS:
+            yield from self.request_steps(obd.keep_alive(self.session.key))
+            if not self.answers:
+                yield from self._still_there_steps()
+        return self.initialized
+
+    def access_timing(self, times=None):
+        """AccessTimingParameters with one ECU in its own session: read what is in force, or set `times`.
+
+        Returns the Timing in force. ObdError NOT_ALLOWED in the session of the law, REFUSED where the ECU has no such
+        service.
+        """
+        if self.session is None:
+            raise ObdError(obd_errors.NOT_CONNECTED)
+        if self.session.legislated():
+            raise ObdError(obd_errors.NOT_ALLOWED, "ISO 14230-4 fixes the timing of OBD sessions (address 33)")
+        limits = self._access(bytes((timing.ACCESS_TIMING, timing.READ_LIMITS if times else timing.READ_ACTIVE)))
+        if times is None:
+            return limits
+        wanted, least = times.values(), limits.values()
+        if wanted[0] < least[0] or wanted[2] < least[2] or wanted[4] < least[4]:
+            raise ObdError(obd_errors.NOT_ALLOWED, "the ECU can't be so fast: %s us" % (least,))
+        self._access(bytes((timing.ACCESS_TIMING, timing.SET_VALUES)) + timing.encode_access_timing(times))
+        self.session.timing = times
+        return times
+
+    def _access(self, data):
+        answer = self.request(data).best()
+        if answer is None:
+            raise ObdError(obd_errors.SILENT, "AccessTimingParameters")
+        if not answer.ok():
+            raise ObdError(obd_errors.REFUSED, "AccessTimingParameters: " + repr(answer))
+        return timing.decode_access_timing(answer.frames[0], 1)
+
