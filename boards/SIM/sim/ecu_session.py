@@ -114,6 +114,9 @@ class Session:
         self._gap = gap
         if self.ecu.init.starting:
             return
+        longest = self.limits["P3"][1]
+        if self.open and longest is not None and gap > longest:
+            self.close("P3")
         if not self.open:
             if self._timed_out:
                 self._timed_out = False
