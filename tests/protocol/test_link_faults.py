@@ -107,3 +107,18 @@ def test_a_bad_line_with_traffic(seed: int) -> None:
         assert link.tx_records == len(world.accepted[who])
         assert link.tx_records > 100
         assert link.rx_bad + link.rx_gaps + link.rx_duplicates > 20
+
+
+def test_a_pc_that_the_device_never_heard_starts_another_session() -> None:
+    """It has the device's first records already; in the old session they would come again."""
+    world = World()
+    assert world.run(1_000_000, lambda: world.pc.link.state == 2)
+    world.down.cut = True
+    assert world.queue("device")
+    assert world.run(1_000_000, lambda: bool(world.delivered["device"]))
+    world.up.cut = True
+    world.run(6_000_000)
+    world.up.cut = world.down.cut = False
+    world.heal()
+    assert world.delivered["device"][:1] == [0]
+    world.check_order()

@@ -135,6 +135,9 @@ class Handshake:
             return IGNORE
         if buf[at + WELCOME_RESUMED]:
             return RESUMED if self.known and not rebooted else STALE
+        if self.known and not rebooted:
+            # The device has heard nothing of us since it adopted the session, but we may have heard its records.
+            return STALE
         for i in range(4):
             self._boot_id[i] = buf[at + WELCOME_BOOT_ID + i]
         self.known = True
