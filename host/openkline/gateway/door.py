@@ -70,9 +70,13 @@ class Door(asyncio.Protocol):
             return False
         self.state = DoorState.ANSWERED
         self.transport.write(DISCONNECT if port is None else Connect(port).to_bytes())
-        self.transport.write_eof()
         self._cancel_timer()
         self._timer = asyncio.get_running_loop().call_later(_LINGER_S, self.abort)
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has reset the connection
+            self.abort()
+            return False
         return True
 
     def abort(self) -> None:

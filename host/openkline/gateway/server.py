@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
@@ -45,7 +44,7 @@ class GatewayServer:
         self._doors: dict[Door, None] = {}
         self._open: set[Session] = set()  # with a connection, even if their port is free again
         self._idle = asyncio.Event()
-        self._writers: list[Callable[[bytes], None]] = []
+        self._listeners: list[asyncio.Transport] = []  # replaced, never changed: writing may drop one
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._hosts: list[str] = []
@@ -112,12 +111,13 @@ class GatewayServer:
             return
         self.counters.frames += 1
         message = encode_frame(frame.data)
-        for write in self._writers:
-            write(message)
+        for transport in self._listeners:
+            if not transport.is_closing():
+                transport.write(message)
 
-    def _set_writers(self) -> None:
-        self._writers = [
-            session.transport.write
+    def _set_listeners(self) -> None:
+        self._listeners = [
+            session.transport
             for session in self.sessions.values()
             if session.transport is not None and session.state in (SessionState.CONNECTED, SessionState.ENDING)
         ]
@@ -195,17 +195,17 @@ class GatewayServer:
         self.counters.sessions += 1
         session.frames_before = self.counters.frames
         self._open.add(session)
-        self._set_writers()
+        self._set_listeners()
 
     def silenced(self, session: Session) -> None:
         """No more frames for this one."""
-        self._set_writers()
+        self._set_listeners()
 
     def closed(self, session: Session) -> None:
         """Its port is free; what it sent still goes out."""
         if self.sessions.get(session.port) is session:
             del self.sessions[session.port]
-        self._set_writers()
+        self._set_listeners()
         self.dispatcher.adopt(session.outbox)
         self._idle.set()
 

@@ -12,7 +12,7 @@ from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
 
 from .fakebus import FakeBus
-from .raw import Gateway, free_base, until
+from .raw import Gateway, free_base
 
 Serving = Callable[..., AbstractAsyncContextManager[Gateway]]
 
@@ -36,7 +36,6 @@ async def serving(bus: FakeBus | None = None, **options: object) -> AsyncIterato
     bus = bus or FakeBus()
     made = GatewayOptions(**{"port": free_base(int(str(options.get("clients", 8)))), "drain_s": 0.5, **options})  # type: ignore[arg-type]
     server = GatewayServer(bus, made)
-    tasks_before = asyncio.all_tasks()
     await server.start()
     gateway = Gateway("127.0.0.1", server.port, made.clients, made.alive_timeout_s, bus, server)
     try:
@@ -44,7 +43,7 @@ async def serving(bus: FakeBus | None = None, **options: object) -> AsyncIterato
     finally:
         await gateway.close()
         await server.stop()
-    await until(lambda: not asyncio.all_tasks() - tasks_before - {asyncio.current_task()}, "no task is left")
+    assert not server._tasks and not [task for task in asyncio.all_tasks() if "gateway hello" in task.get_name()]
     assert not bus.callbacks, "still subscribed"
     assert not server.sessions and not server._open and not server._doors
     assert not escaped, escaped

@@ -184,3 +184,14 @@ async def test_a_port_that_another_program_has_is_skipped(gateway: Gateway, serv
     other.close()
     assert server.counters.port_taken == 1
     assert await gateway.reserve() == gateway.port + 1
+
+
+async def test_a_client_that_resets_right_after_hello(gateway: Gateway, server: GatewayServer) -> None:
+    for _ in range(20):
+        raw = await gateway.open()
+        raw.writer.write(HELLO)
+        await raw.reset()
+    await until(lambda: not server._doors)
+    assert server.counters.accepted == 20
+    for port in list(server.sessions):
+        await (await gateway.open(port)).ping()
