@@ -30,8 +30,10 @@ def row(load):
 
 def test_1000_messages_at_30_60_and_85_percent():
     print("modelled, not measured on a board:")
-    print("| foreign load | sent | our collisions | foreign frames hit by us | by a model module in our place "
-          "| waited ms, median / 99 % | least possible | start seen within us |")
+    print(
+        "| foreign load | sent | our collisions | foreign frames hit by us | by a model module in our place "
+        "| waited ms, median / 99 % | least possible | start seen within us |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for load in (0.3, 0.6, 0.85):
         row(load)
