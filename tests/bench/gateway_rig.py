@@ -1,4 +1,4 @@
-"""A board on a pseudo terminal, the real daemon (or the yardstick) behind it, and N clients: all but the daemon is here.
+"""A board on a pseudo terminal, the real daemon (or the yardstick) behind it, and N clients.
 
 One thread and one selector, so that the same clock stamps a frame's way in and every copy's way out.
 """
@@ -22,8 +22,8 @@ from openkline.gateway.wire import HELLO, PING, encode_frame
 from .decoder_load import BUS_BYTES_PER_S, frames
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # pytest's importlib mode knows no package above this one
-from tests.host.fake_device import FakeBoard  # noqa: E402
-from tests.host.openbm.raw import free_base  # noqa: E402
+from tests.host.fake_device import FakeBoard
+from tests.host.openbm.raw import free_base
 
 FRAMES = frames(400)
 PIPE = Path(__file__).with_name("gateway_pipe.py")
