@@ -29,7 +29,7 @@ def no_fault(data: bytes) -> bytes:
 
 
 class Noisy:
-    """Drops a byte or flips a bit of it, with probability `rate` each byte, until `bytes_left` have passed."""
+    """Drops, flips or doubles a byte, with probability `rate` each byte, until `bytes_left` have passed."""
 
     def __init__(self, rate: float, seed: int, bytes_left: int = 1 << 30) -> None:
         self.rate = rate
@@ -45,8 +45,11 @@ class Noisy:
                 out.append(byte)
                 continue
             self.faults += 1
-            if self._random.randrange(2):
+            fault = self._random.randrange(3)
+            if fault == 1:
                 out.append(byte ^ 1 << self._random.randrange(8))
+            elif fault == 2:
+                out += bytes((byte, byte))
         return bytes(out)
 
 
