@@ -17,7 +17,7 @@ import usys
 HELP = """options:
   --clock paced|virtual   paced (default): real time; virtual: as fast as it goes
   --seed N                makes a run repeatable (1)
-  --car none|demo         what sits on the wire (none)
+  --car none|demo|NAME|FILE  what sits on the wire (none); NAME: of a script in boards/SIM/cars; obd: kwp_fast
   --replay FILE           plays a capture: a gateway log, or raw UART bytes
   --replay-loop           again and again, with a second between
   --replay-after S        seconds from the host's first byte to the first frame (2)
@@ -150,6 +150,27 @@ class Launch:
         w.at(w.now + 20_000, self._look)
 
 
+def read_car(name, here):
+    """The OBD car's script behind --car; exits with 2 and a reason."""
+    from sim.ecu_data import Data
+    from sim.ecu_script import ScriptError, load, setups
+
+    path = name
+    if "/" not in name and not name.endswith(".json"):
+        path = here + "/cars/" + ("kwp_fast" if name == "obd" else name) + ".json"
+    try:
+        script = load(path)
+        for setup in setups(script):
+            Data(setup)
+        return script
+    except OSError:
+        names = [n[:-5] for n in sorted(os.listdir(here + "/cars")) if n.endswith(".json")]
+        print("virtual board: --car " + name + ": none, demo, obd, a file, or one of " + ", ".join(names))
+    except ScriptError as e:
+        print("virtual board: --car " + name + ": " + str(e))
+    raise SystemExit(2)
+
+
 def populate(w, options, replay, start_file):
     """Puts on the wire what the options say."""
     car = options.get("car", "none")
@@ -159,8 +180,9 @@ def populate(w, options, replay, start_file):
         w.car = Car(w)
         Launch(w, w.car.start, 500_000, latest_us=5_000_000)
     elif car != "none":
-        print("virtual board: --car " + car + ": none or demo")
-        raise SystemExit(2)
+        from sim.obdcar import Car
+
+        w.car = Car(w.wire, options["car-script"], w.seed, keep=1000)
     if "noise" in options:
         w.noise = sim.Noise(w.wire, float(options["noise"]), w.seed)
     if replay is not None:
@@ -205,6 +227,8 @@ def main():
     if "script" in options:
         with open(options["script"]) as f:
             script = f.read()
+    if options.get("car", "none") not in ("none", "demo"):
+        options["car-script"] = read_car(options["car"], here)
     start_file = absolute(options["start-file"]) if "start-file" in options else None
     fields = enter_flash(options.get("flash"), here)
 

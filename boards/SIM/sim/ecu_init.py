@@ -57,7 +57,7 @@ class Init:
     def rise(self, now):
         if self.state == ADDRESS:
             self._bit_edge(now)
-        elif self.state == NONE:
+        elif self.state in (NONE, FOLLOW):
             low = now - self.ecu.fell_us
             if low >= SLOW_LOW_US:
                 self._address()
