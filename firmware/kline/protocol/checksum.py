@@ -2,7 +2,8 @@
 
 xor8   XOR of all bytes: I-Bus (a whole frame, checksum included, gives 0)
 sum8   sum modulo 256: KWP2000 and ISO 9141
-crc16  polynomial 0x8005 reflected (0xA001), initial 0xFFFF, no final XOR = CRC-16/MODBUS; inverted (CRC-16/USB) in the link's records
+crc16  polynomial 0x8005 reflected (0xA001), initial 0xFFFF, no final XOR = CRC-16/MODBUS; the link's records carry it
+       inverted, which is CRC-16/USB
 """
 
 from array import array
