@@ -63,7 +63,7 @@ async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
         config = request.config
         other = Gateway(host, int(port), config.getoption("--gateway-clients"), config.getoption("--gateway-timeout"))
         yield other
-        await other.close()
+        await other.leave()
         return
     options = dict(marker.kwargs) if marker is not None else {}
     async with serving(**options) as own:

@@ -115,8 +115,10 @@ class Gateway:
     bus: FakeBus | None = None
     server: GatewayServer | None = None
     opened: list[Raw] = field(default_factory=list)
+    reserved: set[int] = field(default_factory=set)
 
     async def open(self, port: int | None = None) -> Raw:
+        self.reserved.discard(port or 0)
         raw = await Raw.open(self.host, port or self.port)
         self.opened.append(raw)
         return raw
@@ -126,8 +128,16 @@ class Gateway:
         raw = await self.open()
         await raw.send(hello)
         answer = await raw.read(8)
+        if answer[:4] == b"\x63\x74\0\0":
+            self.noted(answer)
         await raw.close()
         return answer
+
+    def noted(self, connect: bytes) -> int:
+        """The port of this Connect, which is given back in the end if it isn't used."""
+        port = port_of(connect)
+        self.reserved.add(port)
+        return port
 
     async def reserve(self) -> int:
         return port_of(await self.greet())
@@ -150,3 +160,17 @@ class Gateway:
     async def close(self) -> None:
         for raw in self.opened:
             await raw.close()
+
+    async def leave(self) -> None:
+        """Another gateway is to be as empty for the next test as it was for this one."""
+        for raw in self.opened:
+            with contextlib.suppress(OSError, RuntimeError):
+                raw.writer.write(DISCONNECT)
+                await asyncio.wait_for(raw.reader.read(), self.alive_s)
+        for port in self.reserved:
+            with contextlib.suppress(OSError):
+                raw = await Raw.open(self.host, port)
+                await raw.send(DISCONNECT)
+                await raw.expect_end()
+                await raw.close()
+        await self.close()

@@ -46,7 +46,7 @@ async def test_33002_works() -> None:
 async def test_after_the_answer_the_main_connection_is_closed(gateway: Gateway) -> None:
     raw = await gateway.open()
     await raw.send(HELLO)
-    port_of(await raw.read(8))
+    gateway.noted(await raw.read(8))
     await raw.expect_end()
 
 
@@ -55,13 +55,13 @@ async def test_hello_in_single_bytes(gateway: Gateway) -> None:
     for i in range(8):
         await raw.send(HELLO[i : i + 1])
         await asyncio.sleep(0.002)
-    port_of(await raw.read(8))
+    gateway.noted(await raw.read(8))
 
 
 async def test_what_follows_hello_on_the_main_port_is_ignored(gateway: Gateway) -> None:
     raw = await gateway.open()
     await raw.send(HELLO + bytes.fromhex("68 18 01 00 64 00 00 00 01") * 3)
-    port_of(await raw.read(8))
+    gateway.noted(await raw.read(8))
     await raw.expect_end()
     await gateway.join()
     assert gateway.bus is None or gateway.bus.submitted == 0
@@ -115,7 +115,7 @@ async def test_a_late_hello_is_still_answered(gateway: Gateway) -> None:
     await raw.send(HELLO[:7])
     await asyncio.sleep(0.2)
     await raw.send(HELLO[7:])
-    port_of(await raw.read(8))
+    gateway.noted(await raw.read(8))
 
 
 async def test_several_hellos_at_once_are_served_at_once(gateway: Gateway) -> None:
