@@ -104,7 +104,8 @@ def test_form_of_kwp_requests():
         assert b.ask(hexed(request), quiet_us=100_000) == b"" and b.names() == [limit], (request, b.refused())
         assert b.ask("C2 33 F1 01 0C") == RPM
     b = fast()
-    assert b.ask("82 10 F1 01 0C") == RPM and b.ask("82 11 F1 01 0C") == b"" and b.refused() == []
+    assert b.ask("82 10 F1 01 0C") == RPM and b.ask("82 33 F1 01 0C") == RPM
+    assert b.ask("82 11 F1 01 0C") == b"" and b.refused() == [] and b.ecu.notes.events[-1][1] == "not_mine"
 
 
 def test_key_bytes_say_which_headers_are_allowed():

@@ -54,7 +54,10 @@ def data_of(frame, setup):
 
 
 def _data_kwp(frame, s):
-    """The key bytes say which headers are allowed; D0 8F says nothing, so all are."""
+    """The key bytes say which headers are allowed; D0 8F says nothing, so all are.
+
+    Physical requests concern an ECU by its own address or the one that it was initialised with.
+    """
     first, second = s.key_bytes
     said = (first if second == 0x8F else second) & 0x0F or 0x0F
     mode = frame[0] >> 6
@@ -65,8 +68,10 @@ def _data_kwp(frame, s):
     if mode:
         if frame[2] != s.tester:
             return None
-        if frame[1] != (s.functional if mode == 3 else s.address):
-            return b"" if mode == 2 else None
+        if mode == 3 and frame[1] != s.functional:
+            return None
+        if mode == 2 and frame[1] not in (s.address, s.init_address):
+            return b""
     return frame[head:-1]
 
 

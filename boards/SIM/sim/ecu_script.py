@@ -134,6 +134,10 @@ class Rule:
         for key in fields:
             if key not in RULE_KEYS:
                 raise ScriptError("rule: " + key + " is none of " + ", ".join(RULE_KEYS))
+            if key in ("nrc", "sync", "complement"):
+                octet(fields[key], "rule: " + key)
+            elif key in ("raw", "key_bytes"):
+                octets(fields[key], "rule: " + key)
         request = fields.get("request", "")
         self.init = request == "init"
         self.prefix = b"" if self.init else octets(request, "request")

@@ -183,6 +183,7 @@ class Session:
         if data is None:
             self._bad("header", words(frame))
         elif not data:  # for another ECU
+            notes.event("not_mine", words(frame))
             self._bad("", "")
         elif starting and data != b"\x81":
             self._bad("start_communication", words(frame))
