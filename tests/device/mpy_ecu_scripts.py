@@ -269,7 +269,8 @@ def test_errors_name_the_key():
         ({"key_bytes": "08"}, "key_bytes: expected two"), ({"key_bytes": "0x"}, "key_bytes: expected hex"),
         ({"timing_ms": {"P9": 3}}, "timing_ms: P9 is none of"), ({"limits_ms": {"Q": [0, 1]}}, "limits_ms: Q"),
         ({"rules": [{"reqest": "01"}]}, "rule: reqest is none of"), ({"ecus": [{"adress": 1}]}, "ecus: adress"),
-        ({"answer_header": "no"}, "answer_header: no is none of"), ({"rules": [{"nrc": "78 00"}]}, "rule: nrc: expected"),
+        ({"answer_header": "no"}, "answer_header: no is none of"),
+        ({"rules": [{"nrc": "78 00"}]}, "rule: nrc: expected"),
     ):  # fmt: skip
         try:
             setups(script)

@@ -103,7 +103,7 @@ class Ecu(Peer):
         self._boot = None
         self.powered = True
         self.used = False
-        self.rose_us = self.fell_us = self.bus_end_us = self.world.now
+        self.bus_end_us = self.rose_us  # the wire is judged, not what the ECU slept through
         self.ear.restart()
 
     def reset(self):
