@@ -18,12 +18,26 @@ async def test_hello_is_answered_with_connect_to_the_next_port(gateway: Gateway)
     assert port_of(answer) == gateway.port + 1
 
 
-async def test_connect_to_4288_byte_for_byte() -> None:
+async def first_connect(port: int) -> str:
+    """What a gateway at this main port answers first. Skips the test when somebody else has these ports."""
     try:
-        async with serving(port=4287) as gateway:
-            assert (await gateway.greet()).hex(" ").upper() == "63 74 00 00 C0 10 00 00"
+        async with serving(port=port) as gateway:
+            answer = await gateway.greet()
+            assert gateway.server is not None
+            if gateway.server.counters.port_taken:
+                pytest.skip(f"port {port + 1} is taken")
+            await (await gateway.open(gateway.reserved.pop())).ping()
+            return answer.hex(" ").upper()
     except OSError as error:
-        pytest.skip(f"ports 4287 and 4288 are taken ({error})")
+        pytest.skip(f"port {port} is taken ({error})")
+
+
+async def test_connect_to_4288_byte_for_byte() -> None:
+    assert await first_connect(4287) == "63 74 00 00 C0 10 00 00"
+
+
+async def test_33002_works() -> None:
+    assert await first_connect(33001) == "63 74 00 00 EA 80 00 00"
 
 
 async def test_the_port_is_an_unsigned_number() -> None:
@@ -32,15 +46,6 @@ async def test_the_port_is_an_unsigned_number() -> None:
         assert connect[5] >= 0x80
         raw = await gateway.open(connect[4] | connect[5] << 8)
         await raw.ping()
-
-
-async def test_33002_works() -> None:
-    try:
-        async with serving(port=33001) as gateway:
-            assert (await gateway.greet()).hex(" ").upper() == "63 74 00 00 EA 80 00 00"
-            await (await gateway.join()).ping()
-    except OSError as error:
-        pytest.skip(f"ports 33001.. are taken ({error})")
 
 
 async def test_after_the_answer_the_main_connection_is_closed(gateway: Gateway) -> None:
