@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class GatewayCounters:
 
 @dataclass(slots=True)
 class ClientCounters:
-    """Of one client."""
+    """Of one client, or the sum of those that have gone."""
 
     messages: int = 0  # bus messages it sent
     pings: int = 0
@@ -46,3 +46,7 @@ class ClientCounters:
     throttled: int = 0  # reading from it was paused
     uploads: int = 0
     upload_bytes: int = 0
+
+    def add(self, other: ClientCounters) -> None:
+        for counter in fields(self):
+            setattr(self, counter.name, getattr(self, counter.name) + getattr(other, counter.name))

@@ -36,7 +36,8 @@ class GatewayOptions:
     queue             messages of one client that may wait for the bus
     write_buffer      bytes that wait for a client that doesn't read, beyond what the system buffers; then it is dropped
     pending           connections to the main port that have not said Hello; then the oldest is closed
-    accepts_per_s     new connections; more wait in the system's backlog
+    accepts_per_s     new connections of one address; more are closed. High: a low one lets a flood shut out others of that
+                      address (at 500, with 1,500 coming, three of four honest Hellos); `pending` bounds a flood
     drain_s           how long Disconnect and the bridge's end wait for the bus to take what was sent before
     """
 
@@ -53,7 +54,7 @@ class GatewayOptions:
     queue: int = 512
     write_buffer: int = 65536
     pending: int = 128
-    accepts_per_s: float = 500.0
+    accepts_per_s: float = 10000.0
     drain_s: float = 5.0
 
     def __post_init__(self) -> None:

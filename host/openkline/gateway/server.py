@@ -15,7 +15,7 @@ from functools import partial
 
 from kline.protocol.ibus import MIN_FRAME
 from openkline.bus import Bus, BusFrame, Unsubscribe
-from openkline.gateway.counters import GatewayCounters
+from openkline.gateway.counters import ClientCounters, GatewayCounters
 from openkline.gateway.door import Door, DoorState
 from openkline.gateway.limits import Doorman
 from openkline.gateway.options import GatewayOptions
@@ -37,6 +37,7 @@ class GatewayServer:
         self.options = options or GatewayOptions()
         self.rules = self.options.rules()
         self.counters = GatewayCounters()
+        self.past_clients = ClientCounters()
         self.dispatcher = Dispatcher(bus, self.options.clients, self.options.queue, self.counters)
         self.port = self.options.port
         self.sessions: dict[int, Session] = {}
@@ -205,6 +206,7 @@ class GatewayServer:
         """Its port is free; what it sent still goes out."""
         if self.sessions.get(session.port) is session:
             del self.sessions[session.port]
+            self.past_clients.add(session.counters)
         self._set_listeners()
         self.dispatcher.adopt(session.outbox)
         self._idle.set()
@@ -226,6 +228,7 @@ class GatewayServer:
             "read_only": self.options.read_only,
             "uptime_s": round(now_s - self._started_s, 3) if self._started_s else 0.0,
             "clients": [self.sessions[port].stats() for port in sorted(self.sessions)],
+            "past_clients": asdict(self.past_clients),
             "at_bus": self.dispatcher.at_bus,
             "results": dict(self.dispatcher.results),
             "counters": asdict(self.counters),
