@@ -36,8 +36,8 @@ class GatewayOptions:
     queue             messages of one client that may wait for the bus
     write_buffer      bytes that wait for a client that doesn't read, beyond what the system buffers; then it is dropped
     pending           connections to the main port that have not said Hello; then the oldest is closed
-    accepts_per_s     new connections of one address; more are closed. High: a low one lets a flood shut out others of that
-                      address (at 500, with 1,500 coming, three of four honest Hellos); `pending` bounds a flood
+    accepts_per_s     new connections of one address; more are closed. High: a low one lets a flood shut out others
+                      of it (at 500, with 1,500 coming, three of four honest Hellos); `pending` bounds a flood
     drain_s           how long Disconnect and the bridge's end wait for the bus to take what was sent before
     """
 
