@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUBS  := .venv-stubs
+OBD    := .venv-obd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint soak bench clean
+.PHONY: help setup run test test-obd lint soak bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -21,13 +22,21 @@ $(STUBS)/.stamp: pyproject.toml
 	$(STUBS)/bin/python -m pip install --quiet --disable-pip-version-check mypy 'micropython-esp32-stubs>=1.27,<2'
 	@touch $@
 
+$(OBD)/.stamp: tests/obd_oracle/requirements.txt
+	$(PYTHON) -m venv $(OBD)
+	$(OBD)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/obd_oracle/requirements.txt
+	@touch $@
+
 setup: $(VENV)/.stamp ## make the environment (.venv) that everything below uses
 
-run: setup ## the bridge on the virtual board, with a small virtual car (REPLAY=FILE plays a capture)
-	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY))
+run: setup ## the bridge on the virtual board, with a small virtual car (REPLAY=FILE plays a capture instead)
+	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY)) $(if $(CAR),--car $(CAR))
 
-test: setup ## all tests, without a board
+test: setup test-obd ## all tests, without a board
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-obd: $(OBD)/.stamp ## our decoders beside python-OBD's, in an environment of its own
+	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle
 
 soak: setup ## the long tests (under an hour)
 	$(BIN)/pytest -n 2 -m soak
@@ -42,4 +51,4 @@ lint: setup $(STUBS)/.stamp ## style, types, import rule, firmware against the E
 	$(BIN)/python -m tests.lint_firmware $(STUBS)/bin/python
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) $(STUBS) .venv-obd build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(STUBS) $(OBD) build dist .pytest_cache .mypy_cache .ruff_cache
