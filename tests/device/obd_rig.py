@@ -1,59 +1,77 @@
 """A car with ECUs on the virtual K-line, and a tester on the board."""
 
 import sim
-from sim.ecumemory import load
+from sim.obdcar import Car
 
-ENGINE = """
-ecu 10
-init slow fast
-pid 05 49
-pid 0C 0D 20
-pid 0D 39
-pid 11 80
-pid 42 37 14
-codes P0133 P0301 P0420 P0171
-pending P0455
-vin WBAET37453NJ12345
-calibration ABC-123
-freeze P0133
-frozen 0C 0D 20
-"""
-GEARBOX = """
-ecu 18
-init slow fast
-p2 26
-pid 01 00 07 00 00
-refuse 01 00 12
-refuse 01 0C 12
-"""
-ISO_9141 = ENGINE.replace("init slow fast", "protocol iso9141\nkey 08 08")
+VIN = "WBAET37453NJ12345"
+PIDS = {"05": "49", "0C": "0D 20", "0D": "39", "11": "80", "42": "37 14"}
+KWP = {
+    "protocol": "kwp",
+    "key_bytes": "E9 8F",
+    "timing_ms": {"P2": 30},
+    "pids": PIDS,
+    "dtcs": ["P0133", "P0301", "P0420", "P0171"],
+    "pending": ["P0455"],
+    "permanent": ["P0420"],
+    "freeze": {"dtc": "P0133", "pids": {"0C": "0D 20", "05": "49"}},
+    "vin": VIN,
+    "calibration": ["ABC-123", "DEF"],
+    "cvn": ["17 91 BC 82"],
+}
+ISO = dict(KWP, protocol="iso9141", key_bytes="08 08")
+SLOW = dict(KWP, protocol="kwp_slow")
+FAST = dict(KWP, protocol="kwp_fast")
+
+
+def with_gearbox(script):
+    """An engine as in the script and a gearbox that speaks first, and refuses."""
+    common = ("protocol", "key_bytes", "address", "baud")
+    found = {key: script[key] for key in common if key in script}
+    engine = {key: script[key] for key in script if key not in common}
+    engine.update({"address": "10", "timing_ms": {"P2": 40}})
+    gearbox = {"address": "18", "timing_ms": {"P2": 27}, "pids": {}}
+    found["ecus"] = [engine, gearbox]
+    return found
 
 
 class ObdRig:
-    """world, ecus (of the text), obd: a KLineObd2 on an un-inverted stage unless board fields say otherwise."""
+    """world, car, ecu (the first), obd: a KLineObd2 on an un-inverted stage unless `board` says otherwise.
 
-    def __init__(self, text=ENGINE, seed=1, **fields):
-        fields.setdefault("tx_invert", False)
+    changes are keys of the car's script. ours: the log of what our stage does to the wire; said: progress texts
+    """
+
+    def __init__(self, script=KWP, seed=1, board=None, **changes):
+        fields = {"tx_invert": False, "rx_invert": False}
+        fields.update(board or {})
         self.world = sim.World(seed=seed, board=fields)
         from kline.device.board import Board
         from kline.device.config import KLineConfig
         from kline.device.kline_obd2 import KLineObd2
         from kline.device.transport import KLineTransport
 
-        self.ecus = load(self.world.wire, text)
-        board = Board(rx=16, tx=17, led=2, spare=4, **fields)
-        config = KLineConfig.obd2(tx_invert=board.tx_invert, rx_invert=board.rx_invert)
-        self.transport = KLineTransport(board, config).begin()
+        script = dict(script)
+        script.update(changes)
+        self.car = Car(self.world.wire, script, seed)
+        self.ecu = self.car.ecus[0]
+        tx, rx = fields["tx_invert"], fields["rx_invert"]
+        pins = Board(rx=16, tx=17, led=2, spare=4, tx_invert=tx, rx_invert=rx)
+        self.transport = KLineTransport(pins, KLineConfig.obd2(tx_invert=tx, rx_invert=rx)).begin()
         self.said = []
         self.obd = KLineObd2(self.transport, self.said.append)
         self.ours = self.world.board.stage.driver.record()
 
-    @property
-    def ecu(self):
-        return self.ecus[0]
-
     def refusals(self):
-        return [limit for ecu in self.ecus for _, limit, _ in ecu.refusals]
+        return [name for _, _, name, _ in self.car.refusals]
+
+    def sessions(self):
+        return self.ecu.counts.get("session", 0)
+
+    def asked(self):
+        """The data of the requests that the first ECU took."""
+        return [frame[3:-1] for _, frame in self.ecu.requests]
+
+    def good(self):
+        assert self.car.refusals == [] and self.sessions() == 1, (self.car.refusals, self.sessions())
 
 
 def code_of(fn, *args):

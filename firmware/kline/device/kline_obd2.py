@@ -27,6 +27,7 @@ ORDER = ((SLOW, OBD_ADDRESS), (FAST, OBD_ADDRESS))
 _RESTART_IDLE_US = 5_100_000
 # P3max is 5 s; the caller comes by now and then.
 _KEEP_ALIVE_MS = 3_500
+_BROKEN_OFF_US = 11 * timing.FIVE_BAUD_BIT_US
 _BUSY_TRIES = 10
 _BUSY_PAUSE_US = 100_000
 _DAMAGED_TRIES = 3
@@ -87,6 +88,8 @@ class KLineObd2:
             except ObdError as error:
                 if error.code != obd_errors.LATE or not tries_left:
                     raise
+                # An ECU may still be counting the bits of the address that was broken off.
+                yield from self.line.quiet_steps(_BROKEN_OFF_US)
         self.session = session
         self.initialized = True
         self._silences = 0
@@ -140,13 +143,13 @@ class KLineObd2:
         best = assembly.best()
         if best is None:
             raise ObdError(obd_errors.SILENT, "01 00 after the initialisation")
+        if session.legislated() and not best.ok():
+            raise ObdError(obd_errors.REFUSED, "01 00: " + repr(best))
         for answer in assembly.answers:
             if answer.ecu not in session.ecus:
                 session.ecus.append(answer.ecu)
-        if best.ok():
-            session.supported.add_bitmap(0, best.frames[0], 1)
-        elif session.legislated():
-            raise ObdError(obd_errors.REFUSED, "01 00: " + repr(best))
+            if answer.ok():
+                session.supported.add_bitmap(0, answer.frames[0], 1)
 
     def _reconnect_steps(self):
         """The session is lost: initialise again, but not too often, so that a parked car can sleep."""

@@ -31,7 +31,7 @@ class Session:
     key        KeyBytes
     ecus       addresses of the ECUs that have answered, in order of appearance
     timing     Timing: P1..P4 in force
-    supported  PidSet of mode 01 of the ECU that answered best
+    supported  PidSet of mode 01, of all ECUs together
     """
 
     def __init__(self, kind, address, baud, key):
@@ -81,6 +81,9 @@ def slow_steps(line, address=OBD_ADDRESS, progress=None):
     key = KeyBytes(first, second)
     say("key bytes " + key.text())
     yield from wait_until(ticks_add(line.last_end_us, _W4_US))
+    late_us = ticks_diff(ticks_us(), line.last_end_us) + line.unseen_us - timing.W4_MAX_US
+    if late_us > 0:
+        raise ObdError(obd_errors.LATE, late_us)
     line.send_byte(second ^ 0xFF)
     answer = yield from _next_steps(line, timing.W4_MAX_US)
     if answer != address ^ 0xFF:
@@ -134,8 +137,7 @@ def fast_steps(line, target=OBD_ADDRESS, progress=None):
     mode = kwp.FUNCTIONAL if target == OBD_ADDRESS else kwp.PHYSICAL
     frame = kwp.encode(kwp.START_COMMUNICATION, target, kwp.TESTER, mode)
     start_us = yield from line.pulse_steps()
-    yield from wait_until(start_us)
-    yield from line.send_steps(frame, timing.LIMITS["P4"][0])
+    yield from line.send_steps(frame, timing.LIMITS["P4"][0], start_us)
     assembly = obd.Assembly(kwp.START_COMMUNICATION)
     yield from listen_steps(line, kwp.FrameParser(kwp.HEAR_ADDRESSED), assembly, timing.Timing())
     best = assembly.best()

@@ -3,7 +3,7 @@
 Everything that takes time is a generator: it yields the microseconds that the caller may spend elsewhere before it has
 to call next() again. drain() is the blocking form. Edges are made on the Pin with absolute deadlines: the generator
 stops yielding _GUARD_US before one; for the last _MASKED_US interrupts are masked, so that no new soft callback can
-strike; the last _C_WAIT_US are one C call, after which the pin changes with no jump of the byte code in between.
+strike; the last _C_WAIT_US are one C call, after which the pin changes without a jump of the byte code in between.
 """
 
 import gc
@@ -34,6 +34,8 @@ _ECHO_LATE_US = 2_000
 # A bit of the sync byte, from 14400 baud to 1200.
 _BIT_MIN_US = 60
 _BIT_MAX_US = 900
+# The sync byte is waited for in pieces of this length, with interrupts masked.
+_PIECE_US = 12_000
 
 
 def drain(steps):
@@ -60,7 +62,8 @@ class ObdLine:
     """One K-line behind a KLineTransport.
 
     baud           the rate of the UART
-    last_end_us    ticks at the end of the newest byte on the line, ours or theirs
+    last_end_us    ticks at the end of the newest byte on the line, ours or theirs: when it was noticed
+    unseen_us      how much earlier that byte may have ended, because nobody looked
     late_most_us   the latest edge ever made
     """
 
@@ -77,6 +80,8 @@ class ObdLine:
         self.baud = config.baud
         self.byte_us = config.byte_us
         self.last_end_us = ticks_us()
+        self.unseen_us = 0
+        self._looked_us = self.last_end_us
         self.late_most_us = 0
 
     # -- pin and UART ------------------------------------------------------------------------------------------------
@@ -111,19 +116,28 @@ class ObdLine:
         while left_us > _GUARD_US + 500:
             yield left_us - _GUARD_US
             left_us = ticks_diff(due_us, ticks_us())
+        self._at(due_us, pin, level, late_us)
+
+    def _at(self, due_us, fn, arg, late_us):
+        """fn(arg) at due_us, which is near. ObdError LATE as of edge_steps()."""
+        left_us = ticks_diff(due_us, ticks_us())
         while left_us > _MASKED_US:
             left_us = ticks_diff(due_us, ticks_us())
         masked = disable_irq()
         while left_us > _C_WAIT_US:
             left_us = ticks_diff(due_us, ticks_us())
-        sleep_us(left_us if left_us > 0 else 0)
-        pin(level)
+        if left_us < 0:
+            left_us = 0
+        # No jump from here to the call: soft callbacks can't come between, and the UART's driver needs its interrupt.
+        sleep_us(left_us)
         enable_irq(masked)
+        fn(arg)
         late = ticks_diff(ticks_us(), due_us)
         if late > self.late_most_us:
             self.late_most_us = late
         if late > late_us:
-            pin(self._recessive_out)
+            if self._tx is not None:
+                self._tx(self._recessive_out)
             raise ObdError(obd_errors.LATE, late)
 
     # -- initialisation ----------------------------------------------------------------------------------------------
@@ -205,23 +219,26 @@ class ObdLine:
         return ticks_add(begin_us, timing.TWUP_US)
 
     def measure_sync(self, until_us):
-        """Blocks until the sync byte 55 has passed, at most until until_us: its rate; 0 when there was none.
+        """Blocks until the sync byte 55 passes, at most until until_us: its rate; 0: it wasn't measured.
 
         The first low is waited for at C speed; then the falling edges two, four, six and eight bits after it are timed.
-        Only falling edges: an optocoupler delays the rising ones more.
+        Only falling edges: an optocoupler delays the rising ones more. Interrupts are masked in pieces: soft callbacks
+        would spoil the measurement.
         """
         dominant = self._rx_dominant
-        while True:
+        baud = 0
+        low_us = -2
+        while low_us < _BIT_MIN_US:
             left_us = ticks_diff(until_us, ticks_us())
             if left_us <= 0:
-                return 0
-            low_us = time_pulse_us(self._rx, dominant, left_us)
-            if low_us < 0:
-                return 0
+                break
+            masked = disable_irq()
+            low_us = time_pulse_us(self._rx, dominant, left_us if left_us < _PIECE_US else _PIECE_US)
             if _BIT_MIN_US <= low_us <= _BIT_MAX_US:
                 baud = self._time_falling_edges(low_us)
-                if baud:
-                    return baud
+            enable_irq(masked)
+        self._looked_us = ticks_us()
+        return baud
 
     def _time_falling_edges(self, bit_us):
         rx = self._rx
@@ -253,6 +270,8 @@ class ObdLine:
         while True:
             if transport.drain_uart():
                 self.last_end_us = transport.last_byte_us
+                self.unseen_us = ticks_diff(self.last_end_us, self._looked_us)
+            self._looked_us = ticks_us()
             byte = transport.rx_read()
             if byte >= 0:
                 return byte
@@ -263,9 +282,12 @@ class ObdLine:
 
     def send_byte(self, byte):
         """Send one byte now and compare its echo. Raises ObdError NO_ECHO, STUCK_LOW or ECHO_WRONG."""
-        transport = self._transport
         self._one[0] = byte
-        transport.send_raw(self._one, 1)
+        self._uart.write(self._one)
+        self._echo(byte)
+
+    def _echo(self, byte):
+        transport = self._transport
         sent_us = ticks_us()
         sleep_us(self.byte_us - 60)
         while not transport.drain_uart():
@@ -276,9 +298,15 @@ class ObdLine:
         if echo != byte:
             raise ObdError(obd_errors.ECHO_WRONG, "%02X instead of %02X" % (echo, byte))
 
-    def send_steps(self, frame, p4_us):
-        """Send a frame, p4_us between its bytes; last_end_us is its end."""
+    def send_steps(self, frame, p4_us, begin_us=-1):
+        """Send a frame, now or exactly at begin_us, p4_us between its bytes; last_end_us is its end."""
         for i in range(len(frame)):
             if i:
                 yield from wait_until(ticks_add(self.last_end_us, p4_us))
+            elif begin_us >= 0:
+                yield from wait_until(ticks_add(begin_us, -_MASKED_US - _SETTLE_US))
+                self._one[0] = frame[0]
+                self._at(begin_us, self._uart.write, self._one, _LATE_FAST_US)
+                self._echo(frame[0])
+                continue
             self.send_byte(frame[i])

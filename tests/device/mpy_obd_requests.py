@@ -1,0 +1,289 @@
+"""Requests on the wire: what real cars do, P2 P3 P4, and sessions that are lost and found again."""
+
+from obd_rig import FAST, ISO, KWP, SLOW, VIN, ObdRig, code_of, with_gearbox
+
+MS = 1000
+RPM = b"\x0c\x0d\x20"
+
+
+def connected(script=KWP, kind="fast_init", **changes):
+    rig = ObdRig(script, **changes)
+    getattr(rig.obd, kind)()
+    return rig
+
+
+def rule(request, **actions):
+    actions["request"] = request
+    return [actions]
+
+
+def each(**changes):
+    """A world at a time: all three kinds."""
+    yield connected(**changes)
+    yield connected(SLOW, "slow_init", **changes)
+    yield connected(ISO, "slow_init", **changes)
+
+
+def gaps(rig):
+    """us between the bytes of our last request, from the stage's edges: silence over 3 ms within it."""
+    edges = [t for t, _ in rig.ours]
+    found = []
+    for i in range(len(edges) - 1, 0, -1):
+        gap = edges[i] - edges[i - 1]
+        if gap > 30_000:
+            break
+        if gap > 3_000:
+            found.append(gap)
+    return found
+
+
+def test_values_on_all_three():
+    from kline.protocol import obd, pids
+
+    for rig in each():
+        answer = rig.obd.request_pid(1, pids.RPM)
+        assert answer.ecu == 0x10 and answer.frames == [RPM]
+        assert pids.decode(0x0C, obd.payload(b"\x01\x0c", answer))[0].value == 840
+        assert rig.obd.request_pid(1, pids.SPEED).frames == [b"\x0d\x39"]
+        assert rig.refusals() == []
+
+
+def test_p4_and_p3_are_kept_and_not_wasted():
+    for rig in each():
+        for _ in range(3):
+            rig.obd.request_pid(1, 0x0C)
+        assert rig.refusals() == []
+        p4 = gaps(rig)
+        assert len(p4) == len(rig.asked()[-1]) + 3, p4
+        # From the last edge of a byte to the next: up to a bit or two more than P4 itself.
+        assert all([5_000 <= gap < 5_000 + 1_100 for gap in p4]), p4
+
+
+def test_p3_and_p4_outside_are_refused():
+    for name, us, limit in (
+        ("p3_min_us", 50_000, "P3"), ("p3_min_us", 55_000, None),
+        ("p4_min_us", 4_700, "P4"), ("p4_min_us", 5_000, None),
+        ("p4_min_us", 19_500, None), ("p4_min_us", 20_500, "P4"),
+    ):  # fmt: skip
+        rig = connected()
+        rig.obd.request_pid(1, 0x0C)
+        setattr(rig.obd.session.timing, name, us)
+        rig.obd.session.timing.p2_max_us = 40_000  # so that P3 and not the listening decides
+        answer = rig.obd.request_pid(1, 0x0C)
+        assert (answer is None) == (limit is not None), (name, us)
+        assert rig.refusals()[:1] == ([limit] if limit else []), (name, us, rig.car.refusals)
+
+
+def test_p2_of_the_ecu():
+    for ms, heard in ((25, True), (30, True), (49.5, True), (50, True), (53.5, False), (60, False)):
+        for rig in each(timing_ms={"P2": 30}, rules=rule("01 0C", p2_ms=ms)):
+            assert (rig.obd.request_pid(1, 0x0C) is not None) == heard, ms
+
+
+def test_p1_of_the_ecu():
+    for ms, heard in ((0, True), (5, True), (19.5, True), (20, True), (23, False)):
+        for rig in each(rules=rule("01 0C", p1_ms=ms)):
+            rig.obd.session.timing.p3_min_us = 300_000
+            assert (rig.obd.request_pid(1, 0x0C) is not None) == heard, ms
+
+
+def test_p3max_ends_the_session_and_the_next_request_begins_a_new_one():
+    for ms, sessions in ((4_900, 1), (5_100, 2)):
+        for rig in each():
+            rig.obd.request_pid(1, 0x0C)
+            rig.world.burn(ms * MS)
+            assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+            assert rig.sessions() == sessions, ms
+
+
+def test_keep_alive_by_protocol():
+    for rig in each():
+        for _ in range(60):
+            rig.world.burn(500 * MS)
+            assert rig.obd.keep_alive()
+        assert rig.sessions() == 1 and rig.refusals() == []
+        asked = rig.asked()
+        assert (b"\x01\x00" if rig.obd.session.key.protocol == 1 else b"\x3e") in asked[2:] and len(asked) < 14
+
+
+# -- what real cars do -------------------------------------------------------------------------------------------------
+
+
+def test_the_gearbox_refuses_before_the_engine_answers():
+    rig = connected(with_gearbox(KWP))
+    answer = rig.obd.request_pid(1, 0x0C)
+    assert (answer.ecu, answer.frames, answer.nrc) == (0x10, [RPM], 0)
+    assert [(a.ecu, a.nrc) for a in rig.obd.answers] == [(0x18, 0x12), (0x10, 0)]
+    assert rig.refusals() == []
+
+
+def test_a_refusal_is_no_zero():
+    rig = connected()
+    answer = rig.obd.request_pid(1, 0x2F)
+    assert answer.nrc == 0x12 and not answer.ok() and "12: PID" in repr(answer)
+    assert connected(ISO, "slow_init").obd.request_pid(1, 0x2F) is None
+
+
+def test_pending_is_waited_for():
+    rig = connected(rules=rule("01 0C", pending=3))
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+    rig = connected(rules=rule("01 0C", pending=1, pending_ms=4_900))
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+    rig = connected(rules=rule("01 0C", pending=1, pending_ms=5_100))
+    assert rig.obd.request_pid(1, 0x0C).nrc == 0x78
+
+
+def test_busy_is_asked_again():
+    rig = connected(rules=rule("01 0C", nrc="21", times=3))
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+    assert rig.asked().count(b"\x01\x0c") == 4
+    rig = connected(rules=rule("01 0C", nrc="21"))
+    assert rig.obd.request_pid(1, 0x0C).nrc == 0x21
+
+
+def test_a_stray_low_between_echo_and_answer():
+    for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
+        for us in (0, 60, 200, 1000):  # 0: a byte 00
+            rig = connected(script, kind, rules=rule("01 0C", glitch_ms=5, glitch_us=us))
+            assert rig.obd.request_pid(1, 0x0C).frames == [RPM], us
+            assert rig.asked().count(b"\x01\x0c") == 1, "no second request was needed"
+
+
+def test_concatenated_answers():
+    for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
+        rig = connected(script, kind, rules=rule("", no_gap=True))
+        from kline.protocol import obd
+
+        answer = rig.obd.request_pid(9, 2)
+        assert obd.vin(obd.payload(b"\x09\x02", answer)) == VIN
+        assert obd.codes(rig.obd.request_pid(3)) == ["P0133", "P0301", "P0420", "P0171"]
+
+
+def test_a_wrong_checksum_is_asked_again():
+    for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
+        rig = connected(script, kind)
+        rig.car.fault("01 0C", bad_checksum=True, times=2)
+        assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+        rig.car.fault("01 0D", bad_checksum=True, times=9)
+        assert rig.obd.request_pid(1, 0x0D) is None
+
+
+def test_damage_to_our_own_bytes_is_noticed_in_the_echo():
+    from kline.device import obd_errors
+
+    rig = connected()
+    hits = []
+
+    def spoil(level):
+        if level == 0 and len(hits) < rig.most and rig.world.board.stage.driver.level == 0:
+            hits.append(rig.world.now)
+            rig.ecu.pulse(700)
+
+    rig.most = 1
+    rig.world.wire.listeners.append(spoil)
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+    rig.most = 99
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.ECHO_WRONG
+
+
+def test_multi_pid_request():
+    from kline.protocol import obd
+
+    rig = connected(multi_pid=6)
+    request = obd.multi_request([0x0C, 0x0D, 0x05])
+    answer = rig.obd.request(request).best()
+    assert obd.split_multi(obd.payload(request, answer)) == [(0x0C, b"\x0d\x20"), (0x0D, b"\x39"), (0x05, b"\x49")]
+
+
+def test_access_timing_only_outside_the_legislated_session():
+    from kline.device import obd_errors
+    from kline.protocol.timing import Timing
+
+    assert code_of(connected().obd.access_timing) == obd_errors.NOT_ALLOWED
+    rig = ObdRig(SLOW, address="13", access_timing="00 02 14 14 00")
+    rig.obd.slow_init(0x13)
+    assert rig.obd.access_timing().values() == (25_000, 50_000, 55_000, 5_000_000, 5_000)
+    assert code_of(rig.obd.access_timing, Timing(p3_min_us=5_000)) == obd_errors.NOT_ALLOWED
+    rig.obd.access_timing(Timing(p2_min_us=0, p3_min_us=10_000, p4_min_us=0))
+    assert rig.obd.session.timing.p3_min_us == 10_000
+    rig = ObdRig(SLOW, address="13")
+    rig.obd.slow_init(0x13)
+    assert code_of(rig.obd.access_timing) == obd_errors.REFUSED
+
+
+# -- connect -----------------------------------------------------------------------------------------------------------
+
+
+def test_connect_finds_each_kind():
+    for script, kind, word in (
+        (KWP, "slow", 2025), (FAST, "fast", 2025), (SLOW, "slow", 2025), (ISO, "slow", 0),
+        (with_gearbox(FAST), "fast", 2025), (with_gearbox(SLOW), "slow", 2025),
+    ):  # fmt: skip
+        rig = ObdRig(script)
+        session = rig.obd.connect()
+        assert (session.kind, session.key.key_word) == (kind, word), script
+        assert 0x10 in session.ecus and 0x0C in session.supported and 0x2F not in session.supported
+        assert not set(rig.refusals()) - {"slow_init"}, rig.car.refusals
+
+
+def test_what_is_remembered_is_tried_first():
+    rig = ObdRig()
+    rig.obd.fast_init()
+    profile = rig.obd.session.profile()
+    rig = ObdRig()
+    assert rig.obd.connect(profile).kind == "fast"
+    assert rig.world.now < 1_500_000
+
+
+def test_an_ecu_that_still_has_a_session_is_waited_for():
+    rig = ObdRig(ISO, reinit=False)
+    rig.obd.slow_init()
+    rig.obd.initialized = False  # as after noise: the ECU thinks that all is well
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+    assert rig.sessions() == 2
+
+
+def test_ignition_off_and_on():
+    from kline.device.obd_errors import ObdError
+
+    for script in (KWP, ISO):
+        rig = ObdRig(script)
+        rig.obd.connect()
+        rig.car.ignition(False)
+        silent = 0
+        begun = rig.world.now
+        initialisations = []
+        while rig.world.now < begun + 600_000 * MS:
+            try:
+                assert rig.obd.request_pid(1, 0x0C) is None
+            except ObdError:
+                silent += 1
+            initialisations.append(rig.obd._failures)
+            rig.world.burn(1_000 * MS)
+        assert silent and 5 <= initialisations[-1] < 25, "seldom enough for the car to sleep"
+        rig.car.ignition(True)
+        begun = rig.world.now
+        while True:
+            try:
+                answer = rig.obd.request_pid(1, 0x0C)
+                if answer is not None:
+                    break
+            except ObdError:
+                pass
+            rig.world.burn(1_000 * MS)
+        assert answer.frames == [RPM] and rig.world.now - begun < 75_000 * MS
+        assert rig.obd.reconnects == 1
+
+
+def test_the_reference_names():
+    rig = connected(limits_ms={"P4": [0, 20]})
+    frame = b"\xc2\x33\xf1\x01\x0c\xf3"
+    assert rig.obd.parse_frame_data(frame) == 3 and rig.obd.parse_frame_data(b"\x02\x01\x0c") == 1
+    rig.world.burn(100 * MS)
+    rig.transport.send_raw(frame, len(frame))
+    assert rig.obd.clear_echo(frame)
+    heard = rig.obd.read_response()
+    assert heard.source == 0x10 and heard.data == b"\x41" + RPM
+    assert rig.obd.read_response() is None
+    rig.obd.reset()
+    assert not rig.obd.initialized
