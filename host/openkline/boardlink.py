@@ -169,6 +169,11 @@ class BoardLink:
         """Send the board to its REPL."""
         self.link.send_now(records.QUIT, 0, self._out, 0)
 
+    @property
+    def arrived_s(self) -> float:
+        """time.monotonic() when the bytes came that are being handled, or were last."""
+        return self._now_s
+
     def counters(self) -> dict[str, int]:
         link = self.link
         names = (

@@ -2,7 +2,8 @@
 
     Port -> Device --frames--> FrameLog (stdout), FrameLog (file)
                    |          EventRunner --> commands
-                   '-- Bus --> GatewayServer --> TCP clients
+                   |-- Bus --> GatewayServer --> TCP clients
+                   '---------> Probe --> StatusServer --> `openkline status`
 
 This is the only place that knows all of them.
 """
@@ -15,6 +16,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,16 +26,22 @@ from openkline.device import Device, DeviceSettings, State
 from openkline.events import EventRunner
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
+from openkline.health import Probe
 from openkline.log.files import FrameLog
+from openkline.report import report
 from openkline.serial_io import Port
+from openkline.status import StatusServer
 
 log = logging.getLogger("openkline.bridge")
 
 
 @dataclass(slots=True)
 class BridgeSettings:
+    """status_port: where `openkline status` asks; None: nowhere; 0: any free one (tests)."""
+
     device: DeviceSettings = field(default_factory=DeviceSettings)
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
+    status_port: int | None = None
 
 
 class Bridge:
@@ -46,6 +54,9 @@ class Bridge:
         self.stop = asyncio.Event()
         self.logs: list[FrameLog] = []
         self.events: EventRunner | None = None
+        self.probe: Probe | None = None
+        self.status: StatusServer | None = None
+        self.started_s = time.monotonic()
         self._unsubscribe: list[Unsubscribe] = []
 
     def add_log(self, frame_log: FrameLog) -> None:
@@ -64,6 +75,12 @@ class Bridge:
     async def start(self) -> None:
         """Serve clients and begin to look for the board. OSError: the TCP port is taken, or not ours."""
         await self.server.start()
+        self.started_s = time.monotonic()
+        self.probe = Probe(self.device)  # behind the gateway: a frame's latency has the writes to all clients in it
+        self._unsubscribe.append(self.probe.close)
+        if self.settings.status_port is not None:
+            self.status = StatusServer(lambda: report(self), self.settings.status_port)
+            await self.status.start()
         await self.device.start()
 
     async def run(self) -> None:
@@ -85,6 +102,8 @@ class Bridge:
     async def close(self) -> None:
         """Clients are told Disconnect after what they sent has gone out; then the board's port, then the logs."""
         await self.server.stop()
+        if self.status is not None:
+            self.status.stop()
         await self.device.stop()
         for unsubscribe in self._unsubscribe:
             unsubscribe()

@@ -61,6 +61,7 @@ class Device:
         self.settings = settings or DeviceSettings()
         self.counters = DeviceCounters()
         self.board_counters: dict[str, int] = {}
+        self.board_counted_s = 0.0  # time.monotonic() when they came
         self.info: BoardInfo | None = None
         self.refusal: DeviceRefused | None = None
         self.trouble: str = ""  # why there is no connection, for a person; "" when there is
@@ -350,6 +351,7 @@ class Device:
 
     def on_counters(self, counters: dict[str, int]) -> None:
         self.board_counters = counters
+        self.board_counted_s = time.monotonic()
 
     def on_configured(self, key: int, ok: bool, value: int) -> None:
         if key == records.CONFIG_MAX_FRAME:

@@ -13,7 +13,7 @@ from openkline.errors import OpenklineError
 EXIT_INTERRUPTED = 130
 
 # Each is a module of its name with a click command of its name, loaded when it is asked for.
-_COMMANDS = ("bridge", "monitor", "send", "commands", "ports", "log")
+_COMMANDS = ("bridge", "monitor", "send", "commands", "status", "ports", "log")
 
 
 class Main(click.RichGroup):
@@ -31,7 +31,9 @@ class Main(click.RichGroup):
         try:
             return super().invoke(ctx)
         except OpenklineError as error:
-            click.echo(f"openkline: {error}", err=True)
+            from openkline.cli.common import tell_error
+
+            tell_error(str(error))
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)

@@ -18,8 +18,8 @@ from openkline.cli.common import (
     DEFAULT_ADDRESS,
     DEFAULT_PORT,
     device_option,
-    json_option,
     set_up_logging,
+    tell,
     terminal_renderer,
 )
 from openkline.cli.config import config_options, current_config
@@ -30,6 +30,7 @@ from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
 from openkline.serial_io import port_for
 from openkline.sim import SimOptions
+from openkline.status import default_port
 
 RAW_LEVEL = 4
 
@@ -64,6 +65,8 @@ class Options:
     rotate_size: int
     rotate_hours: float
     keep: int
+    log_format: str | None
+    status_port: int | None
     as_json: bool
     log_json: bool
 
@@ -124,7 +127,19 @@ class Options:
 @click.option("--rotate-size", type=int, default=0, metavar="BYTES", help="Begin a new log file at this size.")
 @click.option("--rotate-hours", type=float, default=0.0, metavar="HOURS", help="Begin a new log file after this time.")
 @click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="Old log files to keep.")
-@json_option
+@click.option(
+    "--format",
+    "log_format",
+    type=click.Choice(["gateway", "json"]),
+    help="How frames are logged: the original gateway's lines, or JSON lines.  [default: gateway]",
+)
+@click.option(
+    "--status-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Where `openkline status` asks, on this computer only; 0: nowhere.  [default: one below -p]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Frames as JSON, one object a line, on stdout and in the log.")
 @click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
 @config_options
 def bridge(**words: Any) -> None:
@@ -174,6 +189,7 @@ async def _serve(options: Options) -> None:
             read_only=options.read_only,
             deny=options.deny,
         ),
+        status_port=(default_port(options.port) if options.status_port is None else options.status_port) or None,
     )
     bridge = Bridge(port, settings)
     for frame_log in _logs(options, bridge):
@@ -187,7 +203,7 @@ async def _serve(options: Options) -> None:
         _introduce(options, device)
         notify_systemd("READY=1")
         await bridge.run()
-        click.echo("stopping", err=True)
+        tell("stopping")
     except OSError as error:
         raise OpenklineError(
             f"cannot listen on {options.address}:{options.port} ({error.strerror or error}). "
@@ -218,9 +234,10 @@ def _logs(options: Options, bridge: Bridge) -> list[FrameLog]:
 
     if options.level is not None and options.level != RAW_LEVEL and not options.as_json:
         return []
-    raw = JsonFormat().write if options.as_json else GatewayFormat(options.direction).write
+    as_json = options.as_json or options.log_format == "json"
+    raw = JsonFormat().write if as_json else GatewayFormat(options.direction).write
     if options.file is None:
-        render = raw if options.level == RAW_LEVEL or options.as_json else terminal_renderer(False)
+        render = raw if options.level == RAW_LEVEL or as_json or options.log_format else terminal_renderer(False)
         return [FrameLog(FdSink(1), render, "stdout", on_broken_pipe)]
     file = LogFile(options.file, options.rotate_size, options.rotate_hours * 3600, options.keep)
     try:
@@ -229,13 +246,14 @@ def _logs(options: Options, bridge: Bridge) -> list[FrameLog]:
         raise OpenklineError(f"{options.file}: cannot be written ({error.strerror})") from error
     logs = [FrameLog(file, raw, str(options.file))]
     if options.level is None:
-        logs.append(FrameLog(FdSink(1), terminal_renderer(False), "stdout", on_broken_pipe))
+        logs.append(FrameLog(FdSink(1), terminal_renderer(options.as_json), "stdout", on_broken_pipe))
     return logs
 
 
 def _introduce(options: Options, device: str) -> None:
     """What runs, how to connect, how to end it."""
     if options.log_json:
+        tell(f"serving clients on {options.address}:{options.port}, board: {device}")
         return
     what = {"sim": "the virtual board", "auto": "the one board found by its USB id"}.get(device, device)
     if device == "sim":
@@ -253,6 +271,7 @@ def _introduce(options: Options, device: str) -> None:
         f"{logged}\n"
         f"  connect  openkline monitor{join}\n"
         f'           openkline send{join} "68 18 01"     (source, destination, data)\n'
+        f"  state    openkline status{'' if options.port == DEFAULT_PORT else f' -p {options.port}'}\n"
         f"  stop     Ctrl-C",
         err=True,
     )

@@ -63,24 +63,45 @@ def set_up_logging(level: int, as_json: bool = False) -> None:
     names_of = {0: logging.INFO, 1: logging.DEBUG, 2: logging.WARNING, 3: logging.ERROR, 4: logging.INFO}
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
-    root = logging.getLogger("openkline")
-    root.handlers[:] = [handler]
-    root.setLevel(names_of[level])
-    root.propagate = False
+    for name in ("openkline", "asyncio") if as_json else ("openkline",):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(names_of[level] if name == "openkline" else logging.WARNING)
+        logger.propagate = False
+
+
+def tell(text: str, level: int = logging.INFO) -> None:
+    """A line on stderr for a person, or a message like all others where those are JSON."""
+    logger = logging.getLogger("openkline")
+    if any(isinstance(handler.formatter, JsonLines) for handler in logger.handlers):
+        logger.log(level, "%s", text)
+    else:
+        click.echo(text, err=True)
+
+
+def tell_error(text: str) -> None:
+    """What a command ends with."""
+    tell(f"openkline: {text}", logging.ERROR)
 
 
 class JsonLines(logging.Formatter):
+    """A message as one object in one line: time (unix seconds), level, logger, message, and exception if there is one.
+
+    level: debug, info, warning, error, critical; exception: the traceback as Python prints it.
+    """
+
     def format(self, record: logging.LogRecord) -> str:
         import json
 
-        return json.dumps(
-            {
-                "time": round(record.created, 3),
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "message": record.getMessage(),
-            }
-        )
+        line: dict[str, object] = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
 
 
 def pretty(colour: bool) -> Callable[[BusFrame], bytes]:

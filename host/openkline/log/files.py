@@ -150,6 +150,18 @@ class FrameLog:
         except queue.Full:
             self.dropped += 1
 
+    def stats(self) -> dict[str, object]:
+        """Plain values; state: writing, failing (the sink refused: tried again) or closed (a pipe's reader went)."""
+        state = "writing" if not self._retry_s else "closed" if self._retry_s == float("inf") else "failing"
+        return {
+            "name": self._name,
+            "state": state,
+            "waiting": self._queue.qsize(),
+            "written": self.written,
+            "dropped": self.dropped,
+            "failed": self.failed,
+        }
+
     def reopen(self) -> None:
         """SIGHUP: before the next frame, close the file and open it by its name again."""
         self._reopen = True

@@ -1,0 +1,142 @@
+"""`openkline status`"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from openkline.cli.common import DEFAULT_PORT, json_option
+from openkline.errors import OpenklineError
+from openkline.problems import REFUSALS
+from openkline.status import default_port, fetch
+
+
+@click.command(epilog="Examples: openkline status; openkline status --json | jq .bus")
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="TCP port of the bridge; its status is one below.",
+)
+@click.option("--status-port", type=click.IntRange(1, 65535), metavar="PORT", help="If the bridge was given one.")
+@json_option
+def status(port: int, status_port: int | None, as_json: bool) -> None:
+    """Tell how the bridge on this computer is: board, bus, clients, logs, and what is wrong.
+
+    Exit status 0: it runs (even if the board is away: look at `problems` in the JSON); 6: no bridge answers.
+    """
+    wanted = status_port or default_port(port)
+    if not wanted:
+        raise OpenklineError("a bridge on port 1 has no port for its status unless --status-port names one")
+    found = asyncio.run(fetch(wanted))
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    try:
+        show(console, found)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise OpenklineError(
+            f"the bridge is openkline {found['openkline']} and tells its status otherwise; --json prints it as it is"
+        ) from error
+
+
+def show(console: Console, status: Mapping[str, Any]) -> None:
+    """The object for people. KeyError, TypeError, AttributeError: it is of another version."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, text in _lines(status):
+        table.add_row(name, Text(text))
+    console.print(table)
+    if status["gateway"]["clients"]:
+        console.print(_clients(status["gateway"]["clients"]))
+    if not status["problems"]:
+        console.print("nothing is wrong that the bridge knows of")
+    for problem in status["problems"]:
+        console.print(Text.assemble(("! ", "bold red"), problem))
+
+
+def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
+    device, bus, gateway = status["device"], status["bus"], status["gateway"]
+    board = "not known yet"
+    if device["board"]:
+        board = f"{device['board']} {device['unique_id']}, firmware {device['firmware']}"
+    return [
+        ("bridge", f"openkline {status['openkline']}, up {duration(status['uptime_s'])}"),
+        ("board", f"{device['state']}, {board}"),
+        ("port", f"{device['port']}, {device['reconnects']} reconnects, {device['reboots']} restarts of the board"),
+        ("link", _counts(status["link"], "rx_records", "rx_bad", "rx_gaps", "tx_records", "tx_resent")),
+        ("bus", _bus(bus)),
+        ("wire", _counts(status["board"], "dropped_bytes", "bad_checksum", "stalled", "tx_collisions", "echo_lost")),
+        ("sent", _sent(status["transmit"])),
+        ("latency", _latency(status["latency"])),
+        ("clients", f"{len(gateway['clients'])} of {gateway['max_clients']} on {gateway['address']}:{gateway['port']}"),
+        *[("log", _log(frame_log)) for frame_log in status["logs"]],
+    ]
+
+
+def duration(seconds: float) -> str:
+    """1 d 02:03:04"""
+    days, rest = divmod(int(seconds), 86400)
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return f"{days} d {clock}" if days else clock
+
+
+def _counts(counters: Mapping[str, Any], *names: str) -> str:
+    """Those that there are; the board's are not known before it has sent them."""
+    known = [f"{counters[name]} {name.replace('_', ' ')}" for name in names if name in counters]
+    return ", ".join(known) or "not known yet"
+
+
+def _bus(bus: Mapping[str, Any]) -> str:
+    loads = [
+        f"{bus[f'load_{seconds}s_percent']:.1f} % over {seconds} s"
+        for seconds in (10, 60)
+        if bus[f"load_{seconds}s_percent"] is not None
+    ]
+    silent_s = bus["silent_s"]
+    last = "nothing heard" if silent_s is None else f"last frame {silent_s:.1f} s ago"
+    return ", ".join([f"{bus['frames']} frames", last, *([f"load {', '.join(loads)}"] if loads else [])])
+
+
+def _sent(transmit: Mapping[str, Any]) -> str:
+    outcomes = [f"{n} {name.replace('_', ' ')}" for name, n in transmit["outcomes"].items() if n or name == "sent"]
+    return ", ".join([*outcomes, f"{transmit['waiting']} waiting", f"{transmit['in_flight']} at the board"])
+
+
+def _latency(latency: Mapping[str, Any]) -> str:
+    if not latency["frames"]:
+        return "no frame yet"
+    bus, port = latency["bus_to_clients_ms"], latency["port_to_clients_ms"]
+    return (
+        f"bus to clients {bus['median']:.1f} ms, 99 %: {bus['p99']:.1f} ms; "
+        f"of that in the bridge {port['median']:.2f} ms, 99 %: {port['p99']:.2f} ms (last {latency['frames']} frames)"
+    )
+
+
+def _log(frame_log: Mapping[str, Any]) -> str:
+    missing = frame_log["dropped"] + frame_log["failed"]
+    return f"{frame_log['name']}: {frame_log['state']}, {frame_log['written']} frames, {missing} missing"
+
+
+def _clients(clients: list[Mapping[str, Any]]) -> Table:
+    """REFUSED: messages not taken, for whatever reason; docs/status.md tells them apart."""
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for name in ("PORT", "FROM", "STATE", "FRAMES", "UNREAD BYTES", "MESSAGES", "WAITING", "REFUSED"):
+        table.add_column(name, justify="left" if name in ("FROM", "STATE") else "right")
+    for client in clients:
+        numbers = [client[name] for name in ("frames", "unread_bytes", "messages", "waiting_for_bus")]
+        refused = sum(client[name] for name in REFUSALS)
+        table.add_row(str(client["port"]), client["address"], client["state"], *map(str, [*numbers, refused]))
+    return table
