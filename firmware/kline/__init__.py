@@ -7,6 +7,7 @@ _HOME = {
     "IbusHandler": "kline.device.ibus_handler",
     "KLineTransport": "kline.device.transport",
     "KLineConfig": "kline.device.config",
+    "KLineObd2": "kline.device.kline_obd2",
     "RingBuffer": "kline.protocol.ring",
 }
 

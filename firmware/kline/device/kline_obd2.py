@@ -117,7 +117,7 @@ class KLineObd2:
         if profile:
             known = (profile["kind"], profile["address"])
             order = (known,) + tuple([way for way in order if way != known])
-        life = self.session is not None
+        life = self.session is not None and not self._failures
         for _ in range(2):
             reasons = []
             for kind, address in order:
@@ -166,8 +166,8 @@ class KLineObd2:
             self._failures += 1
             self._failed_ms = ticks_ms()
             raise
-        if not self.session.supported.pids():
-            self.session.supported = session.supported
+        if self.session.key.text() == session.key.text():
+            self.session.supported = session.supported  # the same car: what was found out still holds
         self._failures = 0
         self.reconnects += 1
 

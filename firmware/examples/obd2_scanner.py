@@ -1,0 +1,52 @@
+"""Live values of an OBD-II car on the K-line, for the board alone. Ctrl-C ends it.
+
+    mpremote run firmware/examples/obd2_scanner.py
+
+One line a second; after a failure (ignition off, cable pulled) it initialises again by itself, less and less often, so
+that a parked car can sleep.
+"""
+
+from time import sleep_ms
+
+from kline import KLineConfig, KLineObd2, KLineTransport
+from kline.device import board
+from kline.device.obd_diagnostics import Diagnostics
+from kline.device.obd_errors import ObdError
+from kline.protocol import pids
+
+WANTED = (pids.RPM, pids.SPEED, pids.COOLANT, pids.THROTTLE, pids.VOLTAGE)
+
+
+def line(diagnostics):
+    """One value after the other, as text; what the ECU refuses is left out."""
+    words = []
+    for pid in WANTED:
+        if pid in diagnostics.tester.session.supported:
+            value = diagnostics.live(pid)[0]
+            words.append("%s %.1f %s" % (value.name.lower(), value.value, value.unit))
+    return "  ".join(words)
+
+
+def main():
+    pins = board.load()
+    config = KLineConfig.obd2(tx_invert=pins.tx_invert, rx_invert=pins.rx_invert)
+    transport = KLineTransport(pins, config).begin()
+    tester = KLineObd2(transport, print)
+    diagnostics = Diagnostics(tester)
+    try:
+        while True:
+            try:
+                if tester.session is None:
+                    tester.connect()
+                    diagnostics.supported()
+                    print("connected:", tester.session, " VIN:", diagnostics.vin() or "unknown")
+                print(line(diagnostics))
+            except ObdError as error:
+                print(error)
+                sleep_ms(2_000)
+            sleep_ms(500)
+    except KeyboardInterrupt:
+        transport.close()
+
+
+main()

@@ -1,0 +1,190 @@
+"""What a mechanic asks: live values, monitors, trouble codes, freeze frame, VIN; on a KLineObd2.
+
+Each method has a twin in _steps (see kline_obd2.py). Results that several ECUs have are dicts by ECU address. Nothing
+here mistakes a refusal or silence for a value: live() raises ObdError, and codes() says whether it is certain.
+"""
+
+from kline.device import obd_errors
+from kline.device.obd_errors import ObdError
+from kline.device.obd_line import drain
+from kline.protocol import obd, pids, status
+from kline.protocol.nrc import name
+
+_TRIES = 3
+_LAST_BITMAP = 0xE0
+
+
+class Diagnostics:
+    """Works on the session of `tester`, a KLineObd2."""
+
+    def __init__(self, tester):
+        self.tester = tester
+
+    # -- live data ---------------------------------------------------------------------------------------------------
+
+    def supported(self):
+        """PidSet of mode 01, of all ECUs together; also kept in the session."""
+        return drain(self.supported_steps())
+
+    def supported_steps(self):
+        """supported() in steps."""
+        base = 0
+        while base <= _LAST_BITMAP:
+            assembly = yield from self.tester.request_steps(bytes((obd.LIVE, base)))
+            found = self.tester.session.supported
+            for answer in assembly.positive():
+                found.add_bitmap(base, answer.frames[0], 1)
+            base += 32
+            if base not in found:
+                break
+        return self.tester.session.supported
+
+    def live(self, pid):
+        """The pids.Values of one PID. ObdError REFUSED (with the reason) or SILENT."""
+        return drain(self.live_steps(pid))
+
+    def live_steps(self, pid):
+        """live() in steps."""
+        answer = yield from self.tester.request_pid_steps(obd.LIVE, pid)
+        values = pids.decode(pid, self._data(bytes((obd.LIVE, pid)), answer))
+        if not values:
+            raise ObdError(obd_errors.SILENT, "with as much data as PID %02X has" % pid)
+        return values
+
+    def _data(self, request, answer):
+        if answer is None:
+            raise ObdError(obd_errors.SILENT, request.hex(" "))
+        if answer.nrc:
+            raise ObdError(obd_errors.REFUSED, "%s: %s" % (request.hex(" "), name(answer.nrc)))
+        return obd.payload(request, answer)
+
+    # -- monitors and codes ------------------------------------------------------------------------------------------
+
+    def monitors(self):
+        """{ecu: status.MonitorStatus} of those that have PID 01."""
+        return drain(self.monitors_steps())
+
+    def monitors_steps(self):
+        """monitors() in steps."""
+        found = {}
+        assembly = yield from self.tester.request_steps(b"\x01\x01")
+        for answer in assembly.positive():
+            one = status.monitor_status(answer.frames[0], 1)
+            if one is not None:
+                found[answer.ecu] = one
+        return found
+
+    def codes(self, service=obd.STORED):
+        """({ecu: [codes]}, certain): stored (03), pending (07) or permanent (0A) codes.
+
+        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's: else it is
+        asked again, and `certain` is False when it stays so. Of pending and permanent codes PID 01 says nothing: there
+        `certain` means that somebody answered.
+        """
+        return drain(self.codes_steps(service))
+
+    def codes_steps(self, service=obd.STORED):
+        """codes() in steps."""
+        for _ in range(_TRIES):
+            monitors = {}
+            if service == obd.STORED:
+                monitors = yield from self.monitors_steps()
+            assembly = yield from self.tester.request_steps(bytes((service,)))
+            found = {}
+            for answer in assembly.positive():
+                found[answer.ecu] = obd.codes(answer)
+            certain = bool(found or monitors)
+            for ecu in monitors:
+                listed = found.get(ecu, [])
+                if obd.judge_codes(len(listed), ecu in found, monitors[ecu].codes) == obd.UNCERTAIN:
+                    certain = False
+            if certain:
+                break
+        return found, certain
+
+    def clear(self, sure=False):
+        """Erase codes, freeze frames and monitors' results in all ECUs: {ecu: nrc, 0 = done}. Wants sure=True."""
+        return drain(self.clear_steps(sure))
+
+    def clear_steps(self, sure=False):
+        """clear() in steps."""
+        if not sure:
+            raise ObdError(
+                obd_errors.NOT_ALLOWED,
+                "clear(sure=True) erases all trouble codes, the freeze frame and the readiness of the monitors",
+            )
+        assembly = yield from self.tester.request_steps(bytes((obd.CLEAR,)))
+        if not assembly.answers:
+            raise ObdError(obd_errors.SILENT, "04")
+        return {answer.ecu: answer.nrc for answer in assembly.answers}
+
+    def freeze_frame(self):
+        """(code that stored it, [pids.Value]); None where there is no freeze frame."""
+        return drain(self.freeze_frame_steps())
+
+    def freeze_frame_steps(self):
+        """freeze_frame() in steps."""
+        stored = yield from self._frozen_steps(0x02)
+        if not stored or not (stored[0] or stored[1]):
+            return None
+        have = obd.PidSet()
+        base = 0
+        while base <= _LAST_BITMAP and (base in have or not base):
+            bitmap = yield from self._frozen_steps(base)
+            if not have.add_bitmap(base, bitmap or b""):
+                break
+            base += 32
+        values = []
+        for pid in have.pids():
+            if pid % 32 and pid != 2:
+                data = yield from self._frozen_steps(pid)
+                values.extend(pids.decode(pid, data or b""))
+        return status.describe(2, stored)[0], values
+
+    def _frozen_steps(self, pid):
+        request = obd.freeze_request(pid)
+        assembly = yield from self.tester.request_steps(request)
+        for answer in assembly.positive():
+            return obd.payload(request, answer)
+        return None
+
+    # -- vehicle information -----------------------------------------------------------------------------------------
+
+    def vin(self):
+        """The vehicle identification number; "" where no ECU has one."""
+        return drain(self.vin_steps())
+
+    def vin_steps(self):
+        """vin() in steps."""
+        found = yield from self._info_steps(obd.VIN)
+        for ecu in found:
+            vin = obd.vin(found[ecu])
+            if vin:
+                return vin
+        return ""
+
+    def calibration_ids(self):
+        """{ecu: [ids]}."""
+        return drain(self.calibration_ids_steps())
+
+    def calibration_ids_steps(self):
+        """calibration_ids() in steps."""
+        found = yield from self._info_steps(obd.CALIBRATION_IDS)
+        return {ecu: obd.calibration_ids(found[ecu]) for ecu in found}
+
+    def _info_steps(self, kind):
+        """{ecu: joined data} of an info type; asked again where a frame is missing."""
+        found = {}
+        request = bytes((obd.INFO, kind))
+        for _ in range(_TRIES):
+            assembly = yield from self.tester.request_steps(request)
+            whole = True
+            for answer in assembly.positive():
+                data = obd.payload(request, answer)
+                if data is None:
+                    whole = False
+                else:
+                    found[answer.ecu] = data
+            if whole:
+                break
+        return found
