@@ -1,5 +1,7 @@
 """Many talkers and no referee: what the record of levels says of our manners, and the messages of their fate."""
 
+import gc
+
 import sim
 from contention import LATENCY_US, Contention, foreign_hits_of_a_module, percentile
 from rig import Rig, frame
@@ -7,7 +9,7 @@ from rig import Rig, frame
 from kline.protocol import records
 
 TIMEOUT = 170
-HEAP = "64M"
+HEAP = "256M"
 RANDOM_PAUSES = {"chance": 60, "us": (1, 5000)}
 LONG_PAUSES = {"chance": 3, "us": (100_000, 100_001)}
 
@@ -54,6 +56,8 @@ def soak_an_hour_at_several_loads_and_seeds():
             seed += 1
             c, _ = judge(load, 1000, seed, least)
             virtual_s += (c.ended - c.begun) // 1_000_000
+            c = None
+            gc.collect()
 
 
 def with_pauses(stalls, seed, messages=100):
@@ -78,7 +82,9 @@ def test_single_pauses_of_100_ms_before_any_hardware_call():
 def soak_pauses():
     for seed in range(10):
         with_pauses(dict(RANDOM_PAUSES, seed=seed), 20 + seed, 500)
+        gc.collect()
         with_pauses(dict(LONG_PAUSES, seed=seed), 40 + seed, 500)
+        gc.collect()
 
 
 BODY = b"\xaa\x05\x55\xf0\x0f\x33"
