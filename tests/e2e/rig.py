@@ -73,11 +73,12 @@ def free_port(count: int = 1) -> int:
 
 
 class PlainClient:
-    """The gateway protocol, in the fewest words: received frames (with checksum) are in .frames."""
+    """The gateway protocol, in the fewest words: received frames (with checksum) are in .frames, or go to on_frame."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, on_frame: Callable[[bytes], None] | None = None) -> None:
         self.port = port
         self.frames: list[bytes] = []
+        self._on_frame = on_frame or self.frames.append
         self.ended = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -107,7 +108,7 @@ class PlainClient:
                 checksum = 0
                 for byte in frame:
                     checksum ^= byte
-                self.frames.append(frame + bytes((checksum,)))
+                self._on_frame(frame + bytes((checksum,)))
         self.ended = True
 
     async def _ping(self) -> None:

@@ -3,85 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-from openkline.log.formats import GatewayFormat, LogFrame, LogProblem
-
+from .daemon import bridge, command, free_ports, read_log
 from .fixtures import VECTOR
 from .rig import E39, PlainClient, free_port, needs_captures, until
-
-COMMAND = (sys.executable, "-m", "openkline")
-
-
-class Bridge:
-    """`openkline bridge -d sim` as a process; .out and .err are what it has said so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        self.process = process
-        self.port = port
-        self.out = bytearray()
-        self.err = bytearray()
-        self.reading = True
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._tasks = [
-            asyncio.create_task(self._read(process.stdout, self.out)),
-            asyncio.create_task(self._read(process.stderr, self.err)),
-        ]
-
-    async def _read(self, stream: asyncio.StreamReader, into: bytearray) -> None:
-        while data := await stream.read(4096):
-            into.extend(data)
-
-    async def end(self, number: int = signal.SIGTERM) -> int:
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        status = await asyncio.wait_for(self.process.wait(), 20)
-        for task in self._tasks:
-            await asyncio.wait_for(task, 20)
-        return status
-
-
-@contextlib.asynccontextmanager
-async def bridge(*words: str, port: int | None = None, device: str = "sim") -> AsyncIterator[Bridge]:
-    port = port or free_port(9)
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, "bridge", "-d", device, "-p", str(port), *words,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    running = Bridge(process, port)
-    try:
-        await until(lambda: b"Ctrl-C" in running.err or process.returncode is not None, "the bridge says how to stop")
-        yield running
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def command(*words: str, timeout_s: float = 60) -> tuple[int, bytes, bytes]:
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, *words,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), timeout_s)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    assert process.returncode is not None
-    return process.returncode, out, err
-
-
-def read_log(path: Path) -> tuple[list[LogFrame], list[LogProblem]]:
-    problems: list[LogProblem] = []
-    with path.open("rb") as file:
-        return list(GatewayFormat().read(file, problems.append)), problems
 
 
 async def replay_to_eight(capture: Path, tmp_path: Path) -> None:
@@ -165,7 +93,7 @@ async def test_hangup_reopens_the_log(tmp_path: Path) -> None:
 
 async def test_killed_at_once_it_leaves_whole_lines_and_serves_again(tmp_path: Path) -> None:
     log = tmp_path / "ibus.log"
-    port = free_port(9)
+    port = free_ports()
     for round_ in range(2):
         async with bridge("-l", "4", "-f", str(log), port=port) as running:
             size = log.stat().st_size

@@ -7,7 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from .test_bridge import bridge, until
+from .daemon import bridge
+from .rig import until
 
 SUITE = Path(__file__).parents[1] / "host" / "openbm"
 

@@ -20,8 +20,8 @@ import pytest
 from kline.protocol.ibus import BYTE_US, encode
 from openkline.log.formats import GatewayFormat, LogFrame
 
-from .rig import HELLO, PING, PlainClient
-from .test_bridge import Bridge, bridge, until
+from .daemon import Bridge, bridge
+from .rig import HELLO, PING, PlainClient, until
 
 CLIENTS, HEALTHY = 64, 40
 MEMORY_KIB = 4096  # the interpreter's own ups and downs
