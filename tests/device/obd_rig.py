@@ -37,10 +37,10 @@ def with_gearbox(script):
 class ObdRig:
     """world, car, ecu (the first), obd: a KLineObd2 on an un-inverted stage unless `board` says otherwise.
 
-    changes are keys of the car's script. ours: the log of what our stage does to the wire; said: progress texts
+    changes are keys of the car's script. keep: for long runs, so many notes are kept, and no log. ours: the log of what our stage does to the wire; said: progress texts
     """
 
-    def __init__(self, script=KWP, seed=1, board=None, **changes):
+    def __init__(self, script=KWP, seed=1, board=None, keep=None, **changes):
         fields = {"tx_invert": False, "rx_invert": False}
         fields.update(board or {})
         self.world = sim.World(seed=seed, board=fields)
@@ -51,14 +51,14 @@ class ObdRig:
 
         script = dict(script)
         script.update(changes)
-        self.car = Car(self.world.wire, script, seed)
+        self.car = Car(self.world.wire, script, seed, keep)
         self.ecu = self.car.ecus[0]
         tx, rx = fields["tx_invert"], fields["rx_invert"]
         pins = Board(rx=16, tx=17, led=2, spare=4, tx_invert=tx, rx_invert=rx)
         self.transport = KLineTransport(pins, KLineConfig.obd2(tx_invert=tx, rx_invert=rx)).begin()
         self.said = []
         self.obd = KLineObd2(self.transport, self.said.append)
-        self.ours = self.world.board.stage.driver.record()
+        self.ours = None if keep else self.world.board.stage.driver.record()
 
     def refusals(self):
         return [name for _, _, name, _ in self.car.refusals]

@@ -59,6 +59,7 @@ class KLineObd2:
         self._silences = 0
         self._failures = 0
         self._failed_ms = 0
+        self._life = False  # the newest connect() heard something
 
     # -- initialisation ----------------------------------------------------------------------------------------------
 
@@ -118,6 +119,7 @@ class KLineObd2:
             known = (profile["kind"], profile["address"])
             order = (known,) + tuple([way for way in order if way != known])
         life = self.session is not None and not self._failures
+        self._life = False
         for _ in range(2):
             reasons = []
             for kind, address in order:
@@ -129,9 +131,9 @@ class KLineObd2:
                     self.initialized = False
                     if error.code in (obd_errors.NO_ECHO, obd_errors.STUCK_LOW, obd_errors.BUSY):
                         raise  # the circuit: no other way would help
-                    life = life or error.code not in (obd_errors.NO_SYNC, obd_errors.SILENT)
+                    self._life = self._life or error.code not in (obd_errors.NO_SYNC, obd_errors.SILENT)
                     reasons.append("%s init of %02X: %s" % (kind, address, error))
-            if not life:
+            if not (life or self._life):
                 break
             yield from self.line.quiet_steps(_RESTART_IDLE_US)
         raise ObdError(obd_errors.NO_CAR, " / ".join(reasons))
@@ -163,7 +165,8 @@ class KLineObd2:
             yield from self.connect_steps(profile)
         except ObdError:
             self.session = session  # what to look for next time
-            self._failures += 1
+            # Where somebody is awake there is nobody to be left asleep.
+            self._failures = 1 if self._life else self._failures + 1
             self._failed_ms = ticks_ms()
             raise
         if self.session.key.text() == session.key.text():
