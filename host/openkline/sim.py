@@ -157,7 +157,13 @@ class SimBoard:
         environment = dict(os.environ) | self.options.environment
         environment["MICROPYPATH"] = ":".join([*map(str, path), ".frozen"])
         flash = str(self._folder() / "flash")
-        return [program, str(sim / "boot.py"), "--flash", flash, *self.options.arguments()], environment
+        heap = ["-X", f"heapsize={self._heap_kib()}k"]
+        return [program, *heap, str(sim / "boot.py"), "--flash", flash, *self.options.arguments()], environment
+
+    def _heap_kib(self) -> int:
+        """Of the MicroPython process: its usual 2 MiB, and for a capture, which it reads whole, 20 times its size."""
+        replay = self.options.replay
+        return 2048 + (replay.stat().st_size * 20 // 1024 if replay is not None and replay.is_file() else 0)
 
     def _folder(self) -> Path:
         """A folder of ours for as long as the board lives: its file system outlives its resets."""
