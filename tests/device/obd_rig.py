@@ -37,7 +37,10 @@ def with_gearbox(script):
 class ObdRig:
     """world, car, ecu (the first), obd: a KLineObd2 on an un-inverted stage unless `board` says otherwise.
 
-    changes are keys of the car's script. keep: for long runs, so many notes are kept, and no log. ours: the log of what our stage does to the wire; said: progress texts
+    changes  keys of the car's script
+    keep     for long runs: so many notes are kept, and no log
+    ours     the log of what our stage does to the wire
+    said     progress texts
     """
 
     def __init__(self, script=KWP, seed=1, board=None, keep=None, **changes):
