@@ -98,8 +98,9 @@ class Probe:
         self.own += frame.own
         self.heard_s = now_s
         self.load.add(len(frame.data))
-        self.from_port.add(now_s - self._device.link.arrived_s)
-        self.from_bus.add(max(time.time() - frame.time, 0.0))
+        link = self._device.link
+        self.from_port.add(now_s - link.arrived_s)
+        self.from_bus.add(max(time.time() - frame.time - link.clock.offset_error_s, 0.0))
 
     def _on_event(self, event: BusEvent) -> None:
         self.bus_events[event.name] += 1

@@ -7,7 +7,7 @@ import json
 import signal
 from pathlib import Path
 
-from .daemon import bridge, command, free_ports, read_log
+from .daemon import bridge, command, read_log
 from .fixtures import VECTOR
 from .rig import E39, PlainClient, free_port, needs_captures, until
 
@@ -89,22 +89,6 @@ async def test_hangup_reopens_the_log(tmp_path: Path) -> None:
         assert await running.end() == 0
     for path in (log, tmp_path / "old.log"):
         assert read_log(path)[1] == []
-
-
-async def test_killed_at_once_it_leaves_whole_lines_and_serves_again(tmp_path: Path) -> None:
-    log = tmp_path / "ibus.log"
-    port = free_ports()
-    for round_ in range(2):
-        async with bridge("-l", "4", "-f", str(log), port=port) as running:
-            size = log.stat().st_size
-            client = await PlainClient(port).connect()
-            await until(lambda client=client: client.frames)  # type: ignore[misc]
-            await until(lambda size=size: log.stat().st_size > size + 100)  # type: ignore[misc]
-            running.process.kill()
-            await running.process.wait()
-        frames, problems = read_log(log)
-        assert frames
-        assert len(problems) <= round_ + 1
 
 
 async def test_a_reader_of_stdout_that_sleeps_harms_no_client() -> None:
