@@ -1,5 +1,7 @@
 """Plays a capture onto the wire: a gateway log with its times, or raw UART bytes."""
 
+import gc
+
 from .uart import Format, Transmitter
 
 
@@ -22,18 +24,24 @@ def parse_line(line):
 
 def parse_log(text):
     """-> [(us, frame)], times going on over midnight; lines that are no frames are left out."""
-    out = []
-    day = 0
-    for line in text.split("\n"):
-        entry = parse_line(line)
+    out = [None] * (text.count("\n") + 1)  # at once: later no hole of the heap is long enough
+    day = n = at = 0
+    while at < len(text):
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        entry = parse_line(text[at:end])
+        at = end + 1
         if entry is None:
             continue
         us = entry[0] + day
-        if out and us < out[-1][0] - 43_200_000_000:
+        if n and us < out[n - 1][0] - 43_200_000_000:
             day += 86_400_000_000
             us += 86_400_000_000
-        out.append((us, entry[1]))
-    return out
+        out[n] = us, entry[1]
+        n += 1
+        if n % 256 == 0:
+            gc.collect()  # what stays lies close together
+    return out[:n]
 
 
 class Player:
