@@ -37,7 +37,6 @@ def decode(made, out):
 
 
 def report(where, n_frames, n_bytes, seconds):
-    print(
-        "decoder on %s: %d frames/s, %d bytes/s = %d times a full bus"
-        % (where, n_frames / seconds, n_bytes / seconds, n_bytes / seconds / BUS_BYTES_PER_S)
-    )
+    rate = n_bytes / seconds
+    times = rate / BUS_BYTES_PER_S
+    print(f"decoder on {where}: {n_frames / seconds:.0f} frames/s, {rate:.0f} bytes/s = {times:.0f} times a full bus")

@@ -1,4 +1,4 @@
-"""Ring and scanner on MicroPython (unix port; an ESP32's byte code is some 15 to 30 times slower, not measured here)."""
+"""Ring and scanner on MicroPython (unix port; an ESP32 is some 15 to 30 times slower: not measured here)."""
 
 import utime
 from decoder_load import BUS_BYTES_PER_S, decode, frames, report
