@@ -22,8 +22,9 @@ class QuietCar:
     wake_allowed      may a message wake it?
     wakings_per_hour  at most so many, averaged; so many at once too
     per_minute        our own messages a minute at most, averaged; a burst may be a fifth of that; 0 = no limit
-    wakings           messages that woke the car; refused: that were not allowed to; waits: messages that had to wait for
-                      our share of the bus
+    wakings           messages that woke the car
+    refused           messages that were not allowed to
+    waits             messages that had to wait for our share of the bus
     asleep            True when the bus has been silent for sleep_after_s
     """
 
