@@ -287,3 +287,22 @@ def test_the_reference_names():
     assert rig.obd.read_response() is None
     rig.obd.reset()
     assert not rig.obd.initialized
+
+
+def test_an_answer_to_another_question_is_not_taken():
+    rig = connected(rules=rule("01 0C", answer="41 0D 99"))
+    assert rig.obd.request_pid(1, 0x0C) is None
+    rig = connected(rules=rule("01 0C", answer="42 0C 00 0D 20"))
+    assert rig.obd.request_pid(1, 0x0C) is None
+    rig = connected(rules=rule("01 0C", answer=["41 0D 99", "41 0C 0D 20"]))
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+
+
+def test_a_vin_with_a_frame_missing_is_no_vin():
+    from kline.device.obd_diagnostics import Diagnostics
+
+    frames = ["49 02 %02X 31 32 33 34" % n for n in (1, 2, 4, 5)]
+    rig = connected(rules=rule("09 02", answer=frames, times=1))
+    assert Diagnostics(rig.obd).vin() == VIN, "asked again"
+    rig = connected(rules=rule("09 02", answer=frames))
+    assert Diagnostics(rig.obd).vin() == ""
