@@ -41,11 +41,12 @@ def test_latency_and_processor_time_at_full_bus_load(clients: int) -> None:
 
 
 def test_frames_per_second() -> None:
+    """No ratio to the pipe here: it would write many frames at once, the daemon writes each by itself."""
     with rig("daemon", 8) as made:
         daemon = made.flat_out(3000)
-    with rig("pipe", 8) as made:
-        pipe = made.flat_out(3000)
     load = 3000 * MEAN_FRAME / daemon.wall_s / BUS_BYTES_PER_S
-    print(f"8 clients, flat out: daemon {3000 / daemon.wall_s:.0f} frames/s = {load:.0f} full buses; ", end="")
-    print(f"pipe {3000 / pipe.wall_s:.0f} frames/s; processor time {daemon.cpu_s / pipe.cpu_s:.1f} times the pipe's")
+    print(
+        f"8 clients, flat out: daemon {3000 / daemon.wall_s:.0f} frames/s = {load:.0f} full buses, "
+        f"{daemon.cpu_s / 3000 * 1e6:.0f} us of processor time a frame"
+    )
     assert load > 2
