@@ -38,6 +38,11 @@ class Bridge:
         while data := await stream.read(4096):
             into.extend(data)
 
+    @property
+    def serves(self) -> bool:
+        """It has introduced itself, or says the same with --log-json."""
+        return b"Ctrl-C" in self.err or b"serving clients" in self.err
+
     async def status(self) -> dict[str, Any]:
         return await fetch(default_port(self.port), timeout_s=20)
 
@@ -64,7 +69,7 @@ async def bridge(*words: str, port: int | None = None, device: str = "sim") -> A
     )  # fmt: skip
     running = Bridge(process, port)
     try:
-        await until(lambda: b"Ctrl-C" in running.err or process.returncode is not None, "the bridge says how to stop")
+        await until(lambda: process.returncode is not None or running.serves, "the bridge says that it serves")
         yield running
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -67,6 +67,27 @@ async def test_it_introduces_itself_and_shows_frames_of_the_virtual_car() -> Non
         assert await running.end(signal.SIGINT) == 0
 
 
+async def test_messages_and_frames_as_json_lines(tmp_path: Path) -> None:
+    log = tmp_path / "ibus.jsonl"
+    async with bridge("--log-json", "--format", "json", "-f", str(log)) as running:
+        await until(lambda: running.out.count(b"\n") >= 3, "frames on stdout")
+        status, out, err = await command("status", "-p", str(running.port), "--json")
+        assert status == 0, err
+        assert json.loads(out)["device"]["state"] == "ready"
+        status, _, err = await command("bridge", "-d", "sim", "-p", str(running.port), "--log-json")
+        assert status == 1
+        assert "cannot listen" in json.loads(err.splitlines()[-1])["message"]
+        assert await running.end() == 0
+    messages = [json.loads(line) for line in running.err.splitlines()]
+    assert all(set(message) == {"time", "level", "logger", "message"} for message in messages)
+    assert messages[-1]["message"] == "stopping"
+    status, out, err = await command("log", "--stats", "--json", str(log))
+    assert status == 0, err
+    statistics = json.loads(out)
+    assert statistics["frames"] >= 3
+    assert statistics["unreadable"] == 0
+
+
 async def test_a_frame_starts_a_command(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     rules = tmp_path / "events"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from openkline import ports
 from openkline.cli import main
+from openkline.cli.common import set_up_logging, tell_error
 from openkline.log.formats import GatewayFormat
 
 LINES = (
@@ -32,7 +34,7 @@ def capture(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["bridge", "monitor", "send", "ports", "log", "commands"])
+@pytest.mark.parametrize("command", ["bridge", "monitor", "send", "ports", "log", "commands", "status"])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_explains_itself_with_an_example(command: str, flag: str) -> None:
     result = run(command, flag)
@@ -43,6 +45,23 @@ def test_every_command_explains_itself_with_an_example(command: str, flag: str) 
 
 def test_help_tells_the_exit_statuses() -> None:
     assert "3 no port or no board" in " ".join(run("-h").output.split())
+
+
+def test_messages_as_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(0, as_json=True)
+    logging.getLogger("openkline.some").info("two\nlines %d", 2)
+    try:
+        raise ValueError("why")
+    except ValueError:
+        logging.getLogger("asyncio").exception("failed")
+    tell_error("no board")
+    first, second, third = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert first == {"time": first["time"], "level": "info", "logger": "openkline.some", "message": "two\nlines 2"}
+    assert second["level"] == "error"
+    assert second["exception"].endswith("ValueError: why")
+    assert third["message"] == "openkline: no board"
+    logging.getLogger("asyncio").handlers.clear()
+    logging.getLogger("asyncio").propagate = True
 
 
 def test_version() -> None:
