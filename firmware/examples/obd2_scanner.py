@@ -33,6 +33,7 @@ def main():
     transport = KLineTransport(pins, config).begin()
     tester = KLineObd2(transport, print)
     diagnostics = Diagnostics(tester)
+    pause_s = 2
     try:
         while True:
             try:
@@ -40,10 +41,13 @@ def main():
                     tester.connect()
                     diagnostics.supported()
                     print("connected:", tester.session, " VIN:", diagnostics.vin() or "unknown")
+                    pause_s = 2
                 print(line(diagnostics))
             except ObdError as error:
                 print(error)
-                sleep_ms(2_000)
+                sleep_ms(pause_s * 1000)
+                if tester.session is None:  # nothing found yet; a session once found is sought again by the tester
+                    pause_s = min(60, 2 * pause_s)
             sleep_ms(500)
     except KeyboardInterrupt:
         transport.close()

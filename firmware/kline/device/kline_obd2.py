@@ -155,7 +155,7 @@ class KLineObd2:
 
     def _reconnect_steps(self):
         """The session is lost: initialise again, but not too often, so that a parked car can sleep."""
-        pause_s = min(_BACKOFF_MAX_S, 1 << self._failures) if self._failures else 0
+        pause_s = min(_BACKOFF_MAX_S, 1 << min(self._failures, 6))
         waited_ms = ticks_diff(ticks_ms(), self._failed_ms)
         if self._failures and waited_ms < pause_s * 1000:
             raise ObdError(obd_errors.TOO_SOON, pause_s - waited_ms // 1000)
