@@ -122,6 +122,29 @@ class Contention:
         """How many foreign frames collided that began within the latency of one of our starts."""
         return foreign_hits(self.talkers, self.our_attempts(), LATENCY_US + grace_us)
 
+    def check_release(self, grace_us=0):
+        """Where the wire was low while we let go, in the middle of our frame: our last edge came within three byte times
+        (the rest of the wrong byte, and two). Returns the longest time."""
+        wire = self.wire_log
+        i = 0
+        worst = 0
+        ours = self.our_log
+        for k in range(1, len(ours)):
+            t, level = ours[k]
+            # Recessive from the edge before to this one, which is dominant: did the wire fall in between?
+            if level or t - ours[k - 1][0] > APART_US:
+                continue
+            free = ours[k - 1][0]
+            while i < len(wire) and wire[i][0] <= free:
+                i += 1
+            if i < len(wire) and wire[i][0] < t and wire[i][1] == 0:
+                last = k
+                while last + 1 < len(ours) and ours[last + 1][0] - ours[last][0] <= APART_US:
+                    last += 1
+                worst = max(worst, ours[last][0] - wire[i][0])
+        assert worst <= 3 * 1146 + grace_us, worst
+        return worst
+
     def busy_share(self):
         """Share of the time that the bus was in use by others (a gap of up to a byte belongs to the frame)."""
         busy = 0

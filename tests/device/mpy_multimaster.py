@@ -19,6 +19,7 @@ def judge(load, messages, seed, least_sent):
     c.check_results()
     latency = c.check_silence()
     hits = c.check_collisions()
+    c.check_release()
     waits, least = c.waits_us(), c.least_waits_us()
     print(
         "load %d %%: sent %d of %d, foreign frames hit %d, a start within %d us; waited %d/%d us, least %d/%d"
@@ -65,6 +66,7 @@ def with_pauses(stalls, seed, messages=100):
     c.check_results()
     pause_us = stalls["us"][1]
     assert c.check_silence(pause_us) <= LATENCY_US + pause_us
+    c.check_release(pause_us)
     # Nothing was lost without a counter either.
     transport = c.rig.app.transport
     assert transport.rx_uart_full == 0 and c.rig.app.link.queue_full == 0
