@@ -111,13 +111,14 @@ class KLineObd2:
         return drain(self.connect_steps(profile))
 
     def connect_steps(self, profile=None, order=ORDER):
-        """Try what the profile (Session.profile()) remembers, then `order`: pairs of SLOW or FAST and an address.
+        """Try what the profile (Session.profile()) remembers, twice, then `order`: pairs of SLOW or FAST and address.
 
         A second round, after the 5 s in which a forgotten session ends, follows where somebody showed signs of life.
         """
         if profile:
             known = (profile["kind"], profile["address"])
-            order = (known,) + tuple([way for way in order if way != known])
+            # Twice: a disturbance within the two seconds of an address spoils it.
+            order = (known, known) + tuple([way for way in order if way != known])
         life = self.session is not None and not self._failures
         self._life = False
         for _ in range(2):
