@@ -106,7 +106,7 @@ class TextLines:
 
 
 class BoardLink:
-    """open(), then feed() with all that comes and pump() after it and each 50 ms. now_s: time.monotonic()."""
+    """open(), then feed() with all that comes and pump() after it and each 100 ms. now_s: time.monotonic()."""
 
     def __init__(self, listener: Listener) -> None:
         self.link = links.Link(is_device=False, ring_size=4096, rx_size=640, max_payload=320)
@@ -143,6 +143,10 @@ class BoardLink:
             return b""
         data, self._written = bytes(self._written), bytearray()
         return data
+
+    def urgent(self) -> bool:
+        """More than an acknowledgement is due: that may wait for the next tick, many frames have one together."""
+        return self.link.urgent()
 
     def _write(self, buf: bytearray, n: int) -> None:
         self._written += buf[:n]

@@ -35,6 +35,9 @@ log = logging.getLogger("openkline.device")
 board_log = logging.getLogger("openkline.board")
 
 _TICK_S = 0.05
+# Once the board is there, ticks only expire messages and acknowledge the last frames before a silence (the board
+# repeats after 250 ms); on a busy bus acknowledgements go along with what comes, at most every _TICK_S.
+_READY_TICK_S = 0.1
 _MAX_UNWRITTEN = 4096  # bytes that the operating system doesn't take: then we wait, too
 
 
@@ -44,6 +47,7 @@ class _Wire(asyncio.Protocol):
     def __init__(self, device: Device) -> None:
         self._device = device
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self.ended = False
 
     def data_received(self, data: bytes) -> None:
         self._device._received(data)
@@ -78,6 +82,8 @@ class Device:
         self._starts = StartWatch()
         self._lost_at_s: float | None = None
         self._greeting_since_s = 0.0
+        self._was_ready = False
+        self._pumped_s = 0.0
 
     # -- life
 
@@ -197,22 +203,31 @@ class Device:
         self._greet()
         self.link.open(resume=self._lost_at_s is not None)
         self._pump()
-        was_ready = False
+        self._was_ready = False
+        self._ticking(wire)
         try:
-            while self.refusal is None:
-                done, _ = await asyncio.wait((wire.lost,), timeout=_TICK_S)
-                was_ready = was_ready or self._state is State.READY
-                if done:
-                    break
-                self._tick()
+            await asyncio.shield(wire.lost)
         finally:
+            wire.ended = True
             self._drop_transport()
             self._lose()
             self.link.close()
         if self.refusal is None:
             error = wire.lost.result() if wire.lost.done() else None
             self._tell_trouble(f"{self.port.name}: the connection to the board is gone ({error or 'port closed'})")
-        return was_ready
+        return self._was_ready
+
+    def _ticking(self, wire: _Wire) -> None:
+        """Every _TICK_S while this port is open: a plain timer, because it goes on all day."""
+        if wire.ended:
+            return
+        if self.refusal is not None:
+            if not wire.lost.done():
+                wire.lost.set_result(None)
+            return
+        tick_s = _READY_TICK_S if self._state is State.READY else _TICK_S
+        asyncio.get_running_loop().call_later(tick_s, self._ticking, wire)
+        self._tick()
 
     def _greet(self) -> None:
         self._greeting_since_s = time.monotonic()
@@ -273,10 +288,12 @@ class Device:
         self.counters.bytes_in += len(data)
         if self._starts.seen(data) and self._state is State.READY:
             self.link.open(resume=True)
-        self.link.feed(data, time.monotonic())
+        now_s = time.monotonic()
+        self.link.feed(data, now_s)
         if self.queue.in_flight < self.settings.in_flight:
             self._hand_over()
-        self._pump()
+        if now_s - self._pumped_s >= _TICK_S or self.link.urgent():
+            self._pump()
 
     def _hand_over(self) -> None:
         if self._state is not State.READY:
@@ -287,9 +304,10 @@ class Device:
     def _pump(self) -> None:
         transport = self._transport
         if transport is not None:
+            self._pumped_s = time.monotonic()
             limit = _MAX_UNWRITTEN - transport.get_write_buffer_size()
             if limit > 0:
-                self._write(self.link.pump(time.monotonic(), limit))
+                self._write(self.link.pump(self._pumped_s, limit))
 
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:
@@ -314,6 +332,7 @@ class Device:
             self.queue.abandon_in_flight()
             self.link.configure(self.settings.configure)
         self._lost_at_s = None
+        self._was_ready = True
         self.trouble = ""
         if before is None or rebooted:
             log.info("%s: %s%s", self.port.name, info, " (it has restarted)" if rebooted else "")

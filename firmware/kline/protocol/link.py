@@ -183,6 +183,10 @@ class Link:
         self._fed_us = now_us
         self._deframer.feed(buf, n)
 
+    def urgent(self) -> bool:
+        """More than an acknowledgement is due, so that pump() shouldn't wait for its next regular turn."""
+        return self._greet_due or self._nak_due or self._beat_due or self.outbox.next_size() > 0
+
     def pump(self, now_us: int, write: "Write", limit: int) -> int:
         """Send what is due with write(buf, n): at most `limit` bytes, but a first record of any size; returns bytes."""
         self._now_us = now_us
