@@ -23,8 +23,10 @@ def test_numbers_of_the_document() -> None:
     """Every type, code and key stands in the document with its number."""
     text = DOC.read_text()
     prefixes = ("RESULT_", "EVENT_", "CONFIG_", "NO_ECHO_", "DROPPED_", "ASLEEP_", "CAN_", "MODE_", "LOG_")
+    prefixes += ("OP_", "INIT_", "RAW_", "TEXT_", "ANSWER_", "END_")
     types = ("HELLO", "WELCOME", "NAK", "QUIT", "LOG", "HEARTBEAT", "FRAME", "TRANSMIT", "RESULT", "EVENT")
     types += ("COUNTERS", "COUNTERS_REQUEST", "CONFIGURE", "CONFIGURED")
+    types += ("OBD_CALL", "OBD_CANCEL", "OBD_TEXT", "OBD_ANSWER", "OBD_END")
     for name in types:
         assert re.search(rf"\| `{getattr(records, name):02X}` \| {name} \|", text), name
     for name in dir(records):
@@ -32,6 +34,7 @@ def test_numbers_of_the_document() -> None:
             assert re.search(rf"\b{getattr(records, name)} {name}\b", text), name
     for name in records.COUNTER_NAMES:
         assert name in text, name
+    assert " ".join(records.OBD_ERRORS) in text
 
 
 def test_constants_of_the_document() -> None:
@@ -81,3 +84,29 @@ def test_payloads_of_the_examples() -> None:
     assert (w.max_frame, w.capabilities, w.firmware, w.micropython) == (64, records.CAN_IBUS, (0, 1, 0), (1, 27, 0))
     assert (w.board, w.unique_id) == ("ESP32_GENERIC", bytes.fromhex("246F28AABBCC"))
     assert unpack.unpack_heartbeat(payload("HEARTBEAT of a device"), 0, 5) == 2_000_000
+
+
+def test_obd_records() -> None:
+    """Packing and unpacking fit each other, and the layouts of the document."""
+    out = bytearray(300)
+    n = records.pack_obd_call(out, 0x0102, records.OP_REQUEST, b"\x00\x00\x01\x0c")
+    assert out[:n] == bytes.fromhex("02 01 02 00 00 01 0C")
+    call = unpack.unpack_obd_call(out, 0, n)
+    assert (call.ident, call.operation, call.arguments) == (0x0102, records.OP_REQUEST, b"\x00\x00\x01\x0c")
+    n = records.pack_obd_text(out, 7, records.TEXT_PROGRESS, b"calling")
+    assert unpack.unpack_obd_text(out, 0, n) == (7, records.TEXT_PROGRESS, b"calling")
+    n = records.pack_obd_answer(out, 7, 1, 2, 0xF1, 0x10, b"\x41\x0c\x0d\x20")
+    assert out[:n] == bytes.fromhex("07 00 01 02 F1 10 41 0C 0D 20")
+    answer = unpack.unpack_obd_answer(out, 0, n)
+    assert (answer.ident, answer.attempt, answer.mode, answer.target, answer.source) == (7, 1, 2, 0xF1, 0x10)
+    assert answer.data == bytes.fromhex("41 0C 0D 20")
+    n = records.pack_obd_answer(out, 7, 1, 0, -1, -1, b"\x7e")
+    assert unpack.unpack_obd_answer(out, 0, n).source == -1
+    assert records.pack_obd_answer(out, 7, 1, 2, 0xF1, 0x10, bytes(255)) <= 262
+    packed = records.pack_obd_found(records.INIT_FAST, 0x33, 10400, b"\xe9\x8f", bytes(range(32)), [0x10, 0x18])
+    n = records.pack_obd_end(out, 7, records.END_DONE, records.END_ALIVE, packed)
+    end = unpack.unpack_obd_end(out, 0, n)
+    assert (end.ident, end.code, end.flags) == (7, records.END_DONE, records.END_ALIVE)
+    found = unpack.ObdFound(end.found)
+    assert (found.kind, found.address, found.baud, found.key_bytes) == (1, 0x33, 10400, b"\xe9\x8f")
+    assert (found.supported, found.ecus) == (bytes(range(32)), [0x10, 0x18])

@@ -15,6 +15,7 @@ import machine
 import micropython
 
 from kline.device import board as boards
+from kline.device import counters
 from kline.device.config import KLineConfig
 from kline.device.ibus_handler import IbusHandler
 from kline.device.transport import KLineTransport
@@ -57,12 +58,29 @@ class Application:
         self.link.on_record = self._on_record
         self.usb = UsbLink(self.link, stdin or sys.stdin.buffer, stdout or sys.stdout.buffer)
         self._boot_id = int.from_bytes(os.urandom(4), "little")
-        self.start_bus(KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert))
+        self.obd = None
+        self._start_mode(board.mode)
         self._running = True
         self._asleep = False
         self._started_ms = ticks_ms()
         self._counted_ms = self._collected_ms = self._heard_ms = self._started_ms
-        self._uptime_s = 0
+        self.uptime_s = 0
+
+    def _start_mode(self, mode):
+        """records.MODE_..: I-Bus, or a tester on the K-line (ObdService, loaded when it is needed)."""
+        preset = KLineConfig.obd2 if mode == records.MODE_OBD else KLineConfig.ibus
+        self.mode = mode
+        self.start_bus(preset(tx_invert=self.board.tx_invert, rx_invert=self.board.rx_invert))
+        if mode == records.MODE_OBD:
+            from kline.device.obd_service import ObdService
+
+            self.obd = ObdService(self.transport, self.link, self._out)
+
+    def _stop_bus(self):
+        if self.obd is not None:
+            self.obd.close()
+            self.obd = None
+        self.transport.close()
 
     def start_bus(self, config):
         """(Re)start reception with this configuration."""
@@ -79,7 +97,7 @@ class Application:
         self.link.identity = records.pack_welcome(
             self._boot_id,
             config.max_frame,
-            records.CAN_IBUS,
+            records.CAN_IBUS | records.CAN_OBD,
             _version_tuple(VERSION),
             sys.implementation.version[:3],
             self.board.name,
@@ -104,11 +122,14 @@ class Application:
                     sys.print_exception(error)
             self._say_goodbye()
         finally:
-            self.transport.close()
+            self._stop_bus()
             micropython.kbd_intr(3)
 
     def turn(self):
         """One turn of the loop."""
+        if self.obd is not None:
+            self._turn_obd()
+            return
         transport = self.transport
         if transport.tx_idle():
             for _ in self._poll.ipoll(_POLL_MS):
@@ -119,6 +140,8 @@ class Application:
         # Whatever the PC asks gets an answer: without room for one, it asks again.
         self.link.held = self.link.room() < _RESERVE
         self.usb.read()
+        if transport is not self.transport:
+            return  # the PC has changed what the bus is
         transport.drain_uart()
         self.handler.process()
         # Before a transmission that may take 50 ms: the PC would take the silence for a loss, and repeat.
@@ -131,6 +154,18 @@ class Application:
         if took_us > self.loop_max_us:
             self.loop_max_us = took_us
 
+    def _turn_obd(self):
+        wait_ms = self.obd.wait_ms()
+        if wait_ms:
+            for _ in self._poll.ipoll(wait_ms):
+                pass
+        self.link.held = self.link.room() < _RESERVE
+        self.usb.read()
+        self.usb.pump()
+        if self.obd is not None:
+            self.obd.run()
+        self._look_at_the_clock()
+
     def _look_at_the_clock(self):
         now_ms = ticks_ms()
         if self.link.state == links.OPEN:
@@ -141,9 +176,9 @@ class Application:
             self._running = False
         while ticks_diff(now_ms, self._started_ms) >= 1000:
             self._started_ms = ticks_add(self._started_ms, 1000)
-            self._uptime_s += 1
+            self.uptime_s += 1
         asleep = self.transport.transmitter.quiet_car.asleep
-        if asleep != self._asleep:
+        if asleep != self._asleep and self.obd is None:
             self._asleep = asleep
             self._on_event(records.EVENT_BUS_ASLEEP if asleep else records.EVENT_BUS_AWAKE, -1)
         if ticks_diff(now_ms, self._collected_ms) >= _COLLECT_MS and self._quiet():
@@ -151,6 +186,8 @@ class Application:
             gc.collect()
 
     def _quiet(self):
+        if self.obd is not None:
+            return self.obd.idle()
         transport = self.transport
         return transport.clear_to_send and transport.tx_idle() and not transport.rx_available()
 
@@ -193,15 +230,32 @@ class Application:
             self._configure(buf[start], records.get_u32(buf, start + 1))
         elif kind == records.COUNTERS_REQUEST:
             self._count()
+        elif records.OBD_FIRST <= kind <= records.OBD_LAST:
+            self._obd_record(kind, buf, start, end)
+        elif kind == records.HELLO:
+            # A new session: calls of the old one are nobody's, and the mode is the board's own again.
+            if self.obd is not None or self.mode != self.board.mode:
+                self._stop_bus()
+                self._start_mode(self.board.mode)
         elif kind == records.QUIT:
             self._running = False
+
+    def _obd_record(self, kind, buf, start, end):
+        if self.obd is not None:
+            self.obd.record(kind, buf, start, end)
+        elif kind == records.OBD_CALL and end - start >= records.CALL_ARGUMENTS:
+            out = self._out
+            n = records.pack_obd_end(out, records.get_u16(buf, start), records.END_WRONG_MODE)
+            self.link.queue(records.OBD_END, 0, out, n)
 
     def _transmit(self, buf, start, end):
         body = start + records.TRANSMIT_BODY
         n = end - body
         detail = 0
+        if self.obd is not None:
+            detail = records.DROPPED_WRONG_MODE
         # source, length, destination, at least one byte; the length byte counts destination, data and checksum.
-        if n < MIN_FRAME - 1 or n >= self.transport.config.max_frame or buf[body + 1] != n - 1:
+        elif n < MIN_FRAME - 1 or n >= self.transport.config.max_frame or buf[body + 1] != n - 1:
             detail = records.DROPPED_BAD_BODY
         elif not self.transport.write(
             buf,
@@ -227,7 +281,16 @@ class Application:
             manners.wakings_per_hour = value
         elif key == records.CONFIG_RATE_PER_MINUTE and value <= 60_000:
             manners.per_minute = value
-        elif key == records.CONFIG_MAX_FRAME and MIN_FRAME <= value <= MAX_FRAME and self.transport.tx_idle():
+        elif key == records.CONFIG_MODE and value in (records.MODE_IBUS, records.MODE_OBD) and self.transport.tx_idle():
+            if value != self.mode:
+                self._stop_bus()
+                self._start_mode(value)
+        elif (
+            key == records.CONFIG_MAX_FRAME
+            and MIN_FRAME <= value <= MAX_FRAME
+            and self.obd is None
+            and self.transport.tx_idle()
+        ):
             board = self.board
             self.transport.close()
             self.start_bus(KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert, max_frame=value))
@@ -241,48 +304,8 @@ class Application:
     def _count(self):
         """Report all counters, in the order of records.COUNTER_NAMES."""
         self._counted_ms = ticks_ms()
-        scanner = self.handler.scanner
-        transport = self.transport
-        transmitter = transport.transmitter
-        link = self.link
-        values = [
-            scanner.frames,
-            scanner.bad_checksum,
-            scanner.bad_length,
-            scanner.too_long,
-            scanner.stalled,
-            scanner.dropped_bytes,
-            self.handler.filtered,
-            transport.rx_bytes,
-            transport.rx_full,
-            transport.rx_uart_full,
-            transmitter.frames,
-            transmitter.collisions,
-            transmitter.refused,
-            transmitter.failed,
-            transmitter.quiet_car.wakings,
-            link.rx_records,
-            link.rx_bad,
-            link.rx_gaps,
-            link.rx_duplicates,
-            link.tx_records,
-            link.tx_resent,
-            link.abandoned,
-            link.queue_full,
-            link.no_session,
-            link.text_bytes,
-            self.handler.callback_errors + self.errors,
-            self.loop_max_us,
-            gc.mem_free(),
-            self._uptime_s,
-            transmitter.quiet_car.refused,
-            transmitter.quiet_car.waits,
-            transport.echo_lost(),
-            transmitter.queue.flushed,
-            link.rx_held,
-        ]
         out = self._out
-        link.queue(records.COUNTERS, 0, out, records.pack_counters(out, ticks_us(), values))
+        self.link.queue(records.COUNTERS, 0, out, records.pack_counters(out, ticks_us(), counters.values_of(self)))
 
 
 def _version_tuple(text):

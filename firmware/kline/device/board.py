@@ -9,6 +9,8 @@ import json
 
 from machine import Pin
 
+_MODES = ("ibus", "obd")  # in the order of records.MODE_..
+
 
 class Board:
     """Pins and inversion of one board.
@@ -21,10 +23,21 @@ class Board:
     led_on     level that lights it
     tx_invert  the stage inverts TX: True for an optocoupler, False for a transistor
     rx_invert  RX idles low
+    mode       what the application does after its start: "ibus" or "obd"; an attribute of records.MODE_..
     """
 
     def __init__(
-        self, rx, tx, name="custom", uart=1, spare=None, led=None, led_on=1, tx_invert=True, rx_invert=False
+        self,
+        rx,
+        tx,
+        name="custom",
+        uart=1,
+        spare=None,
+        led=None,
+        led_on=1,
+        tx_invert=True,
+        rx_invert=False,
+        mode="ibus",
     ):
         self.name = name
         self.uart = uart
@@ -35,6 +48,9 @@ class Board:
         self.led_on = led_on
         self.tx_invert = bool(tx_invert)
         self.rx_invert = bool(rx_invert)
+        if mode not in _MODES:
+            raise ValueError("mode: %r is not one of %s" % (mode, ", ".join(_MODES)))
+        self.mode = _MODES.index(mode)
         if self.rx == self.tx:
             raise ValueError("rx and tx: both are GPIO %d" % self.rx)
 
@@ -76,7 +92,7 @@ def load(path="board.json"):
     if not isinstance(fields, dict):
         raise ValueError("%s: expected an object with rx and tx" % path)
     fields["name"] = fields.pop("board", "custom")
-    known = ("name", "uart", "rx", "tx", "spare", "led", "led_on", "tx_invert", "rx_invert")
+    known = ("name", "uart", "rx", "tx", "spare", "led", "led_on", "tx_invert", "rx_invert", "mode")
     try:
         return Board(**{name: fields[name] for name in known if name in fields})
     except (TypeError, ValueError) as error:

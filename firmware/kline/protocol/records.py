@@ -30,7 +30,12 @@ COUNTERS = 0x14
 COUNTERS_REQUEST = 0x15
 CONFIGURE = 0x16
 CONFIGURED = 0x17
-OBD_FIRST, OBD_LAST = 0x20, 0x2F  # reserved
+OBD_FIRST, OBD_LAST = 0x20, 0x2F
+OBD_CALL = 0x20
+OBD_CANCEL = 0x21
+OBD_TEXT = 0x22
+OBD_ANSWER = 0x23
+OBD_END = 0x24
 UPDATE_FIRST, UPDATE_LAST = 0x30, 0x3F  # reserved
 LAST_SEQUENCED = 0x7F
 
@@ -64,6 +69,7 @@ NO_ECHO_WRONG = 2
 DROPPED_QUEUE_FULL = 1
 DROPPED_BAD_BODY = 2
 DROPPED_FLUSHED = 3
+DROPPED_WRONG_MODE = 4  # the board is in OBD mode
 ASLEEP_WAKE_DENIED = 2
 ASLEEP_WAKE_LIMIT = 3
 
@@ -74,6 +80,7 @@ EVENT_BUS_ASLEEP = 3
 EVENT_BUS_AWAKE = 4
 EVENT_WOKE_THE_CAR = 5  # argument: wakings since the start
 EVENT_TX_FLUSHED = 6  # the transmit ring was corrupt and has been emptied
+EVENT_OBD_LOST = 7  # the keep-alive got no answer: the ECU's session has ended
 
 # CONFIGURE: keys
 CONFIG_SLEEP_AFTER_S = 0x01
@@ -88,6 +95,41 @@ MODE_OBD = 1
 
 # LOG: levels
 LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR = 0, 1, 2, 3
+
+# OBD_CALL: id u16, operation u8, then its arguments; where those begin
+OP_CONNECT = 1  # baud u16 (0 = 10400), then pairs of INIT_.. u8 and address u8, in order (none: the board's order)
+OP_REQUEST = 2  # P2max in ms u16 (0 = the session's), then service, PID ..
+OP_RAW = 3  # RAW_.. flags u8, silence in ms u16 that ends it (0 = 100), then bytes for the line
+OP_CLOSE = 4  # end the session
+OP_KEEP_ALIVE = 5  # u8: 1 on (as at the start), 0 off
+CALL_ARGUMENTS = 3
+INIT_SLOW = 0
+INIT_FAST = 1
+RAW_CHECKSUM = 1  # the board appends the sum
+RAW_PULSE = 2  # the wake-up pattern of fast initialisation in front
+
+# OBD_TEXT: kinds
+TEXT_PROGRESS = 0
+TEXT_ERROR = 1  # why the call failed; its parts are to be joined
+
+# OBD_ANSWER: mode, besides the address modes of kwp.py (0 .. 3)
+ANSWER_NO_FRAME = 255  # bytes of which some belong to no frame (OP_RAW)
+
+# OBD_END: codes (from END_ERROR + 1 on: OBD_ERRORS), flags
+END_DONE = 0
+END_CANCELLED = 1
+END_BUSY = 2  # another call is running
+END_BAD_CALL = 3
+END_WRONG_MODE = 4  # the board is in I-Bus mode
+END_FAILED = 5  # a fault of the firmware
+END_ERROR = 16
+END_ALIVE = 1  # the session lives
+END_RENEWED = 2  # it had to be initialised again
+END_LOST_ANSWERS = 4  # there was no room for all answers
+OBD_ERRORS = (
+    "no_echo", "echo_wrong", "stuck_low", "busy", "no_sync", "sync_wrong", "no_key_bytes", "key_bytes", "no_address",
+    "silent", "refused", "late", "not_connected", "too_soon", "not_allowed", "no_car",
+)  # fmt: skip
 
 # COUNTERS: the order of its values. New ones are appended; a reader takes as many as it finds.
 COUNTER_NAMES = (
@@ -247,6 +289,49 @@ def pack_transmit(out: bytearray, ident: int, max_tries: int, flags: int, deadli
     for i in range(len(body)):
         out[at + i] = body[i]
     return at + len(body)
+
+
+def pack_obd_call(out: bytearray, ident: int, operation: int, arguments: "Buffer" = b"") -> int:
+    """OBD_CALL: id u16, operation u8, arguments. OBD_CANCEL is the id alone."""
+    put_u16(out, 0, ident)
+    out[2] = operation
+    n = len(arguments)
+    out[3 : 3 + n] = arguments
+    return 3 + n
+
+
+def pack_obd_text(out: bytearray, ident: int, kind: int, text: "Buffer") -> int:
+    """OBD_TEXT: id u16, kind u8, utf-8 text."""
+    return pack_obd_call(out, ident, kind, text)
+
+
+def pack_obd_answer(
+    out: bytearray, ident: int, attempt: int, mode: int, target: int, source: int, data: "Buffer"
+) -> int:
+    """OBD_ANSWER: id u16, attempt u8, address mode u8, target u8, source u8, data (1..255 bytes)."""
+    put_u16(out, 0, ident)
+    out[2] = attempt
+    out[3] = mode
+    out[4] = target & 0xFF
+    out[5] = source & 0xFF
+    n = len(data)
+    out[6 : 6 + n] = data
+    return 6 + n
+
+
+def pack_obd_end(out: bytearray, ident: int, code: int, flags: int = 0, found: "Buffer" = b"") -> int:
+    """OBD_END: id u16, code u8, flags u8; of OP_CONNECT also what was found, see pack_obd_found()."""
+    put_u16(out, 0, ident)
+    out[2] = code
+    out[3] = flags
+    n = len(found)
+    out[4 : 4 + n] = found
+    return 4 + n
+
+
+def pack_obd_found(kind: int, address: int, baud: int, key: "Buffer", supported: bytes, ecus: "list[int]") -> bytes:
+    """INIT_.. u8, address u8, baud u16, key bytes 2 x u8, supported PIDs (obd.PidSet.bits()), ECU addresses."""
+    return bytes((kind, address, baud & 0xFF, baud >> 8, key[0], key[1])) + supported + bytes([e & 0xFF for e in ecus])
 
 
 def pack_log(out: bytearray, level: int, text: "Buffer") -> int:

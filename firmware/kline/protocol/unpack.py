@@ -129,6 +129,82 @@ class Event(Record):
         self.argument = argument
 
 
+class ObdCall(Record):
+    """`arguments`: as records.OP_.. says."""
+
+    __slots__ = ("arguments", "ident", "operation")
+
+    def __init__(self, ident: int, operation: int, arguments: bytes) -> None:
+        self.ident = ident
+        self.operation = operation
+        self.arguments = arguments
+
+
+class ObdAnswer(Record):
+    """One frame of an ECU. `attempt`: frames of an earlier one don't count; `source`: the ECU, -1 without addresses."""
+
+    __slots__ = ("attempt", "data", "ident", "mode", "source", "target")
+
+    def __init__(self, ident: int, attempt: int, mode: int, target: int, source: int, data: bytes) -> None:
+        self.ident = ident
+        self.attempt = attempt
+        self.mode = mode
+        self.target = target
+        self.source = source
+        self.data = data
+
+
+class ObdEnd(Record):
+    """`code`, `flags`: records.END_..; `found`: what OP_CONNECT found, b"" of others."""
+
+    __slots__ = ("code", "flags", "found", "ident")
+
+    def __init__(self, ident: int, code: int, flags: int, found: bytes) -> None:
+        self.ident = ident
+        self.code = code
+        self.flags = flags
+        self.found = found
+
+
+class ObdFound(Record):
+    """`kind`: records.INIT_..; `key_bytes`: two; `supported`: bits for obd.PidSet; `ecus`: addresses."""
+
+    __slots__ = ("address", "baud", "ecus", "key_bytes", "kind", "supported")
+
+    def __init__(self, found: bytes) -> None:
+        _need("OBD_END of OP_CONNECT", 0, len(found), 38)
+        self.kind = found[0]
+        self.address = found[1]
+        self.baud = get_u16(found, 2)
+        self.key_bytes = found[4:6]
+        self.supported = found[6:38]
+        self.ecus = list(found[38:])
+
+
+def unpack_obd_call(buf: "Buffer", start: int, end: int) -> ObdCall:
+    _need("OBD_CALL", start, end, 3)
+    return ObdCall(get_u16(buf, start), buf[start + 2], bytes(buf[start + 3 : end]))
+
+
+def unpack_obd_text(buf: "Buffer", start: int, end: int) -> "tuple[int, int, bytes]":
+    """(id, kind, text): UTF-8, perhaps a part that ends within a character"""
+    _need("OBD_TEXT", start, end, 3)
+    return get_u16(buf, start), buf[start + 2], bytes(buf[start + 3 : end])
+
+
+def unpack_obd_answer(buf: "Buffer", start: int, end: int) -> ObdAnswer:
+    _need("OBD_ANSWER", start, end, 7)
+    mode = buf[start + 3]
+    bare = mode in (0, 255)
+    target, source = (-1, -1) if bare else (buf[start + 4], buf[start + 5])
+    return ObdAnswer(get_u16(buf, start), buf[start + 2], mode, target, source, bytes(buf[start + 6 : end]))
+
+
+def unpack_obd_end(buf: "Buffer", start: int, end: int) -> ObdEnd:
+    _need("OBD_END", start, end, 4)
+    return ObdEnd(get_u16(buf, start), buf[start + 2], buf[start + 3], bytes(buf[start + 4 : end]))
+
+
 def unpack_hello(buf: "Buffer", start: int, end: int) -> Hello:
     _need("HELLO", start, end, 8)
     return Hello(buf[start], get_u32(buf, start + 1), get_u16(buf, start + 5), buf[start + 7])

@@ -1,0 +1,247 @@
+"""OBD for the PC: runs the calls that come over the link on a KLineObd2, a step each turn of the application.
+
+    OBD_CALL -> start() -> a generator, one next() each run() -> OBD_TEXT.. OBD_ANSWER.. OBD_END
+
+Layouts: protocol/records.py, docs/link-protocol.md. One call at a time; one more may wait for the end of a keep-alive.
+"""
+
+import sys
+from time import ticks_diff, ticks_ms, ticks_us
+
+from kline.device.kline_obd2 import FAST, ORDER, SLOW
+from kline.device.obd_errors import ObdError
+from kline.device.obd_tester import Tester
+from kline.protocol import link as links
+from kline.protocol import records, timing
+from kline.protocol.checksum import sum8
+
+_KINDS = (SLOW, FAST)
+_BAUD = 10_400
+_BAUD_MIN, _BAUD_MAX = 1_200, 15_000
+_POLL_MS = 10
+_KEEP_ALIVE_LOOK_MS = 500
+_TEXT_PART = 200
+_RAW_SILENCE_MS = 100
+_RAW_MAX = 255
+
+
+class ObdService:
+    """transport: begun, with the preset of OBD; link: the record link; out: a buffer for one record."""
+
+    def __init__(self, transport, link, out):
+        self.obd = Tester(transport, self._progress, self._answer)
+        self.errors = 0
+        self._link = link
+        self._out = out
+        self._transport = transport
+        self._steps = None
+        self._id = -1  # of the running call; -1: none, or a keep-alive
+        self._operation = 0
+        self._budget_us = 0
+        self._waiting = None  # (id, operation, arguments) behind a keep-alive
+        self._end = None  # (id, code, flags, found) that found no room yet
+        self._lost = False
+        self._renewed = 0
+        self._keep = True
+        self._looked_ms = ticks_ms()
+
+    # -- the application's side --------------------------------------------------------------------------------------
+
+    def idle(self):
+        """Nothing is under way: the moment for a garbage collection."""
+        return self._steps is None
+
+    def wait_ms(self):
+        """How long the application's poll may last."""
+        if self._steps is None:
+            return _POLL_MS
+        return min(_POLL_MS, self._budget_us // 1000)
+
+    def run(self):
+        """One step of what is under way."""
+        if self._end is not None:
+            self._say_end(*self._end)
+            return
+        if self._steps is None:
+            self._transport.flush_rx()  # nobody was asked
+            self._look_after_the_session()
+            return
+        try:
+            self._budget_us = next(self._steps)
+        except StopIteration as end:
+            self._finish(records.END_DONE, found=end.value if self._operation == records.OP_CONNECT else b"")
+        except ObdError as error:
+            self._fail(records.END_ERROR + error.code, str(error))
+        except ValueError as error:
+            self._fail(records.END_BAD_CALL, str(error))
+        except Exception as error:
+            self.errors += 1
+            sys.print_exception(error)
+            self._fail(records.END_FAILED, repr(error))
+
+    def record(self, kind, buf, start, end):
+        """A record of the PC."""
+        if end - start < 2:
+            return
+        ident = records.get_u16(buf, start)
+        if kind == records.OBD_CANCEL:
+            self._cancel(ident)
+        elif kind == records.OBD_CALL and end - start >= records.CALL_ARGUMENTS:
+            arguments = bytes(memoryview(buf)[start + records.CALL_ARGUMENTS : end])
+            self._call(ident, buf[start + 2], arguments)
+
+    def close(self):
+        """Forget everything; the line is released."""
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+        self._waiting = self._end = None
+        self._id = -1
+        self.obd.reset()
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def _call(self, ident, operation, arguments):
+        if self._id >= 0 or self._waiting or self._end:
+            self._send(records.OBD_END, records.pack_obd_end(self._out, ident, records.END_BUSY, 0))
+        elif self._steps is not None:
+            self._waiting = (ident, operation, arguments)
+        else:
+            self._start(ident, operation, arguments)
+
+    def _start(self, ident, operation, arguments):
+        self._id = ident
+        self._operation = operation
+        self._lost = False
+        self._renewed = self.obd.reconnects
+        self._budget_us = 0
+        self.obd.wanted = None
+        self._steps = self._steps_of(operation, arguments)
+
+    def _cancel(self, ident):
+        if self._waiting and self._waiting[0] == ident:
+            self._waiting = None
+            self._send(records.OBD_END, records.pack_obd_end(self._out, ident, records.END_CANCELLED, 0))
+        elif self._steps is not None and self._id == ident:
+            self._steps.close()
+            self._finish(records.END_CANCELLED)
+
+    def _finish(self, code, found=b""):
+        ident = self._id
+        self._steps = None
+        self._id = -1
+        if ident >= 0:
+            flags = records.END_ALIVE if self.obd.initialized else 0
+            if self.obd.reconnects != self._renewed:
+                flags |= records.END_RENEWED
+            if self._lost:
+                flags |= records.END_LOST_ANSWERS
+            self._say_end(ident, code, flags, found)
+        elif self._waiting:
+            waiting = self._waiting
+            self._waiting = None
+            self._start(*waiting)
+
+    def _fail(self, code, text):
+        if self._id >= 0:
+            data = text.encode()
+            for i in range(0, len(data), _TEXT_PART):
+                part = data[i : i + _TEXT_PART]
+                n = records.pack_obd_text(self._out, self._id, records.TEXT_ERROR, part)
+                self._send(records.OBD_TEXT, n)
+        self._finish(code)
+
+    def _say_end(self, ident, code, flags, found):
+        n = records.pack_obd_end(self._out, ident, code, flags, found)
+        self._end = None if self._send(records.OBD_END, n) else (ident, code, flags, found)
+
+    def _send(self, kind, n):
+        return self._link.queue(kind, 0, self._out, n)
+
+    def _progress(self, text):
+        if self._id >= 0:
+            self._send(
+                records.OBD_TEXT, records.pack_obd_text(self._out, self._id, records.TEXT_PROGRESS, text.encode())
+            )
+
+    def _answer(self, frame):
+        self._tell(frame.mode, frame.target, frame.source, frame.data)
+
+    def _tell(self, mode, target, source, data):
+        n = records.pack_obd_answer(self._out, self._id, self.obd.attempt, mode, target, source, data)
+        if not self._send(records.OBD_ANSWER, n):
+            self._lost = True
+
+    # -- operations --------------------------------------------------------------------------------------------------
+
+    def _steps_of(self, operation, arguments):
+        """The generator of a call. ValueError, from its first step, for what can't be."""
+        if operation == records.OP_CONNECT and len(arguments) >= 2 and not len(arguments) & 1:
+            yield from self._connect_steps(arguments)
+            return self._found()
+        if operation == records.OP_REQUEST and len(arguments) >= 3:
+            yield from self._request_steps(records.get_u16(arguments, 0), arguments[2:])
+        elif operation == records.OP_RAW and 3 < len(arguments) <= 3 + _RAW_MAX:
+            yield from self._raw_steps(arguments[0], records.get_u16(arguments, 1) or _RAW_SILENCE_MS, arguments[3:])
+        elif operation == records.OP_CLOSE:
+            yield from self.obd.stop_steps()
+        elif operation == records.OP_KEEP_ALIVE and arguments:
+            self._keep = bool(arguments[0])
+        else:
+            raise ValueError("operation %d with %d bytes of arguments" % (operation, len(arguments)))
+
+    def _connect_steps(self, arguments):
+        baud = records.get_u16(arguments, 0) or _BAUD
+        if not _BAUD_MIN <= baud <= _BAUD_MAX:
+            raise ValueError("baud is %d, must be %d..%d" % (baud, _BAUD_MIN, _BAUD_MAX))
+        order = []
+        for i in range(2, len(arguments), 2):
+            if arguments[i] >= len(_KINDS):
+                raise ValueError("initialisation %d" % arguments[i])
+            order.append((_KINDS[arguments[i]], arguments[i + 1]))
+        self.obd.begin_at(baud)
+        yield from self.obd.connect_steps(None, order or ORDER)
+
+    def _found(self):
+        session = self.obd.session
+        key = bytes((session.key.first, session.key.second))
+        kind = _KINDS.index(session.kind)
+        return records.pack_obd_found(
+            kind, session.address, session.baud, key, session.supported.bits(), session.ecus[:16]
+        )
+
+    def _request_steps(self, p2_max_ms, data):
+        tester = self.obd
+        tester.wanted = data
+        times = tester.session.timing if tester.session else timing.Timing()
+        p2_max_us = times.p2_max_us
+        if p2_max_ms:
+            times.p2_max_us = p2_max_ms * 1000
+        try:
+            yield from tester.request_steps(data)
+        finally:
+            times.p2_max_us = p2_max_us
+
+    def _raw_steps(self, flags, silence_ms, data):
+        if flags & records.RAW_CHECKSUM:
+            data += bytes((sum8(data, 0, len(data)),))
+        others = yield from self.obd.raw_steps(data, bool(flags & records.RAW_PULSE), silence_ms * 1000)
+        for i in range(0, len(others), _RAW_MAX):
+            self._tell(records.ANSWER_NO_FRAME, 0, 0, others[i : i + _RAW_MAX])
+
+    # -- between calls -----------------------------------------------------------------------------------------------
+
+    def _look_after_the_session(self):
+        now_ms = ticks_ms()
+        if ticks_diff(now_ms, self._looked_ms) < _KEEP_ALIVE_LOOK_MS:
+            return
+        self._looked_ms = now_ms
+        if self._keep and self.obd.initialized and self._link.state == links.OPEN:
+            self._steps = self._keep_alive_steps()
+            self._budget_us = 0
+
+    def _keep_alive_steps(self):
+        alive = yield from self.obd.keep_alive_steps()
+        if not alive:
+            n = records.pack_event(self._out, records.EVENT_OBD_LOST, ticks_us())
+            self._send(records.EVENT, n)
