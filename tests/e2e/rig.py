@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -52,24 +53,20 @@ async def sim_device(
 
 
 def free_port(count: int = 1) -> int:
-    """The first of `count` consecutive TCP ports that were free just now."""
+    """The first of `count` consecutive TCP ports that were free just now.
+
+    Below those that systems give to outgoing connections, and each test process in a range of its own: a gateway's
+    ports for clients are free until somebody says Hello, and must be so then.
+    """
+    worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "0")))) % 8
     while True:
-        socks = []
-        try:
-            first = socket.socket()
-            socks.append(first)
-            first.bind(("127.0.0.1", 0))
-            number: int = first.getsockname()[1]
-            for n in range(1, count):
-                sock = socket.socket()
-                socks.append(sock)
-                sock.bind(("127.0.0.1", number + n))
-            return number
-        except OSError:
-            continue
-        finally:
-            for sock in socks:
-                sock.close()
+        first = 20000 + worker * 1500 + random.randrange(1500 - count)
+        with contextlib.ExitStack() as socks, contextlib.suppress(OSError):
+            for number in range(first, first + count):
+                sock = socks.enter_context(socket.socket())
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(("127.0.0.1", number))
+            return first
 
 
 class PlainClient:
