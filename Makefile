@@ -6,7 +6,7 @@ STUBS  := .venv-stubs
 OBD    := .venv-obd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-obd lint soak bench clean
+.PHONY: help setup run test test-obd lint soak bench deb deb-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -29,8 +29,15 @@ $(OBD)/.stamp: tests/obd_oracle/requirements.txt
 
 setup: $(VENV)/.stamp ## make the environment (.venv) that everything below uses
 
-run: setup ## the bridge on the virtual board, with a small virtual car (REPLAY=FILE plays a capture instead)
+# Cars with ECUs for a tester; all others have a bus to listen to.
+OBD_CARS := obd $(basename $(notdir $(wildcard boards/SIM/cars/*.json)))
+
+run: setup ## the bridge on the virtual board, with a small virtual car (REPLAY=FILE: a capture; CAR=obd: live OBD values)
+ifneq ($(filter $(OBD_CARS),$(CAR)),)
+	$(BIN)/openkline obd live -d sim --car $(CAR)
+else
 	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY)) $(if $(CAR),--car $(CAR))
+endif
 
 test: setup test-obd ## all tests, without a board
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -49,6 +56,12 @@ lint: setup $(STUBS)/.stamp ## style, types, import rule, firmware against the E
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.lint_firmware $(STUBS)/bin/python
+
+deb: setup ## the Debian package, in build/
+	$(BIN)/python packaging/build_deb.py build
+
+deb-test: deb ## install it in a clean Debian root and start the daemon there (needs root and debootstrap)
+	$(BIN)/python packaging/check_deb.py build/openkline_*.deb
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) $(STUBS) $(OBD) build dist .pytest_cache .mypy_cache .ruff_cache
