@@ -1,8 +1,8 @@
 """Installs the .deb in a clean Debian root and starts the daemon there: python check_deb.py FILE.deb [--root FOLDER]
 
 Needs root (for chroot) and Debian's debootstrap; the packages come from where this computer's apt gets them. What is
-checked: the package installs with its dependencies, `openkline --version` works, the daemon of the unit's ExecStart says
-READY=1 and serves Hello and Connect, SIGTERM ends it with status 0, and purging leaves nothing behind. systemd itself
+checked: the package installs with its dependencies, `openkline --version` works, the daemon of the unit's ExecStart
+says READY=1 and serves Hello and Connect, SIGTERM ends it with status 0, and purging leaves nothing behind. systemd itself
 does not run there.
 """
 
@@ -94,7 +94,8 @@ def main() -> None:
     if not (root / "dev/urandom").exists():
         subprocess.run(["mknod", "-m", "666", str(root / "dev/urandom"), "c", "1", "9"], check=True)
     shutil.copy(options.deb, root / "tmp/openkline.deb")
-    mounts = [["mount", "-t", kind, kind, str(root / folder)] for kind, folder in (("devpts", "dev/pts"), ("proc", "proc"))]
+    kinds = (("devpts", "dev/pts"), ("proc", "proc"))
+    mounts = [["mount", "-t", kind, kind, str(root / folder)] for kind, folder in kinds]
     for words in mounts:
         subprocess.run(words, check=True)
     try:
