@@ -2,8 +2,8 @@
 
 Needs root (for chroot) and Debian's debootstrap; the packages come from where this computer's apt gets them. What is
 checked: the package installs with its dependencies, `openkline --version` works, the daemon of the unit's ExecStart
-says READY=1 and serves Hello and Connect, SIGTERM ends it with status 0, and purging leaves nothing behind. systemd itself
-does not run there.
+says READY=1 and serves Hello and Connect, SIGTERM ends it with status 0, and purging leaves nothing behind. systemd
+itself does not run there.
 """
 
 from __future__ import annotations
