@@ -2,7 +2,8 @@
 
     device = "auto"                   # like -d
     level = 4                         # like -l; also: events, event_timeout, event_shell, wake, sleep_after, wakings,
-    file = "/var/log/openkline.log"   # max_rate, max_frame, direction, rotate_size, rotate_hours, keep, log_json
+    file = "/var/log/openkline.log"   # max_rate, max_frame, direction, rotate_size, rotate_hours, keep, log_json,
+                                      # log_format, status_port
 
     [gateway]
     port = 4287                       # like -p; also: address, clients, timeout, allow, read_only
@@ -46,6 +47,8 @@ BRIDGE_KEYS: dict[str, tuple[type, ...]] = {
     "rotate_hours": _NUMBER,
     "keep": (int,),
     "log_json": (bool,),
+    "log_format": (str,),
+    "status_port": (int,),
 }
 GATEWAY_KEYS: dict[str, tuple[type, ...]] = {
     "address": (str,),
@@ -187,6 +190,11 @@ def _choices(values: Mapping[str, object]) -> list[str]:
         found.append(f"level is {level}, must be 0..4")
     if wake not in ("allow", "deny"):
         found.append(f"wake is {wake!r}, must be allow or deny")
+    if values.get("log_format", "json") not in ("gateway", "json"):
+        found.append(f"log_format is {values['log_format']!r}, must be gateway or json")
+    port = values.get("status_port", 0)
+    if isinstance(port, int) and not 0 <= port <= 65535:
+        found.append(f"status_port is {port}, must be 0..65535")
     if isinstance(keep, int) and keep < 1:
         found.append(f"keep is {keep}, must be 1 or more")
     for key in ("rotate_size", "rotate_hours"):

@@ -52,6 +52,8 @@ def test_nothing_is_a_file_too() -> None:
         ("direction = 1", "direction is 1, must be true or false"),
         ("wake = 'maybe'", "wake is 'maybe', must be allow or deny"),
         ("keep = 0", "keep is 0"),
+        ("log_format = 'xml'", "log_format is 'xml', must be gateway or json"),
+        ("status_port = 65536", "status_port is 65536, must be 0..65535"),
         ("rotate_size = -1", "rotate_size is -1"),
         ("gateway = 1", "must be a table"),
         ("[gateway]\nprot = 1", "gateway.prot is no setting; gateway.port?"),
