@@ -123,8 +123,8 @@ class Contention:
         return foreign_hits(self.talkers, self.our_attempts(), LATENCY_US + grace_us)
 
     def check_release(self, grace_us=0):
-        """Where the wire was low while we let go, in the middle of our frame: our last edge came within three byte times
-        (the rest of the wrong byte, and two). Returns the longest time."""
+        """Where the wire was low while we let go, in the middle of our frame: our last edge came within three byte
+        times (the rest of the wrong byte, and two). Returns the longest time."""
         wire = self.wire_log
         i = 0
         worst = 0
