@@ -128,8 +128,8 @@ def test_two_minutes_with_noise():
 
 
 def soak_hours():
-    _drive(3 * 3600, 0, 4, 20, 200)
+    _drive(3600, 0, 4, 20, 200)
 
 
 def soak_hours_with_noise():
-    _drive(3 * 3600, 0.05, 4, 20, 200)
+    _drive(3600, 0.05, 4, 20, 200)
