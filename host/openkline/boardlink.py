@@ -43,6 +43,7 @@ EVENT_NAMES = {
     records.EVENT_BUS_AWAKE: "bus_awake",
     records.EVENT_WOKE_THE_CAR: "woke_the_car",
     records.EVENT_TX_FLUSHED: "tx_flushed",
+    records.EVENT_OBD_LOST: "obd_lost",
 }
 _LOG_LEVELS = {records.LOG_DEBUG: 10, records.LOG_INFO: 20, records.LOG_WARNING: 30, records.LOG_ERROR: 40}
 
@@ -74,6 +75,10 @@ class Listener(Protocol):
     def on_counters(self, counters: dict[str, int]) -> None: ...
 
     def on_configured(self, key: int, ok: bool, value: int) -> None: ...
+
+    def on_obd_record(self, kind: int, payload: bytes) -> None:
+        """OBD_TEXT, OBD_ANSWER or OBD_END."""
+        ...
 
     def on_text(self, line: str) -> None: ...
 
@@ -165,6 +170,10 @@ class BoardLink:
         for key, value in settings:
             self.link.queue(records.CONFIGURE, 0, self._out, records.pack_configure(self._out, key, value))
 
+    def send(self, kind: int, payload: bytes) -> bool:
+        """A record of another part of the program. False: no session, or no room now."""
+        return self.has_room() and self.link.queue(kind, 0, payload, len(payload))
+
     def ask_for_counters(self) -> None:
         """The board sends them every 5 s anyway; on_counters gets them."""
         self.link.queue(records.COUNTERS_REQUEST, 0, self._out, 0)
@@ -235,6 +244,8 @@ class BoardLink:
             listener.on_counters(values)
         elif kind == records.CONFIGURED:
             listener.on_configured(*unpack.unpack_configured(buf, start, end))
+        elif records.OBD_FIRST <= kind <= records.OBD_LAST:
+            listener.on_obd_record(kind, bytes(buf[start:end]))
         elif kind == records.LOG:
             level, text = unpack.unpack_log(buf, start, end)
             board_log.log(_LOG_LEVELS.get(level, logging.INFO), "board: %s", text)

@@ -18,6 +18,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from kline.protocol import records
 from openkline.boardlink import BoardLink, BusEvent
@@ -39,6 +40,14 @@ _TICK_S = 0.05
 # repeats after 250 ms); on a busy bus acknowledgements go along with what comes, at most every _TICK_S.
 _READY_TICK_S = 0.1
 _MAX_UNWRITTEN = 4096  # bytes that the operating system doesn't take: then we wait, too
+
+
+class ObdListener(Protocol):
+    """on_obd_reset: a new session with the board: what was asked in the old one gets no answer."""
+
+    def on_obd_record(self, kind: int, payload: bytes) -> None: ...
+
+    def on_obd_reset(self) -> None: ...
 
 
 class _Wire(asyncio.Protocol):
@@ -78,6 +87,7 @@ class Device:
         self._transport: asyncio.WriteTransport | None = None
         self._frame_callbacks: list[FrameCallback] = []
         self._event_callbacks: list[Callable[[BusEvent], None]] = []
+        self.obd: ObdListener | None = None  # who gets the OBD records (obd/calls.py)
         self._repl = ReplWaker()
         self._starts = StartWatch()
         self._lost_at_s: float | None = None
@@ -161,6 +171,12 @@ class Device:
             self._hand_over()
             self._pump()
         return future
+
+    def send_record(self, kind: int, payload: bytes) -> bool:
+        """A sequenced record to the board. False: not ready, or no room now."""
+        sent = self._state is State.READY and self.link.send(kind, payload)
+        self._pump()
+        return sent
 
     # -- the connection
 
@@ -341,6 +357,12 @@ class Device:
         else:
             log.info("%s: the board is back%s", self.port.name, ", nothing lost" if resumed else "")
         self._set_state(State.READY)
+        if self.obd is not None and not resumed:
+            self.obd.on_obd_reset()
+
+    def on_obd_record(self, kind: int, payload: bytes) -> None:
+        if self.obd is not None:
+            self.obd.on_obd_record(kind, payload)
 
     def on_silent(self) -> None:
         if self._state is State.READY:

@@ -9,7 +9,8 @@
      |   '- SimulatorError                the virtual board can't be started
      +- DeviceRefused                 4   the board answered, but can't be worked with (versions)
      +- NotSent                       5   a message did not get onto the bus
-     '- GatewayError                  6   no bridge there, or it has no room
+     +- GatewayError                  6   no bridge there, or it has no room
+     '- ObdError                      7   the car did not answer, or refused, or its line is broken
 
 0: done; 2: wrong usage (as usual for command lines); 130: interrupted with Ctrl-C.
 """
@@ -59,3 +60,13 @@ class NotSent(OpenklineError):
 
 class GatewayError(OpenklineError):
     exit_code = 6
+
+
+class ObdError(OpenklineError):
+    """name: one of kline.protocol.records.OBD_ERRORS, or bad_call, wrong_mode, failed, interrupted, timeout."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name

@@ -161,9 +161,13 @@ class SimBoard:
         return [program, *heap, str(sim / "boot.py"), "--flash", flash, *self.options.arguments()], environment
 
     def _heap_kib(self) -> int:
-        """Of the MicroPython process: its usual 2 MiB, and for a capture, which it reads whole, 8 times its size."""
+        """Of the MicroPython process: its usual 2 MiB, and for a capture, which it reads whole, 8 times its size.
+
+        With an OBD car 16 MiB: at 5 baud the firmware keeps garbage collection off, and so the model's garbage stays.
+        """
         replay = self.options.replay
-        return 2048 + (replay.stat().st_size * 8 // 1024 if replay is not None and replay.is_file() else 0)
+        usual = 2048 if self.options.car in ("", "none", "demo") else 16384
+        return usual + (replay.stat().st_size * 8 // 1024 if replay is not None and replay.is_file() else 0)
 
     def _folder(self) -> Path:
         """A folder of ours for as long as the board lives: its file system outlives its resets."""

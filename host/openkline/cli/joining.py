@@ -32,11 +32,16 @@ async def someone_serves(address: str, port: int) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def opened_device(name: str | None) -> AsyncIterator[Device]:
-    """The board, ready. Errors are final here: nobody wants to wait for a cable in a one-shot command."""
+async def opened_device(
+    name: str | None, car: str = "demo", settings: DeviceSettings | None = None, about: str = "no bridge joined: "
+) -> AsyncIterator[Device]:
+    """The board, ready. Errors are final here: nobody wants to wait for a cable in a one-shot command.
+
+    car: what the virtual board has on its wire
+    """
     name = name or "auto"
-    device = Device(port_for(name, SimOptions(car="demo")), DeviceSettings())
-    click.echo(f"no bridge joined: opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
+    device = Device(port_for(name, SimOptions(car=car)), settings or DeviceSettings())
+    click.echo(f"{about}opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
     device_log = logging.getLogger("openkline.device")
     device_log.setLevel(logging.ERROR)  # what goes wrong until it is ready is the error that we end with
     try:

@@ -1,0 +1,130 @@
+"""What the `openkline obd` commands share: how the car is reached, and how ECUs and values look."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from kline.protocol import pids
+from openkline.cli.common import device_option, set_up_logging
+from openkline.cli.joining import opened_device
+from openkline.obd import profile as profiles
+from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.session import SETTINGS, WAYS, ObdSession, Way
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class HexNumber(click.ParamType[int]):
+    """An address such as 33 or 0x13, always hexadecimal."""
+
+    name = "hex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            number = int(str(value), 16)
+        except ValueError:
+            number = -1
+        if not 0 <= number <= 0xFF:
+            self.fail(f"{value!r} is not a hexadecimal number from 00 to FF", param, ctx)
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How the car is reached, as the command line says."""
+
+    device: str | None
+    profile: str | None
+    init: str | None
+    address: int | None
+    baud: int | None
+    car: str
+
+    def ways(self) -> tuple[Way, ...]:
+        """() unless the command line names something."""
+        if self.init is None and self.address is None:
+            return ()
+        kinds = (self.init,) if self.init else tuple(kind for kind, _ in WAYS)
+        return tuple((kind, 0x33 if self.address is None else self.address) for kind in kinds)
+
+    def profile_name(self) -> str:
+        """A virtual car is remembered only under a name that is given."""
+        if self.profile is None:
+            return "" if self.device == "sim" else profiles.DEFAULT_NAME
+        return "" if self.profile == "none" else self.profile
+
+
+def car_options(command: F) -> F:
+    """-d and how the car is reached; the command gets `reach`."""
+    for option in reversed(
+        (
+            device_option,
+            click.option(
+                "--profile",
+                metavar="NAME",
+                help="Where this car is remembered, for a faster start next time; none: nowhere.  [default: car]",
+            ),
+            click.option(
+                "--init", type=click.Choice(["slow", "fast"]), help="Only this initialisation (default: both)."
+            ),
+            click.option("--address", type=HexNumber(), help="Initialise this address instead of 33 (hexadecimal)."),
+            click.option(
+                "--baud",
+                type=click.IntRange(1200, 15000),
+                help="Rate to begin with; slow initialisation measures it anyway.  [default: 10400]",
+            ),
+            click.option("--car", default="obd", help="With -d sim: which virtual car (a name or a file)."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def reach_of(words: dict[str, Any]) -> Reach:
+    """Take the car_options out of a command's words; also sets up logging."""
+    set_up_logging(2)
+    reach = Reach(**{name: words.pop(name) for name in ("device", "profile", "init", "address", "baud", "car")})
+    if reach.profile and reach.profile != "none":
+        profiles.path_of(reach.profile)
+    return reach
+
+
+def tell_progress(text: str) -> None:
+    click.echo(f"  {text}", err=True)
+
+
+@contextlib.asynccontextmanager
+async def opened_car(reach: Reach, connect: bool = True) -> AsyncIterator[Diagnostics]:
+    """The board in OBD mode, and the car connected (progress on stderr)."""
+    async with opened_device(reach.device, reach.car, SETTINGS, about="") as board:
+        session = ObdSession(board, reach.profile_name())
+        try:
+            if connect:
+                await session.connect(reach.ways(), reach.baud or 0, tell_progress)
+            yield Diagnostics(session)
+        finally:
+            await session.close()
+
+
+def ecu_name(ecu: int) -> str:
+    return f"ECU {ecu:02X}" if ecu >= 0 else "ECU"
+
+
+def shown(value: pids.Value) -> str:
+    """`840 rpm`, `14.1 V`"""
+    if value.value is None:
+        return "not used"
+    number = f"{value.value:.4g}" if isinstance(value.value, float) else str(value.value)
+    return f"{number} {value.unit}".rstrip()
+
+
+def print_json(fields: dict[str, Any]) -> None:
+    click.echo(json.dumps(fields))

@@ -1,0 +1,225 @@
+"""`openkline obd live`"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import difflib
+import io
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import rich_click as click
+
+from kline.protocol import obd, pids
+from openkline.cli.common import json_option, stop_on_signals
+from openkline.cli.obd_common import car_options, opened_car, print_json, reach_of, shown
+from openkline.errors import ObdError
+from openkline.obd.diagnostics import Diagnostics
+
+_USUAL = ("RPM", "SPEED", "COOLANT", "LOAD", "THROTTLE", "VOLTAGE")
+_BARS = "▁▂▃▄▅▆▇█"
+_HISTORY = 40
+_RETRY_S = 1.0
+# The car went away: it is asked again until it is back. Anything else ends the command.
+_AWAY = ("no_car", "silent", "too_soon", "no_echo", "echo_wrong", "stuck_low", "busy", "no_sync", "sync_wrong",
+         "no_key_bytes", "no_address", "late", "interrupted", "timeout")  # fmt: skip
+
+Sample = dict[str, pids.Value]
+
+
+class Pid(click.ParamType[int]):
+    """A quantity's name, or a PID in hexadecimal."""
+
+    name = "pid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        number = pids.number(str(value))
+        if number < 0:
+            try:
+                number = int(str(value), 16)
+            except ValueError:
+                number = -1
+        if not 0 <= number <= 0xFF or not pids.fields(number):
+            names = [field.name for pid in pids.known() for field in pids.fields(pid)]
+            near = difflib.get_close_matches(str(value).upper(), names, 3)
+            self.fail(
+                f"{value!r} is no PID known here{'; did you mean ' + ', '.join(near) if near else ''}", param, ctx
+            )
+        return number
+
+
+@click.command(epilog="Examples: openkline obd live RPM SPEED; openkline obd live --csv RPM 05 > drive.csv")
+@click.argument("wanted", metavar="[PID]...", nargs=-1, type=Pid())
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values on stdout.")
+@click.option("-n", "--count", type=click.IntRange(1), help="End after so many rounds.")
+@click.option(
+    "--interval", type=click.FloatRange(0, 3600), default=0.0, metavar="S", help="Seconds between two rounds."
+)
+@car_options
+@json_option
+def live(
+    wanted: tuple[int, ...], as_csv: bool, count: int | None, interval: float, as_json: bool, **words: Any
+) -> None:
+    """Values as they change: PIDs by name (RPM, SPEED ..) or number (0C); without any, the usual ones.
+
+    A table with a curve on a terminal, otherwise lines. Goes on when the car comes back after the ignition was off.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("either --csv or --json")
+    reach = reach_of(words)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        async with opened_car(reach) as car:
+            chosen = list(dict.fromkeys(wanted)) or await _usual(car)
+            show = _csv(chosen) if as_csv else _json if as_json else None
+            if show is None and not sys.stdout.isatty():
+                show = _lines
+            if show is not None:
+                await _watch(car, chosen, show, stop, count, interval)
+            else:
+                with Table() as table:
+                    await _watch(car, chosen, table.show, stop, count, interval)
+
+    asyncio.run(run())
+
+
+async def _usual(car: Diagnostics) -> list[int]:
+    have = await car.supported()
+    chosen = [pid for pid in map(pids.number, _USUAL) if pid in have]
+    if not chosen:
+        raise ObdError(
+            "the car has none of the usual values: name some (openkline obd scan lists what it has)", "silent"
+        )
+    return chosen
+
+
+async def _watch(
+    car: Diagnostics,
+    chosen: list[int],
+    show: Callable[[float, Sample], None],
+    stop: asyncio.Event,
+    count: int | None,
+    interval_s: float,
+) -> None:
+    """Round after round until `stop`, which also breaks off a request that is under way."""
+    rounds = asyncio.create_task(_rounds(car, chosen, show, count, interval_s))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((rounds, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not rounds.done():
+        rounds.cancel()
+        await asyncio.wait((rounds,))
+    elif not rounds.cancelled():
+        rounds.result()
+
+
+async def _rounds(
+    car: Diagnostics, chosen: list[int], show: Callable[[float, Sample], None], count: int | None, interval_s: float
+) -> None:
+    away = ""
+    while count is None or count > 0:
+        begun_s = time.monotonic()
+        try:
+            sample = await _sample(car, chosen)
+        except ObdError as error:
+            if error.name not in _AWAY:
+                raise
+            if error.name != away:
+                click.echo(f"  the car is not there: {error}", err=True)
+            away = error.name
+            await asyncio.sleep(_RETRY_S)
+            continue
+        if away:
+            click.echo("  the car is back", err=True)
+            away = ""
+        show(time.time(), sample)
+        count = None if count is None else count - 1
+        await asyncio.sleep(max(0.0, begun_s + interval_s - time.monotonic()))
+
+
+async def _sample(car: Diagnostics, chosen: list[int]) -> Sample:
+    """One round. A PID that is refused or not answered has values of None."""
+    sample: Sample = {}
+    for pid in chosen:
+        request = bytes((obd.LIVE, pid))
+        answer = (await car.session.request(request)).best()
+        data = obd.payload(request, answer) if answer is not None else None
+        values = pids.decode(pid, data or b"") or [pids.Value(field, None) for field in pids.fields(pid)]
+        sample.update({value.name: value for value in values})
+    return sample
+
+
+def _json(at_s: float, sample: Sample) -> None:
+    print_json({"time": round(at_s, 3), **{name: value.value for name, value in sample.items()}})
+
+
+def _csv(chosen: list[int]) -> Callable[[float, Sample], None]:
+    names = [(field.name, field.unit) for pid in chosen for field in pids.fields(pid)]
+    click.echo(_row(["time", *(f"{name} [{unit}]" if unit else name for name, unit in names)]))
+
+    def show(at_s: float, sample: Sample) -> None:
+        values = [sample[name].value for name, _ in names]
+        click.echo(_row([f"{at_s:.3f}", *("" if value is None else f"{value:g}" for value in values)]))
+
+    return show
+
+
+def _row(cells: list[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(cells)
+    return out.getvalue()
+
+
+def _lines(at_s: float, sample: Sample) -> None:
+    clock = time.strftime("%H:%M:%S", time.localtime(at_s)) + f".{int(at_s * 1000) % 1000:03d}"
+    click.echo(f"{clock}  " + "  ".join(f"{name} {shown(value)}" for name, value in sample.items()))
+
+
+def sparkline(values: list[float]) -> str:
+    """One block for each value, from the lowest to the highest of them."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    top = len(_BARS) - 1
+    return "".join(_BARS[round((value - low) / (high - low) * top) if high > low else 0] for value in values)
+
+
+class Table:
+    """A table on the terminal that is drawn over: name, value, curve, lowest and highest of what it shows."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(auto_refresh=False)
+        self._history: dict[str, deque[float]] = {}
+        self._times: deque[float] = deque(maxlen=_HISTORY)
+
+    def __enter__(self) -> Table:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._live.__exit__(*error)
+
+    def show(self, at_s: float, sample: Sample) -> None:
+        from rich.table import Table as RichTable
+
+        self._times.append(at_s)
+        span_s = self._times[-1] - self._times[0]
+        rate = f"{(len(self._times) - 1) / span_s:.1f} rounds/s" if span_s > 0 else ""
+        table = RichTable("", "value", "curve", "lowest", "highest", title=rate, title_justify="left")
+        for name, value in sample.items():
+            history = self._history.setdefault(name, deque(maxlen=_HISTORY))
+            if value.value is not None:
+                history.append(value.value)
+            ends = (f"{min(history):.4g}", f"{max(history):.4g}") if history else ("", "")
+            table.add_row(value.text or name, shown(value), sparkline(list(history)), *ends)
+        self._live.update(table, refresh=True)

@@ -1,0 +1,158 @@
+"""What a mechanic asks, of an ObdSession: live values, monitors, trouble codes, freeze frame, VIN.
+
+Results that several ECUs have are dicts by ECU address (-1: its frames carry none). Nothing here mistakes a refusal or
+silence for a value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kline.protocol import nrc, obd, pids, status
+from openkline.errors import ObdError
+from openkline.obd.session import ObdSession
+
+_TRIES = 3
+_LAST_BITMAP = 0xE0
+_STANDARD = 0x1C
+
+
+class Diagnostics:
+    def __init__(self, session: ObdSession) -> None:
+        self.session = session
+
+    # -- live data
+
+    async def supported(self) -> obd.PidSet:
+        """PIDs of mode 01, of all ECUs together; asked once for a car, then its profile knows."""
+        car = self.session.car
+        have = car.pids() if car is not None else obd.PidSet()
+        before = have.bits()
+        base = 0
+        while base <= _LAST_BITMAP and (base in have or not base):
+            if not any(base < pid <= base + 0x20 for pid in have.pids()):
+                for answer in (await self.session.request(bytes((obd.LIVE, base)))).positive():
+                    have.add_bitmap(base, answer.frames[0], 1)
+            base += 0x20
+        if car is not None and have.bits() != before:
+            self.session.remember(dataclasses.replace(car, supported=tuple(have.pids())))
+        return have
+
+    async def live(self, pid: int) -> list[pids.Value]:
+        """The values of one PID. ObdError refused (with the reason) or silent."""
+        request = bytes((obd.LIVE, pid))
+        values = pids.decode(pid, _data(request, (await self.session.request(request)).best()))
+        if not values:
+            raise ObdError(f"PID {pid:02X}: the answer is too short, or its meaning is not known", "silent")
+        return values
+
+    # -- monitors and codes
+
+    async def monitors(self) -> dict[int, status.MonitorStatus]:
+        """Of those ECUs that have PID 01."""
+        found = {}
+        for answer in (await self.session.request(b"\x01\x01")).positive():
+            one = status.monitor_status(answer.frames[0], 1)
+            if one is not None:
+                found[answer.ecu] = one
+        return found
+
+    async def codes(self, service: int = obd.STORED) -> tuple[dict[int, list[str]], bool]:
+        """({ecu: codes}, certain) of stored (03), pending (07) or permanent (0A) codes.
+
+        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's: else it is
+        asked again, and `certain` is False when it stays so. PID 01 says nothing of pending and permanent codes: there
+        `certain` means that somebody answered.
+        """
+        found: dict[int, list[str]] = {}
+        for _ in range(_TRIES):
+            monitors = await self.monitors() if service == obd.STORED else {}
+            assembly = await self.session.request(bytes((service,)))
+            found = {answer.ecu: obd.codes(answer) for answer in assembly.positive()}
+            certain = bool(found or monitors)
+            for ecu, monitor in monitors.items():
+                judged = obd.judge_codes(len(found.get(ecu, [])), ecu in found, monitor.codes)
+                certain = certain and judged != obd.UNCERTAIN
+            if certain:
+                return found, True
+        return found, False
+
+    async def clear(self) -> dict[int, int]:
+        """Erase codes, freeze frames and monitors' results in all ECUs: {ecu: nrc, 0 = done}. ObdError: silence."""
+        assembly = await self.session.request(bytes((obd.CLEAR,)))
+        if not assembly.answers:
+            raise ObdError("no ECU answered the request to clear: nobody can say whether it was done", "silent")
+        return {answer.ecu: answer.nrc for answer in assembly.answers}
+
+    async def freeze_frame(self) -> tuple[str, list[pids.Value]] | None:
+        """(code that stored it, values); None where there is no freeze frame."""
+        stored = await self._frozen(0x02)
+        if not stored or not any(stored[:2]):
+            return None
+        have = obd.PidSet()
+        base = 0
+        while base <= _LAST_BITMAP and (base in have or not base):
+            if not have.add_bitmap(base, await self._frozen(base) or b""):
+                break
+            base += 0x20
+        values: list[pids.Value] = []
+        for pid in have.pids():
+            if pid % 0x20 and pid != 2:
+                values += pids.decode(pid, await self._frozen(pid) or b"")
+        return status.describe(2, stored)[0], values
+
+    async def _frozen(self, pid: int) -> bytes | None:
+        request = obd.freeze_request(pid)
+        for answer in (await self.session.request(request)).positive():
+            return obd.payload(request, answer)
+        return None
+
+    # -- vehicle information
+
+    async def vin(self) -> str:
+        """The vehicle identification number; "" where no ECU has one."""
+        for data in (await self._info(obd.VIN)).values():
+            if vin := obd.vin(data):
+                car = self.session.car
+                if car is not None and car.vin != vin:
+                    self.session.remember(dataclasses.replace(car, vin=vin))
+                return vin
+        return ""
+
+    async def calibration_ids(self) -> dict[int, list[str]]:
+        return {ecu: obd.calibration_ids(data) for ecu, data in (await self._info(obd.CALIBRATION_IDS)).items()}
+
+    async def standard(self) -> str:
+        """Which OBD standard the car says that it keeps; "" where it doesn't."""
+        request = bytes((obd.LIVE, _STANDARD))
+        for answer in (await self.session.request(request)).positive():
+            words = status.describe(_STANDARD, obd.payload(request, answer) or b"")
+            return words[0] if words else ""
+        return ""
+
+    async def _info(self, kind: int) -> dict[int, bytes]:
+        """{ecu: joined data} of an info type; asked again where a frame is missing."""
+        found: dict[int, bytes] = {}
+        request = bytes((obd.INFO, kind))
+        for _ in range(_TRIES):
+            whole = True
+            for answer in (await self.session.request(request)).positive():
+                data = obd.payload(request, answer)
+                if data is None:
+                    whole = False
+                else:
+                    found[answer.ecu] = data
+            if whole:
+                break
+        return found
+
+
+def _data(request: bytes, answer: obd.Answer | None) -> bytes:
+    words = request.hex(" ").upper()
+    if answer is None:
+        raise ObdError(f"no ECU answered {words}: the car may not have it", "silent")
+    if answer.nrc:
+        raise ObdError(f"the ECU refused {words}: {nrc.name(answer.nrc)}", "refused")
+    data = obd.payload(request, answer)
+    assert data is not None
+    return data

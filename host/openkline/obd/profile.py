@@ -1,0 +1,121 @@
+"""What is worth remembering of a car: how it was reached and what it can say. One JSON file per car.
+
+    {"kind": "fast", "address": "33", "baud": 10400, "key_bytes": "E9 8F", "ecus": ["10"], "supported": ["0C", "0D"]}
+
+In $XDG_CONFIG_HOME/openkline/cars (~/.config/.. when unset; %APPDATA%\\openkline\\cars on Windows).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from kline.protocol.keybytes import KeyBytes
+from kline.protocol.obd import PidSet
+from openkline.errors import OpenklineError
+
+log = logging.getLogger("openkline.obd")
+
+DEFAULT_NAME = "car"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+KINDS = ("slow", "fast")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """kind: of initialisation; address: called by it; baud: of the ECU; supported: PIDs of mode 01 of all ECUs."""
+
+    kind: str
+    address: int
+    baud: int
+    key_bytes: bytes
+    ecus: tuple[int, ...] = ()
+    supported: tuple[int, ...] = ()
+    vin: str = field(default="")
+
+    def to_json(self) -> str:
+        fields = asdict(self)
+        fields["address"] = f"{self.address:02X}"
+        fields["key_bytes"] = self.key_bytes.hex(" ").upper()
+        fields["ecus"] = [f"{ecu:02X}" for ecu in self.ecus]
+        fields["supported"] = [f"{pid:02X}" for pid in self.supported]
+        return json.dumps(fields, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Profile:
+        """ValueError (KeyError, TypeError): it is none."""
+        fields = json.loads(text)
+        profile = cls(
+            str(fields["kind"]),
+            int(fields["address"], 16),
+            int(fields["baud"]),
+            bytes.fromhex(fields["key_bytes"]),
+            tuple(int(ecu, 16) for ecu in fields.get("ecus", ())),
+            tuple(int(pid, 16) for pid in fields.get("supported", ())),
+            str(fields.get("vin", "")),
+        )
+        if profile.kind not in KINDS or not 0 <= profile.address <= 255 or len(profile.key_bytes) != 2:
+            raise ValueError("kind, address or key bytes can't be")
+        if not 1200 <= profile.baud <= 15000 or not all(0 <= pid <= 255 for pid in profile.supported):
+            raise ValueError("baud or a PID can't be")
+        return profile
+
+    def same_car(self, other: Profile) -> bool:
+        """What can be told right after the initialisation: how it speaks, who answers, and the PIDs up to 20."""
+        first, second = ({pid for pid in one.supported if pid <= 0x20} for one in (self, other))
+        return (self.address, self.key_bytes, self.ecus) == (other.address, other.key_bytes, other.ecus) and (
+            first == second
+        )
+
+    def pids(self) -> PidSet:
+        bits = bytearray(32)
+        for pid in self.supported:
+            bits[pid >> 3] |= 1 << (pid & 7)
+        return PidSet(bytes(bits))
+
+    def protocol(self) -> str:
+        """For a person: `E9 8F: ISO 14230 (KWP2000), key word 2025`."""
+        return KeyBytes(self.key_bytes[0], self.key_bytes[1]).text()
+
+
+def folder() -> Path:
+    """Where the profiles are; it need not exist."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "openkline" / "cars"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "openkline" / "cars"
+
+
+def path_of(name: str) -> Path:
+    """OpenklineError: the name is not usable as a file's."""
+    if not _NAME.fullmatch(name):
+        raise OpenklineError(f"{name!r}: a profile's name has letters, digits, and - _ . within")
+    return folder() / f"{name}.json"
+
+
+def load(name: str) -> Profile | None:
+    """The profile of this name; None when there is none, or it can't be read (a warning says why)."""
+    path = path_of(name)
+    try:
+        return Profile.from_json(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s: ignored, it is no profile of a car (%s)", path, error)
+        return None
+
+
+def save(name: str, profile: Profile) -> None:
+    """Replaces the file in one step. A disk that won't is a warning: the car has been read all the same."""
+    path = path_of(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(profile.to_json(), "utf-8")
+        part.replace(path)
+    except OSError as error:
+        log.warning("%s: not saved (%s)", path, error)

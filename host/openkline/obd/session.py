@@ -1,0 +1,153 @@
+"""One car: the tester on the board, asked from here.
+
+    async with ObdSession(device, profile_name="golf") as car:
+        await car.connect(progress=print)
+        assembly = await car.request(b"\\x01\\x0c")
+
+The board keeps the session alive and opens it again when it was lost; here it is opened again when the board restarted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+
+from kline.protocol import kwp, obd, records, unpack
+from openkline.device import Device, DeviceSettings, State
+from openkline.errors import DeviceRefused, ObdError
+from openkline.obd import profile as profiles
+from openkline.obd.calls import Done, ObdCalls, Progress
+from openkline.obd.profile import Profile
+
+SETTINGS = DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_OBD),))  # of a Device for an ObdSession
+
+# Each way takes up to 3 s, the second round comes after 5 s; a request may be initialised again, and waits after 78.
+_CONNECT_S = 90.0
+_REQUEST_S = 60.0
+_RAW_S = 20.0
+_CLOSE_S = 3.0
+_BOARD_S = 20.0  # a board that starts anew needs some seconds
+
+Way = tuple[str, int]  # ("slow" or "fast", address)
+WAYS: tuple[Way, ...] = (("slow", 0x33), ("fast", 0x33))
+
+
+class ObdSession:
+    """profile_name: where the car is remembered; "": nowhere. car: what is known of it, None before connect()."""
+
+    def __init__(self, device: Device, profile_name: str = "") -> None:
+        self.calls = ObdCalls(device)
+        self.profile_name = profile_name
+        self.car: Profile | None = None
+        self.renewed = 0
+        self._how: tuple[tuple[Way, ...], int] = ((), 0)
+        self._progress: Progress | None = None
+
+    async def __aenter__(self) -> ObdSession:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- the session with the car
+
+    async def connect(self, ways: tuple[Way, ...] = (), baud: int = 0, progress: Progress | None = None) -> Profile:
+        """Find out what the car speaks. ways: what to try, in order; else the profile's way, then the usual ones.
+
+        ObdError: what was tried, what happened, what to try. DeviceRefused: the firmware has no OBD.
+        """
+        info = self.calls.device.info
+        if info is not None and not info.capabilities & records.CAN_OBD:
+            raise DeviceRefused("the board's firmware has no OBD: update it")
+        self._how, self._progress = (ways, baud), progress
+        known = profiles.load(self.profile_name) if self.profile_name else None
+        if not ways:
+            ways = WAYS
+            if known is not None:
+                ways = ((known.kind, known.address), *(way for way in WAYS if way != (known.kind, known.address)))
+                baud = baud or (known.baud if known.kind == "fast" else 0)
+        arguments = baud.to_bytes(2, "little")
+        arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways)
+        done = await self.calls.call(records.OP_CONNECT, arguments, timeout_s=_CONNECT_S, progress=progress)
+        self.car = _profile(unpack.ObdFound(done.found))
+        if known is not None and known.same_car(self.car):
+            self.car = known
+        self.remember(self.car)
+        return self.car
+
+    def remember(self, car: Profile) -> None:
+        """Keep what was found out."""
+        if self.profile_name and car != profiles.load(self.profile_name):
+            profiles.save(self.profile_name, car)
+        self.car = car
+
+    async def close(self) -> None:
+        """End the session with the car; nothing is raised."""
+        with contextlib.suppress(ObdError):  # it ends by itself, 5 s after the last request
+            await self.calls.call(records.OP_CLOSE, timeout_s=_CLOSE_S)
+
+    async def keep_alive(self, on: bool) -> None:
+        """Whether the board keeps the session alive between requests (it does, unless told otherwise)."""
+        await self._call(records.OP_KEEP_ALIVE, bytes((on,)), _CLOSE_S)
+
+    # -- requests
+
+    async def request(self, data: bytes, p2_max_ms: int = 0) -> obd.Assembly:
+        """Everybody's answers to service, PID ..; none at all is no error. p2_max_ms: 0 = the session's."""
+        arguments = p2_max_ms.to_bytes(2, "little") + data
+        try:
+            done = await self._call(records.OP_REQUEST, arguments, _REQUEST_S)
+        except ObdError as error:
+            # The board has restarted since connect(): what it knew of the car is gone.
+            if error.name not in ("not_connected", "interrupted") or self.car is None:
+                raise
+            await self._board_is_back()
+            await self.connect(*self._how, self._progress)
+            self.renewed += 1
+            done = await self._call(records.OP_REQUEST, arguments, _REQUEST_S)
+        return assemble(data, done.answers)
+
+    async def _board_is_back(self) -> None:
+        try:
+            await self.calls.device.wait_for(State.READY, timeout_s=_BOARD_S)
+        except TimeoutError:
+            raise ObdError(self.calls.device.trouble or "the connection to the board is gone", "interrupted") from None
+
+    async def raw(
+        self, data: bytes, *, checksum: bool = False, pulse: bool = False, silence_ms: int = 0
+    ) -> list[unpack.ObdAnswer]:
+        """Send bytes as they are and give whatever comes until silence. See records.OP_RAW."""
+        flags = (records.RAW_CHECKSUM if checksum else 0) | (records.RAW_PULSE if pulse else 0)
+        arguments = bytes((flags,)) + silence_ms.to_bytes(2, "little") + data
+        return (await self._call(records.OP_RAW, arguments, _RAW_S)).answers
+
+    async def _call(self, operation: int, arguments: bytes, timeout_s: float) -> Done:
+        done = await self.calls.call(operation, arguments, timeout_s=timeout_s, progress=self._progress)
+        self.renewed += done.renewed
+        return done
+
+
+def assemble(request: bytes, answers: list[unpack.ObdAnswer]) -> obd.Assembly:
+    """The answers of the last attempt, by ECU."""
+    assembly = obd.Assembly(request)
+    for answer in answers:
+        if answer.attempt == answers[-1].attempt:
+            assembly.add(kwp.Frame(answer.mode, answer.target, answer.source, answer.data))
+    return assembly
+
+
+def frame_bytes(answer: unpack.ObdAnswer) -> bytes:
+    """A frame as it was on the line, with header and checksum; ANSWER_NO_FRAME: its bytes."""
+    if answer.mode == records.ANSWER_NO_FRAME:
+        return answer.data
+    if answer.mode == kwp.EXCEPTION:
+        return kwp.encode_iso9141(answer.data, bytes((0x48, answer.target, answer.source)))
+    return kwp.encode(answer.data, max(answer.target, 0), max(answer.source, 0), answer.mode)
+
+
+def _profile(found: unpack.ObdFound) -> Profile:
+    supported = tuple(obd.PidSet(found.supported).pids())
+    kind = profiles.KINDS[found.kind]
+    return Profile(kind, found.address, found.baud, found.key_bytes, tuple(found.ecus), supported)

@@ -1,0 +1,166 @@
+"""`openkline obd` with a fake board: what is printed, and the exit statuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kline.protocol import records, unpack
+from openkline.cli import joining, main, obd_live
+from openkline.cli.obd_live import sparkline
+
+from .fake_obd import VIN, ObdBoard, obd_port
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObdBoard:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    board = ObdBoard()
+    monkeypatch.setattr(joining, "port_for", lambda name, sim: obd_port(board))
+    return board
+
+
+def run(*words: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, ["obd", *words], input=stdin)
+
+
+def lines(result: Result) -> list[dict[str, object]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", ["scan", "live", "dtc", "clear", "freeze", "vin", "raw"])
+def test_every_command_explains_itself(command: str) -> None:
+    result = run(command, "-h")
+    assert result.exit_code == 0 and "Example" in result.output and f"openkline obd {command}" in result.output
+
+
+def test_scan(board: ObdBoard) -> None:
+    result = run("scan")
+    assert result.exit_code == 0, result.output
+    assert VIN in result.stdout and "0C  RPM" in result.stdout and "2 stored codes" in result.stdout
+    assert "key bytes" in result.stderr and "key bytes E9 8F" not in result.stdout
+    found = lines(run("scan", "--json"))[0]
+    assert (found["vin"], found["address"], found["ecus"], found["lamp"]) == (VIN, "33", ["10"], True)
+    assert found["supported"] == ["01", "05", "0C", "0D", "42"]
+
+
+def test_the_car_is_remembered_unless_told_otherwise(board: ObdBoard, tmp_path: Path) -> None:
+    cars = tmp_path / "openkline" / "cars"
+    run("vin", "--profile", "none")
+    assert not cars.exists()
+    run("vin", "--init", "fast", "--address", "13")
+    assert json.loads((cars / "car.json").read_text())["address"] == "13"
+    run("vin", "--profile", "golf")
+    assert {path.name for path in cars.iterdir()} == {"car.json", "golf.json"}
+    assert run("vin", "--profile", "../x").exit_code == 1
+
+
+def test_live(board: ObdBoard) -> None:
+    found = lines(run("live", "RPM", "05", "VOLTAGE", "-n", "2", "--json"))
+    assert len(found) == 2
+    assert (found[0]["RPM"], found[0]["COOLANT"], found[0]["VOLTAGE"]) == (840.0, 33, 14.1)
+    table = run("live", "RPM", "2F", "-n", "1", "--csv").stdout.splitlines()
+    assert table[0] == "time,RPM [rpm],FUEL_LEVEL [%]" and table[1].endswith(",840,")
+    plain = run("live", "-n", "1").stdout
+    assert "RPM 840 rpm" in plain and "COOLANT 33 C" in plain and "VOLTAGE 14.1 V" in plain and "LOAD" not in plain
+
+
+def test_live_goes_on_when_the_car_comes_back(board: ObdBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(obd_live, "_RETRY_S", 0.01)
+    seen = 0
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        nonlocal seen
+        seen += call.operation == records.OP_REQUEST
+        if call.operation == records.OP_REQUEST and seen == 2:
+            board.fail(call.ident, "no_car", "no way of initialisation worked.")
+            return True
+        return False
+
+    board.on_call = on_call
+    result = run("live", "RPM", "-n", "2", "--json")
+    assert result.exit_code == 0 and len(lines(result)) == 2
+    assert "is not there: no way" in result.stderr and "is back" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("live", "NONSENSE"),
+        ("live", "--csv", "--json"),
+        ("raw", "C1 3x"),
+        ("raw",),
+        ("scan", "--address", "133"),
+        ("scan", "--baud", "300"),
+    ],
+)
+def test_wrong_usage(board: ObdBoard, words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+    assert board.calls == []
+
+
+def test_codes(board: ObdBoard) -> None:
+    result = run("dtc")
+    assert result.exit_code == 0
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["stored", "P0133"], ["stored", "P0301"], ["pending", "P0171"], ["permanent", "no"],
+    ]  # fmt: skip
+    assert [(one["kind"], one["code"]) for one in lines(run("dtc", "--json"))][2] == ("pending", "P0171")
+    board.car["03"] = []
+    result = run("dtc")
+    assert result.exit_code == 7 and "does not fit" in result.stderr
+
+
+def test_clear_asks(board: ObdBoard) -> None:
+    assert run("clear", stdin="n\n").exit_code == 1
+    assert board.calls == []
+    assert run("clear", stdin="y\n").stdout.endswith("ECU 10: erased\n")
+    assert board.requests() == ["04"]
+    board.car["04"] = [(0x10, "7F 04 22")]
+    result = run("clear", "--yes")
+    assert result.exit_code == 7 and "refused" in result.stdout and "engine off" in result.stderr
+
+
+def test_freeze_and_vin(board: ObdBoard) -> None:
+    assert run("freeze").stdout.startswith("stored by P0133")
+    assert lines(run("freeze", "--json")) == [{"code": "P0133", "COOLANT": 33, "RPM": 840.0}]
+    assert run("vin").stdout == VIN + "\n"
+    board.car["02 02 00"] = board.car["09 02"] = []
+    assert run("freeze").stdout == "no freeze frame\n"
+    assert run("vin").exit_code == 7
+
+
+def test_raw(board: ObdBoard) -> None:
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_RAW:
+            board.answer_frame(call.ident, 0x10, "C1 E9 8F")
+            board.answer_frame(call.ident, 0, "01 02", mode=records.ANSWER_NO_FRAME)
+            board.end(call.ident)
+        return call.operation == records.OP_RAW
+
+    board.on_call = on_call
+    assert run("raw", "C1 33 F1 81").stdout.splitlines() == ["83 F1 10 C1 E9 8F BD", "[01 02]"]
+    assert board.operations() == [records.OP_RAW, records.OP_CLOSE]
+    assert board.calls[0].arguments[0] == records.RAW_CHECKSUM | records.RAW_PULSE
+    board.calls.clear()
+    found = lines(run("raw", "C2", "33", "F1", "01", "0C", "F3", "--no-checksum", "--json"))
+    assert found[0] == {"data": "83 F1 10 C1 E9 8F BD", "ecu": "10", "valid": True} and found[1]["ecu"] is None
+    assert board.operations()[0] == records.OP_CONNECT and board.calls[1].arguments[0] == 0
+
+
+def test_errors_end_with_their_status(board: ObdBoard) -> None:
+    def on_call(call: unpack.ObdCall) -> bool:
+        board.fail(call.ident, "no_echo", "nothing that was sent came back: is there 12 V?")
+        return True
+
+    board.on_call = on_call
+    result = run("scan")
+    assert result.exit_code == 7 and "12 V" in result.stderr and result.stdout == ""
+
+
+def test_a_curve() -> None:
+    assert sparkline([]) == "" and sparkline([3]) == "▁" and sparkline([1, 1]) == "▁▁"
+    assert sparkline([0, 50, 100]) == "▁▅█" or sparkline([0, 50, 100]) == "▁▄█"

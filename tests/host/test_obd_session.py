@@ -1,0 +1,270 @@
+"""The PC's half of OBD over the real link, with a fake car behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kline.protocol import kwp, records, unpack
+from openkline.device import Device, State
+from openkline.errors import DeviceRefused, ObdError, OpenklineError
+from openkline.obd import profile as profiles
+from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.profile import Profile
+from openkline.obd.session import SETTINGS, ObdSession, assemble, frame_bytes
+
+from .fake_device import until
+from .fake_obd import VIN, ObdBoard, obd_port
+
+FAST = dataclasses.replace(SETTINGS, backoff_min_s=0.01, backoff_max_s=0.05)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path / "openkline" / "cars"
+
+
+@contextlib.asynccontextmanager
+async def opened(board: ObdBoard, profile: str = "") -> AsyncIterator[ObdSession]:
+    device = Device(obd_port(board), FAST)
+    await device.start()
+    try:
+        await device.wait_for(State.READY, timeout_s=5)
+        async with ObdSession(device, profile) as session:
+            yield session
+    finally:
+        await device.stop()
+
+
+async def connected(session: ObdSession) -> Diagnostics:
+    await session.connect()
+    return Diagnostics(session)
+
+
+async def test_connect_tells_progress_and_what_it_found() -> None:
+    board = ObdBoard()
+    said: list[str] = []
+    async with opened(board) as session:
+        car = await session.connect(progress=said.append)
+        await until(lambda: board.configured == [(records.CONFIG_MODE, records.MODE_OBD)])
+    assert said == ["key bytes E9 8F"]
+    assert (car.kind, car.address, car.ecus) == ("slow", 0x33, (0x10,)) and "2025" in car.protocol()
+    assert board.calls[0].arguments == bytes.fromhex("0000 0033 0133")
+    assert board.operations() == [records.OP_CONNECT, records.OP_CLOSE]
+
+
+async def test_what_a_mechanic_asks() -> None:
+    async with opened(ObdBoard()) as session:
+        car = await connected(session)
+        assert [(v.name, v.value, v.unit) for v in await car.live(0x0C)] == [("RPM", 840.0, "rpm")]
+        assert (await car.supported()).pids() == [0, 1, 5, 0x0C, 0x0D, 0x20, 0x40, 0x42]
+        assert (await car.monitors())[0x10].codes == 2
+        assert await car.codes() == ({0x10: ["P0133", "P0301"]}, True)
+        assert await car.codes(0x07) == ({0x10: ["P0171"]}, True)
+        assert await car.codes(0x0A) == ({}, False)
+        assert await car.vin() == VIN
+        assert await car.calibration_ids() == {} and await car.standard() == ""
+        assert await car.clear() == {0x10: 0}
+        code, values = await car.freeze_frame() or ("", [])
+        assert code == "P0133" and [(v.name, v.value) for v in values] == [("COOLANT", 33), ("RPM", 840.0)]
+
+
+async def test_refusals_and_silence_are_no_values() -> None:
+    board = ObdBoard()
+    board.car["01 05"] = [(0x10, "7F 01 12")]
+    board.car["03"] = []
+    board.car["04"] = []
+    async with opened(board) as session:
+        car = await connected(session)
+        with pytest.raises(ObdError, match=r"refused 01 05: .*PID") as refused:
+            await car.live(5)
+        assert refused.value.name == "refused" and refused.value.exit_code == 7
+        with pytest.raises(ObdError, match="no ECU answered 01 2F"):
+            await car.live(0x2F)
+        assert await car.codes() == ({}, False)  # PID 01 says that there are two
+        with pytest.raises(ObdError, match="nobody can say"):
+            await car.clear()
+        board.car["02 02 00"] = [(0x10, "42 02 00 00 00")]
+        assert await car.freeze_frame() is None
+
+
+async def test_errors_come_in_the_boards_words() -> None:
+    board = ObdBoard()
+    why = "no way of initialisation worked. slow init of 33: " + "no ECU answered. " * 30 + "/ fast init of 33: silence"
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_CONNECT:
+            board.fail(call.ident, "no_car", why)
+        return call.operation == records.OP_CONNECT
+
+    board.on_call = on_call
+    async with opened(board) as session:
+        with pytest.raises(ObdError) as failed:
+            await session.connect()
+    assert failed.value.name == "no_car"
+    assert [line.split(":")[0].strip() for line in str(failed.value).splitlines()] == [
+        "no way of initialisation worked.", "slow init of 33", "fast init of 33",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (records.END_BUSY, "failed"),
+        (records.END_WRONG_MODE, "wrong_mode"),
+        (records.END_FAILED, "failed"),
+        (99, "failed"),
+    ],
+)
+async def test_each_end_has_words(code: int, name: str) -> None:
+    board = ObdBoard()
+    board.on_call = lambda call: not board.end(call.ident, code)  # type: ignore[func-returns-value]
+    async with opened(board) as session:
+        with pytest.raises(ObdError, match=r"\w+ \w+") as failed:
+            await session.connect()
+    assert failed.value.name == name
+
+
+async def test_a_firmware_without_obd_is_refused() -> None:
+    async with opened(ObdBoard(capabilities=records.CAN_IBUS)) as session:
+        with pytest.raises(DeviceRefused, match="update"):
+            await session.connect()
+
+
+async def test_only_the_last_attempt_counts() -> None:
+    board = ObdBoard()
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation != records.OP_REQUEST:
+            return False
+        board.answer_frame(call.ident, 0x18, "41 0C 00 00", attempt=255)
+        board.answer_frame(call.ident, 0x10, "7F 01 21", attempt=255)
+        board.answer_frame(call.ident, 0x10, "41 0C 0D 20", attempt=0)
+        board.end(call.ident)
+        return True
+
+    board.on_call = on_call
+    async with opened(board) as session:
+        await session.connect()
+        assembly = await session.request(b"\x01\x0c")
+    assert [(answer.ecu, answer.frames) for answer in assembly.answers] == [(0x10, [b"\x0c\x0d\x20"])]
+
+
+async def test_lost_answers_are_an_error() -> None:
+    board = ObdBoard()
+    board.on_call = lambda call: (
+        call.operation == records.OP_REQUEST and not board.end(call.ident, flags=records.END_LOST_ANSWERS)  # type: ignore[func-returns-value]
+    )
+    async with opened(board) as session:
+        await session.connect()
+        with pytest.raises(ObdError, match="ask again"):
+            await session.request(b"\x01\x0c")
+
+
+async def test_a_request_that_is_broken_off_is_cancelled_on_the_board() -> None:
+    board = ObdBoard()
+    board.on_call = lambda call: call.operation == records.OP_REQUEST
+    async with opened(board) as session:
+        await session.connect()
+        asking = asyncio.create_task(session.request(b"\x01\x0c"))
+        await until(lambda: board.requests())
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert board.cancelled == [board.calls[-1].ident]
+        board.on_call = lambda call: False
+        assert (await session.request(b"\x01\x0c")).positive()
+
+
+async def test_requests_wait_for_each_other() -> None:
+    board = ObdBoard()
+    async with opened(board) as session:
+        await session.connect()
+        found = await asyncio.gather(*(session.request(bytes((1, pid))) for pid in (5, 0x0C, 0x0D)))
+    assert [one.positive()[0].frames[0][0] for one in found] == [5, 0x0C, 0x0D]
+
+
+async def test_after_a_restart_of_the_board_the_car_is_connected_again() -> None:
+    board = ObdBoard()
+    async with opened(board) as session:
+        await session.connect()
+        board.on_call = lambda call: call.operation == records.OP_REQUEST
+        asking = asyncio.create_task(session.request(b"\x01\x0c"))
+        await until(lambda: board.requests())
+        board.on_call = lambda call: False
+        board.reboot()
+        assert (await asking).positive()
+        board.reboot()
+        await until(lambda: session.calls.device.counters.reboots == 2)
+        assert (await session.request(b"\x01\x0c")).positive()
+    assert session.renewed == 2 and board.operations().count(records.OP_CONNECT) == 3
+    assert board.configured == [(records.CONFIG_MODE, records.MODE_OBD)] * 3
+
+
+async def test_raw_frames_look_as_they_were_on_the_line() -> None:
+    board = ObdBoard()
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_RAW:
+            assert call.arguments == bytes.fromhex("03 2C01 C133F181")
+            board.answer_frame(call.ident, 0x10, "C1 E9 8F", mode=kwp.PHYSICAL)
+            board.answer_frame(call.ident, 0, "7E", mode=kwp.NO_ADDRESS)
+            board.answer_frame(call.ident, 0, "01 02", mode=records.ANSWER_NO_FRAME)
+            board.end(call.ident)
+        return call.operation == records.OP_RAW
+
+    board.on_call = on_call
+    async with opened(board) as session:
+        answers = await session.raw(bytes.fromhex("C133F181"), checksum=True, pulse=True, silence_ms=300)
+    assert [frame_bytes(one).hex(" ").upper() for one in answers] == ["83 F1 10 C1 E9 8F BD", "01 7E 7F", "01 02"]
+    iso = unpack.ObdAnswer(1, 1, kwp.EXCEPTION, 0x6B, 0x10, bytes.fromhex("41 0C 0D 20"))
+    assert frame_bytes(iso)[:3] == bytes.fromhex("48 6B 10")
+    assert assemble(b"\x01\x0c", []).answers == []
+
+
+# -- profiles
+
+
+async def test_a_profile_is_saved_and_used(home: Path) -> None:
+    board = ObdBoard()
+    async with opened(board, "golf") as session:
+        await session.connect(ways=(("fast", 0x33),))
+        await Diagnostics(session).supported()
+        await Diagnostics(session).vin()
+    saved = json.loads((home / "golf.json").read_text())
+    assert (saved["kind"], saved["address"], saved["key_bytes"], saved["vin"]) == ("fast", "33", "E9 8F", VIN)
+    assert saved["supported"][-1] == "42"
+    board.calls.clear()
+    async with opened(board, "golf") as session:
+        assert (await session.connect()).vin == VIN
+        assert 0x42 in await Diagnostics(session).supported()
+    # Fast first, at the rate that it had; and the bitmaps of 20 and 40 are known.
+    assert board.calls[0].arguments == bytes.fromhex("A028 0133 0033")
+    assert board.requests() == []
+
+
+async def test_another_car_under_the_same_name_replaces_it(home: Path) -> None:
+    profiles.save("car", Profile("fast", 0x33, 9600, b"\xef\x8f", (0x11,), (0, 1, 0x42), "X" * 17))
+    async with opened(ObdBoard(), "car") as session:
+        found = await session.connect()
+    assert (found.key_bytes, found.vin) == (b"\xe9\x8f", "") and profiles.load("car") == found
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"kind": "slow"}', "null", '{"kind": 1, "address": "ZZ"}'])
+def test_a_file_that_is_no_profile_is_ignored(home: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    home.mkdir(parents=True)
+    (home / "car.json").write_text(text)
+    assert profiles.load("car") is None
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "x" * 65])
+def test_names_that_are_no_files(name: str) -> None:
+    with pytest.raises(OpenklineError):
+        profiles.path_of(name)
