@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,18 @@ def test_live_goes_on_when_the_car_comes_back(board: ObdBoard, monkeypatch: pyte
     result = run("live", "RPM", "-n", "2", "--json")
     assert result.exit_code == 0 and len(lines(result)) == 2
     assert "is not there: no way" in result.stderr and "is back" in result.stderr
+
+
+def test_live_ends_at_once_with_a_signal_also_while_it_connects(board: ObdBoard) -> None:
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_CONNECT:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return call.operation == records.OP_CONNECT
+
+    board.on_call = on_call
+    result = run("live", "RPM")
+    assert result.exit_code == 0 and result.stdout == ""
+    assert board.cancelled == [1] and board.operations()[-1] == records.OP_CLOSE
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import io
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import rich_click as click
@@ -74,21 +74,19 @@ def live(
         raise click.UsageError("either --csv or --json")
     reach = reach_of(words)
 
-    async def run() -> None:
-        stop = asyncio.Event()
-        stop_on_signals(stop)
+    async def work() -> None:
         async with opened_car(reach) as car:
             chosen = list(dict.fromkeys(wanted)) or await _usual(car)
             show = _csv(chosen) if as_csv else _json if as_json else None
             if show is None and not sys.stdout.isatty():
                 show = _lines
             if show is not None:
-                await _watch(car, chosen, show, stop, count, interval)
+                await _rounds(car, chosen, show, count, interval)
             else:
                 with Table() as table:
-                    await _watch(car, chosen, table.show, stop, count, interval)
+                    await _rounds(car, chosen, table.show, count, interval)
 
-    asyncio.run(run())
+    asyncio.run(_until_stopped(work()))
 
 
 async def _usual(car: Diagnostics) -> list[int]:
@@ -101,24 +99,19 @@ async def _usual(car: Diagnostics) -> list[int]:
     return chosen
 
 
-async def _watch(
-    car: Diagnostics,
-    chosen: list[int],
-    show: Callable[[float, Sample], None],
-    stop: asyncio.Event,
-    count: int | None,
-    interval_s: float,
-) -> None:
-    """Round after round until `stop`, which also breaks off a request that is under way."""
-    rounds = asyncio.create_task(_rounds(car, chosen, show, count, interval_s))
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Until it ends, or Ctrl-C or SIGTERM breaks it off, whatever it waits for."""
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((rounds, stopping), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if not rounds.done():
-        rounds.cancel()
-        await asyncio.wait((rounds,))
-    elif not rounds.cancelled():
-        rounds.result()
+    if not working.done():
+        working.cancel()
+        await asyncio.wait((working,))
+    elif not working.cancelled():
+        working.result()
 
 
 async def _rounds(
