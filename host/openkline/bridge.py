@@ -13,9 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
 from openkline.health import Probe
 from openkline.log.files import FrameLog
+from openkline.notify import Keeper
 from openkline.report import report
 from openkline.serial_io import Port
 from openkline.status import StatusServer
@@ -56,6 +55,7 @@ class Bridge:
         self.events: EventRunner | None = None
         self.probe: Probe | None = None
         self.status: StatusServer | None = None
+        self.keeper = Keeper(self.trouble, self.status_line)  # for systemd
         self.started_s = time.monotonic()
         self._unsubscribe: list[Unsubscribe] = []
 
@@ -82,6 +82,21 @@ class Bridge:
             self.status = StatusServer(lambda: report(self), self.settings.status_port)
             await self.status.start()
         await self.device.start()
+
+    def trouble(self) -> str:
+        """What only a new start can mend; "" for nothing. A board that is away is no such thing: it is waited for."""
+        if not self.server.is_serving:
+            return "the gateway's port doesn't listen any more"
+        if self.device.failure is not None:
+            return f"the board's connection ended by an error of the bridge itself ({self.device.failure!r})"
+        dead = next((frame_log for frame_log in self.logs if not frame_log.is_alive), None)
+        return f"the log's thread has ended ({dead.stats()['name']})" if dead is not None else ""
+
+    def status_line(self) -> str:
+        """For `systemctl status`."""
+        clients, device = len(self.server.sessions), self.device
+        board = device.trouble or f"{device.port.name}: {device.state.value}"
+        return f"{board}; {clients} client{'' if clients == 1 else 's'} on port {self.server.port}"
 
     async def run(self) -> None:
         """Until `stop` is set. DeviceRefused: the board can't be worked with."""
@@ -129,13 +144,3 @@ class Bridge:
             if number is not None:
                 with contextlib.suppress(NotImplementedError, RuntimeError):
                     loop.add_signal_handler(number, action)
-
-
-def notify_systemd(state: str) -> None:
-    """sd_notify(3) without its library: one datagram to $NOTIFY_SOCKET, when systemd set it."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path or not hasattr(socket, "AF_UNIX"):
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.connect("\0" + path[1:] if path.startswith("@") else path)
-        sock.sendall(state.encode())

@@ -101,6 +101,12 @@ class Device:
     def state(self) -> State:
         return self._state
 
+    @property
+    def failure(self) -> BaseException | None:
+        """An error of ours that ended the connecting for good; None: there is none, as it should be."""
+        task = self._task
+        return task.exception() if task is not None and task.done() and not task.cancelled() else None
+
     async def start(self) -> None:
         """Begin to connect, and go on until stop(). Does not wait: see wait_for()."""
         if self._task is None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from openkline.bridge import Bridge, BridgeSettings, notify_systemd
+from openkline.bridge import Bridge, BridgeSettings
 from openkline.bus import BusFrame
 from openkline.client import GatewayClient
 from openkline.device import State
@@ -82,16 +81,3 @@ async def test_a_taken_tcp_port_is_an_oserror_and_leaves_nothing() -> None:
         with pytest.raises(OSError, match="in use"):
             await bridge.start()
         await bridge.close()
-
-
-def test_systemd_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(path))
-        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
-        notify_systemd("READY=1")
-        assert sock.recv(100) == b"READY=1"
-    notify_systemd("READY=1")  # gone: no error
-    monkeypatch.delenv("NOTIFY_SOCKET")
-    notify_systemd("READY=1")
-    assert "NOTIFY_SOCKET" not in os.environ

@@ -13,7 +13,7 @@ import rich_click as click
 
 from kline.protocol import records
 from openkline import ports
-from openkline.bridge import Bridge, BridgeSettings, notify_systemd
+from openkline.bridge import Bridge, BridgeSettings
 from openkline.cli.common import (
     DEFAULT_ADDRESS,
     DEFAULT_PORT,
@@ -201,7 +201,7 @@ async def _serve(options: Options) -> None:
     try:
         await bridge.start()
         _introduce(options, device)
-        notify_systemd("READY=1")
+        bridge.keeper.start()
         await bridge.run()
         tell("stopping")
     except OSError as error:
@@ -210,7 +210,7 @@ async def _serve(options: Options) -> None:
             "Is a bridge running already? -p names another port"
         ) from error
     finally:
-        notify_systemd("STOPPING=1")
+        bridge.keeper.stop()
         await bridge.close()
 
 

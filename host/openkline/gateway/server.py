@@ -70,6 +70,11 @@ class GatewayServer:
         if warning := options.warning():
             log.warning("%s", warning)
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether the main port listens: from start() to stop()."""
+        return self._running and self._listener is not None and self._listener.is_serving()
+
     async def stop(self) -> None:
         """Take nobody any more, let out what clients sent before, tell them Disconnect, close."""
         if not self._running:

@@ -150,6 +150,11 @@ class FrameLog:
         except queue.Full:
             self.dropped += 1
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the writing thread runs: until close(), unless an error of ours ended it."""
+        return self._thread.is_alive()
+
     def stats(self) -> dict[str, object]:
         """Plain values; state: writing, failing (the sink refused: tried again) or closed (a pipe's reader went)."""
         state = "writing" if not self._retry_s else "closed" if self._retry_s == float("inf") else "failing"
