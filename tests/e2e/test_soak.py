@@ -30,7 +30,7 @@ CLIENTS, GOOD = 64, 32
 # Tight limits, so that all of them are reached within seconds.
 SETTINGS = """
 [gateway]
-timeout = 5
+timeout = 10
 rate_per_s = 5
 burst = 10
 queue = 2

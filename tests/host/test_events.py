@@ -109,7 +109,7 @@ async def test_a_frame_starts_the_command_with_the_frame_in_its_environment(tmp_
     async with runner(f"{PYTHON} -c {code!r}") as events:
         events(BusFrame(0.0, bytes.fromhex("F0 04 3B 49 01 87")))
         events(BusFrame(0.0, NEXT, own=True))
-        await until(lambda: out.exists() and out.read_text())
+        await until(lambda: events.counters.started and out.exists() and out.read_text())
         assert out.read_text() == "F0 04 3B 49 81 071"
         assert events.counters.matched == events.counters.started == 1
 
