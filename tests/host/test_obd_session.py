@@ -56,7 +56,7 @@ async def test_connect_tells_progress_and_what_it_found() -> None:
         await until(lambda: board.configured == [(records.CONFIG_MODE, records.MODE_OBD)])
     assert said == ["key bytes E9 8F"]
     assert (car.kind, car.address, car.ecus) == ("slow", 0x33, (0x10,)) and "2025" in car.protocol()
-    assert board.calls[0].arguments == bytes.fromhex("0000 0033 0133")
+    assert board.calls[0].arguments == bytes.fromhex("0000 0033 0133 0033 0133")
     assert board.operations() == [records.OP_CONNECT, records.OP_CLOSE]
 
 
@@ -97,7 +97,7 @@ async def test_refusals_and_silence_are_no_values() -> None:
 
 async def test_errors_come_in_the_boards_words() -> None:
     board = ObdBoard()
-    why = "no way of initialisation worked. slow init of 33: " + "no ECU answered. " * 30 + "/ fast init of 33: silence"
+    why = "no way of initialisation worked. slow init of 33: " + "no ECU answered. " * 30 + "/ fast init of 33: silence / fast init of 33: silence"
 
     def on_call(call: unpack.ObdCall) -> bool:
         if call.operation == records.OP_CONNECT:
@@ -246,7 +246,7 @@ async def test_a_profile_is_saved_and_used(home: Path) -> None:
         assert (await session.connect()).vin == VIN
         assert 0x42 in await Diagnostics(session).supported()
     # Fast first, at the rate that it had; and the bitmaps of 20 and 40 are known.
-    assert board.calls[0].arguments == bytes.fromhex("A028 0133 0033")
+    assert board.calls[0].arguments == bytes.fromhex("A028 0133 0033 0133 0033")
     assert board.requests() == []
 
 

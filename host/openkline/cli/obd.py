@@ -77,7 +77,9 @@ async def _scan(car: Diagnostics) -> dict[str, Any]:
         "standard": await car.standard(),
         "lamp": any(one.mil for one in monitors.values()) if monitors else None,
         "codes": sum(one.codes for one in monitors.values()),
-        "ready": all(one.ready() for one in monitors.values()) if monitors else None,
+        "ready": all(one.ready() for one in monitors.values())
+        if any(one.monitors for one in monitors.values())
+        else None,
         "monitors": {f"{ecu:02X}": dict(one.monitors) for ecu, one in monitors.items()},
         "calibration": {f"{ecu & 0xFF:02X}": ids for ecu, ids in (await car.calibration_ids()).items()},
         "supported": [f"{pid:02X}" for pid in supported if pid % 0x20],

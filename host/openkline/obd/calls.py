@@ -138,6 +138,8 @@ def _failure(code: int, text: str) -> ObdError:
 
 
 def _readable(text: str) -> str:
-    """Where several ways were tried, each on a line of its own."""
-    head, *more = text.replace("worked. ", "worked.\n  ").split(" / ")
-    return "\n  ".join([head, *more])
+    """Where several ways were tried: each on a line of its own, and once."""
+    head, worked, tried = text.partition("worked. ")
+    if not worked:
+        return text
+    return "\n  ".join([f"{head}worked.", *dict.fromkeys(way.strip() for way in tried.split(" / "))])

@@ -28,6 +28,8 @@ _RAW_S = 20.0
 _CLOSE_S = 3.0
 _BOARD_S = 20.0  # a board that starts anew needs some seconds
 
+_ROUNDS = 2  # some ECUs don't answer the first time
+
 Way = tuple[str, int]  # ("slow" or "fast", address)
 WAYS: tuple[Way, ...] = (("slow", 0x33), ("fast", 0x33))
 
@@ -69,7 +71,7 @@ class ObdSession:
                 ways = ((known.kind, known.address), *(way for way in WAYS if way != (known.kind, known.address)))
                 baud = baud or (known.baud if known.kind == "fast" else 0)
         arguments = baud.to_bytes(2, "little")
-        arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways)
+        arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways * _ROUNDS)
         done = await self.calls.call(records.OP_CONNECT, arguments, timeout_s=_CONNECT_S, progress=progress)
         self.car = _profile(unpack.ObdFound(done.found))
         if known is not None and known.same_car(self.car):
