@@ -97,7 +97,8 @@ async def test_refusals_and_silence_are_no_values() -> None:
 
 async def test_errors_come_in_the_boards_words() -> None:
     board = ObdBoard()
-    why = "no way of initialisation worked. slow init of 33: " + "no ECU answered. " * 30 + "/ fast init of 33: silence / fast init of 33: silence"
+    tried = "slow init of 33: " + "no ECU answered. " * 30 + "/ fast init of 33: silence"
+    why = f"no way of initialisation worked. {tried} / fast init of 33: silence"
 
     def on_call(call: unpack.ObdCall) -> bool:
         if call.operation == records.OP_CONNECT:
