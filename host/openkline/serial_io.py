@@ -8,6 +8,7 @@ closes, so that neither end of a session resets the board.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import re
@@ -167,15 +168,17 @@ def _permission_hint(path: str) -> str:
 
 
 def who_has(path: str, proc: Path = Path("/proc")) -> str:
-    """Which other process has the port open ("name (pid 12)"), "" when that can't be told. Linux only."""
+    """Which other processes have the port open ("name (pid 12)", ..), "" when that can't be told. Linux only."""
+    wanted = os.path.realpath(path)
+    found = []
     try:
-        wanted = os.path.realpath(path)
         for folder in proc.iterdir():
             if folder.name.isdigit() and int(folder.name) != os.getpid() and _has_open(folder, wanted):
-                return f"{(folder / 'comm').read_text().strip()} (pid {folder.name})"
+                with contextlib.suppress(OSError):  # it may be gone by now
+                    found.append(f"{(folder / 'comm').read_text().strip()} (pid {folder.name})")
     except OSError:
         pass
-    return ""
+    return ", ".join(found)
 
 
 def _has_open(folder: Path, wanted: str) -> bool:

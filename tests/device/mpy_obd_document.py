@@ -1,4 +1,4 @@
-"""docs/obd.md's session, typed on the virtual board: what is printed is what it shows."""
+"""docs/obd-device.md's session, typed on the virtual board: what is printed is what it shows."""
 
 import json
 import os
@@ -14,7 +14,7 @@ def test_the_session_in_the_document():
         json.dump(board, file)
     world = sim.World(board=board)
     Car(world.wire, dict(KWP, dtcs=["P0133"]))
-    with open(os.getenv("OPENKLINE_ROOT") + "/docs/obd.md") as file:
+    with open(os.getenv("OPENKLINE_ROOT") + "/docs/obd-device.md") as file:
         text = file.read()
     lines = text[text.index("```python") :].split("```")[1].split("\n")[1:]
     names = {}

@@ -129,7 +129,7 @@ async def test_a_locked_port_is_busy_and_the_holder_is_named(terminal: tuple[int
     assert holder.stdout is not None
     await holder.stdout.readline()
     try:
-        with pytest.raises(DeviceBusy, match=rf"in use by python3?.* \(pid {holder.pid}\)"):
+        with pytest.raises(DeviceBusy, match=rf"in use by .*python3?.* \(pid {holder.pid}\)"):
             await SerialPort(path).connect(Sink)
     finally:
         holder.kill()
