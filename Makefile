@@ -60,7 +60,7 @@ lint: setup $(STUBS)/.stamp ## style, types, import rule, firmware against the E
 deb: setup ## the Debian package, in build/
 	$(BIN)/python packaging/build_deb.py build
 
-deb-test: deb ## install it in a clean Debian root and start the daemon there (needs root and debootstrap)
+deb-test: deb ## install it in a clean Debian root, run daemon and unit there (needs root and debootstrap)
 	$(BIN)/python packaging/check_deb.py build/openkline_*.deb
 
 clean: ## remove everything that make made

@@ -1,15 +1,19 @@
-"""Installs the .deb in a clean Debian root and starts the daemon there: python check_deb.py FILE.deb [--root FOLDER]
+"""Installs the .deb in a clean Debian root and runs the daemon there: python check_deb.py FILE.deb [--keep FOLDER]
 
-Needs root (for chroot) and Debian's debootstrap; the packages come from where this computer's apt gets them. What is
-checked: the package installs with its dependencies, `openkline --version` works, the daemon of the unit's ExecStart
-says READY=1 and serves Hello and Connect, SIGTERM ends it with status 0, and purging leaves nothing behind. systemd
-itself does not run there.
+Needs root, debootstrap, and a network to where this computer's apt gets its packages. Two parts:
+
+without systemd   apt installs the package with what it depends on; the unit's own command, on the virtual board, says
+                  READY=1 and that it is well, serves Hello and Connect, ends by SIGTERM with status 0; purging leaves
+                  nothing
+under systemd     (check_unit.py) the unit itself in all its restrictions; skipped, and said so, where no systemd can
+                  be started in a namespace
+
+Exit status 0: passed (or a part skipped); 1: failed; 77: nothing could be tried, and why.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import socket
@@ -18,100 +22,111 @@ import sys
 import time
 from pathlib import Path
 
+import check_unit
+from build_deb import CONFIG, UNIT
+from debian_root import ENVIRONMENT, CannotRun, Root, enter_namespace, fresh
+
+BUILD = Path(__file__).resolve().parents[1] / "build"
 HELLO = bytes.fromhex("6869000000000000")
-SUITE = "bookworm"
-PORT = 14287
-UNIT = "lib/systemd/system/openkline-bridge.service"
+NOTHING_TRIED = 77
 
 
-def chroot(root: Path, *words: str) -> str:
-    done = subprocess.run(["chroot", str(root), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        sys.exit(f"check_deb: {' '.join(words)} failed with {done.returncode}:\n{done.stdout}")
-    return done.stdout
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
-def bootstrap(root: Path) -> None:
-    """A minimal Debian with its own python3, kept for the next time."""
-    if (root / "usr/bin/python3").exists():
-        return
-    lines = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)"], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout.splitlines()
-    sites = [site for site, release in (line.split() for line in lines) if release == SUITE]
-    if not sites:
-        sys.exit(f"check_deb: this computer's apt has no source of Debian {SUITE}")
-    words = ["debootstrap", "--variant=minbase", "--include=python3", SUITE, str(root), sites[0]]
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-
-
-def exec_start(root: Path) -> list[str]:
+def exec_start(root: Root, port: int) -> list[str]:
     """The unit's own command, on the virtual board and another TCP port."""
-    for line in (root / UNIT).read_text().splitlines():
-        if line.startswith("ExecStart="):
-            return [*line.removeprefix("ExecStart=").split(), "-d", "sim", "-p", str(PORT)]
-    sys.exit("check_deb: the unit has no ExecStart")
+    lines = [line for line in (root / UNIT).read_text().splitlines() if line.startswith("ExecStart=")]
+    assert len(lines) == 1, lines
+    return [*lines[0].removeprefix("ExecStart=").split(), "-d", "sim", "-p", str(port)]
 
 
-def serve(root: Path) -> None:
-    notify = root / "run/notify"
-    notify.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(notify))
-        sock.settimeout(60)
-        env = {"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": "/run/notify", "HOME": "/tmp", "TMPDIR": "/tmp"}
-        chroot_program = shutil.which("chroot") or "/usr/sbin/chroot"
-        daemon = subprocess.Popen([chroot_program, str(root), *exec_start(root)], env=env, stdout=subprocess.DEVNULL)
+def hear(sock: socket.socket, wanted: str) -> None:
+    """Wait until the daemon has said it, as systemd would."""
+    end_s = time.monotonic() + 60
+    while time.monotonic() < end_s:
+        said = sock.recv(4096).decode().split("\n")
+        if wanted in said:
+            return
+    raise AssertionError(f"never heard {wanted}")
+
+
+def hello(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(HELLO)
+        return client.recv(8)
+
+
+def serve(root: Root) -> None:
+    port = free_port()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(root / "run/notify"))
+        manager.settimeout(60)
+        told = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1000000"}
+        words = [shutil.which("chroot") or "/usr/sbin/chroot", str(root.path), *exec_start(root, port)]
+        daemon = subprocess.Popen(words, env=ENVIRONMENT | told, stdout=subprocess.DEVNULL)
         try:
-            said = sock.recv(1000)
-            assert b"READY=1" in said, said
-            print("ready:", said.decode())
-            with socket.create_connection(("127.0.0.1", PORT), timeout=10) as client:
-                client.sendall(HELLO)
-                answer = client.recv(8)
+            hear(manager, "READY=1")
+            hear(manager, "WATCHDOG=1")
+            answer = hello(port)
             assert answer[:2] == b"ct", answer
-            print("Connect:", answer.hex(" "))
+            print("  READY=1, WATCHDOG=1, Connect", answer.hex(" "))
             daemon.send_signal(signal.SIGTERM)
+            hear(manager, "STOPPING=1")
             assert daemon.wait(20) == 0, daemon.returncode
-            print("ended by SIGTERM with status 0")
+            print("  SIGTERM: STOPPING=1, status 0")
         finally:
-            if daemon.poll() is None:
-                daemon.kill()
-                daemon.wait()
-    notify.unlink(missing_ok=True)
+            daemon.kill()
+            daemon.wait()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def without_systemd(root: Root) -> None:
+    before = root.files()
+    root.install("/root/openkline.deb")
+    assert not (root / "usr/bin/systemctl").exists()
+    print(" ", root.run("openkline", "--version").strip())
+    root.run("openkline", "bridge", "--config", f"/{CONFIG}", "--check-config")
+    serve(root)
+    root.run("apt-get", "purge", "--yes", "--quiet", "--autoremove", "openkline")
+    left = sorted(root.files() - before)
+    assert not any("openkline" in path or "kline" in path for path in left), left
+    print(f"  purged; left behind: {', '.join(left) or 'nothing'}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("deb", type=Path)
-    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1] / "build/debian-root")
+    parser.add_argument("--keep", type=Path, default=BUILD, help="where the Debian root and downloads are kept (build)")
     options = parser.parse_args()
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        sys.exit("check_deb: needs root (try sudo) and debootstrap (apt-get install debootstrap)")
-    root = options.root.resolve()
     begun_s = time.monotonic()
-    bootstrap(root)
-    if not (root / "dev/urandom").exists():
-        subprocess.run(["mknod", "-m", "666", str(root / "dev/urandom"), "c", "1", "9"], check=True)
-    shutil.copy(options.deb, root / "tmp/openkline.deb")
-    kinds = (("devpts", "dev/pts"), ("proc", "proc"))
-    mounts = [["mount", "-t", kind, kind, str(root / folder)] for kind, folder in kinds]
-    for words in mounts:
-        subprocess.run(words, check=True)
+    passed = skipped = 0
     try:
-        chroot(root, "dpkg", "--install", "/tmp/openkline.deb")
-        print(chroot(root, "openkline", "--version").strip())
-        chroot(root, "openkline", "bridge", "--config", "/etc/openkline/bridge.toml", "--check-config")
-        serve(root)
-        chroot(root, "dpkg", "--purge", "openkline")
-        ours = ("usr/lib/openkline", "etc/openkline", UNIT, "usr/bin/openkline")
-        left = [path for path in ours if (root / path).exists()]
-        assert not left, f"left behind: {left}"
-    finally:
-        for words in reversed(mounts):
-            subprocess.run(["umount", words[-1]], check=False)
-    print(f"1 passed, 0 failed in {time.monotonic() - begun_s:.0f} s")
+        enter_namespace()
+        keep = options.keep.resolve()
+        for name, part in (("without systemd", without_systemd), ("under systemd", check_unit.under_systemd)):
+            with fresh(keep / "deb-root", keep / "deb-downloads") as root:
+                print(f"{name}:", flush=True)
+                shutil.copy(options.deb, root / "root/openkline.deb")
+                root.run("apt-get", "update", "--quiet")
+                try:
+                    part(root)
+                    passed += 1
+                except CannotRun as why:
+                    print(f"  SKIPPED: {why}")
+                    skipped += 1
+    except CannotRun as why:
+        print(f"check_deb: NOTHING TRIED: {why}", file=sys.stderr)
+        return NOTHING_TRIED
+    except (AssertionError, RuntimeError, OSError) as error:
+        print(f"check_deb: FAILED: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(f"{passed} passed, {skipped} skipped, 0 failed in {time.monotonic() - begun_s:.0f} s")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

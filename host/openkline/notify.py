@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 
 log = logging.getLogger("openkline.notify")
 
-_STATUS_S = 10.0  # between two looks at the status where the manager has no watchdog
+_LOOK_S = 2.0  # between two looks at the state; sooner when the watchdog's period wants it
 
 
 def notify(*lines: str) -> bool:
@@ -62,7 +62,7 @@ def watchdog_s(environment: Mapping[str, str] | None = None) -> float | None:
 
 
 class Keeper:
-    """Tells the manager from the event loop, twice per watchdog period, that all is well. start(), stop().
+    """Tells the manager from the event loop, at least twice per watchdog period, that all is well. start(), stop().
 
     trouble: what only a new start can mend, "" for nothing; then WATCHDOG=1 is held back. It comes from a timer of the
     loop, so a loop that hangs holds it back, too. status: one line, sent when it has changed.
@@ -90,7 +90,7 @@ class Keeper:
         notify("STOPPING=1")
 
     def _tick(self) -> None:
-        pause_s = self._period_s / 2 if self._period_s else _STATUS_S
+        pause_s = min(self._period_s / 2, _LOOK_S) if self._period_s else _LOOK_S
         self._timer = asyncio.get_running_loop().call_later(pause_s, self._tick)
         try:
             trouble, status = self._trouble(), status_line(self._status())
