@@ -86,7 +86,7 @@ def serve(root: Root) -> None:
 
 def without_systemd(root: Root) -> None:
     before = root.files()
-    root.install("/root/openkline.deb")
+    root.install("/srv/openkline.deb")
     assert not (root / "usr/bin/systemctl").exists()
     print(" ", root.run("openkline", "--version").strip())
     root.run("openkline", "bridge", "--config", f"/{CONFIG}", "--check-config")
@@ -110,7 +110,7 @@ def main() -> int:
         for name, part in (("without systemd", without_systemd), ("under systemd", check_unit.under_systemd)):
             with fresh(keep / "deb-root", keep / "deb-downloads") as root:
                 print(f"{name}:", flush=True)
-                shutil.copy(options.deb, root / "root/openkline.deb")
+                shutil.copy(options.deb, root / "srv/openkline.deb")
                 root.run("apt-get", "update", "--quiet")
                 try:
                     part(root)

@@ -76,7 +76,7 @@ class Machine:
         except OSError as error:
             raise CannotRun(f"no cgroup for a systemd ({error})") from error
         words = ["sh", "-ec", BOOT, str(self.root.path), str(self.cgroup)]
-        self.log = (self.root / "root/boot.log").open("w+")
+        self.log = (self.root / "srv/boot.log").open("w+")
         self.process = subprocess.Popen(words, stdout=self.log, stderr=self.log, start_new_session=True)
         try:
             self._wait()
@@ -143,7 +143,7 @@ def _remove(cgroup: Path) -> None:
 
 
 def prepare(root: Root) -> None:
-    root.install("systemd-sysv", "/root/openkline.deb")
+    root.install("systemd-sysv", "/srv/openkline.deb")
     assert not list((root / "etc/systemd/system").rglob("openkline*")), "enabled by installing"
     config = (root / CONFIG).read_text()
     config = (
@@ -165,11 +165,9 @@ def under_systemd(root: Root) -> None:
         started(machine)
         reloaded(machine)
         restarted(machine)
+        upgraded(machine)
         ended(machine)
-    root.run("apt-get", "purge", "--yes", "--quiet", "openkline")
-    left = [path for path in root.files() if "openkline" in path]
-    assert not left, f"left behind: {left}"
-    print("  purged")
+        purged(machine)
 
 
 def started(machine: Machine) -> None:
@@ -214,11 +212,37 @@ def restarted(machine: Machine) -> None:
     assert machine.show("NRestarts") == "2", machine.show("NRestarts")
 
 
+def upgraded(machine: Machine) -> None:
+    """Installing over a running service starts it anew, with the settings that somebody has changed."""
+    before, settings = machine.show("MainPID"), (machine.root / CONFIG).read_text()
+    machine.run("dpkg", "--install", "/srv/openkline.deb")
+    assert machine.show("MainPID") not in ("0", before), "the old program still runs"
+    assert machine.hello().startswith("63 74")
+    assert (machine.root / CONFIG).read_text() == settings
+    print("  upgraded while running: the new one serves")
+
+
 def ended(machine: Machine) -> None:
     machine.run("systemctl", "stop", NAME)
     result, status = machine.show("Result"), machine.show("ExecMainStatus")
     assert (result, status) == ("success", "0"), (result, status)
-    machine.run("sh", "-c", f"echo level = 9 > /{CONFIG}; ! systemctl start {NAME}")
+    settings = (machine.root / CONFIG).read_text()
+    (machine.root / CONFIG).write_text("level = 9\n")
+    machine.run("sh", "-c", f"! systemctl start {NAME}")
     until(lambda: machine.show("ActiveState") == "failed", "wrong settings end it")
     assert machine.show("ExecMainStatus") == "2", machine.show("ExecMainStatus")
+    (machine.root / CONFIG).write_text(settings)
     print("  stop: status 0; wrong settings: status 2, and no second try")
+
+
+def purged(machine: Machine) -> None:
+    """With the service enabled and running."""
+    machine.run("systemctl", "enable", "--now", NAME)
+    assert (machine.root / f"etc/systemd/system/multi-user.target.wants/{NAME}").is_symlink()
+    pid = machine.show("MainPID")
+    machine.run("dpkg", "--purge", "openkline")
+    assert not machine.ask("sh", "-c", f"ls -d /proc/{pid}"), "it still runs"
+    assert machine.show("LoadState") == "not-found", machine.show("LoadState")
+    left = [path for path in machine.root.files() if "openkline" in path]
+    assert not left, f"left behind: {left}"
+    print("  purged while running: stopped, left behind: nothing")
