@@ -89,7 +89,7 @@ class Root:
 
     def files(self) -> set[str]:
         """All paths but those where the package manager keeps its books, and those of the running system."""
-        books = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log/apt", "tmp", "proc", "sys", "dev", "run", "root")
+        books = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log/apt", "tmp", "proc", "sys", "dev", "run", "srv")
         found = set()
         for folder, folders, names in os.walk(self.path):
             here = os.path.relpath(folder, self.path)
