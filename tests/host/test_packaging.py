@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from openkline.cli.bridge import bridge
+from openkline.cli import main
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 
@@ -44,7 +44,7 @@ def test_the_units_command_accepts_the_settings_that_come_with_it() -> None:
     words = shlex.split(unit()["Service"]["ExecStart"])
     assert words[:2] == ["/usr/bin/openkline", "bridge"]
     options = [str(PACKAGING / "bridge.toml") if word == "/etc/openkline/bridge.toml" else word for word in words[2:]]
-    result = CliRunner().invoke(bridge, [*options, "--check-config"])
+    result = CliRunner().invoke(main, ["bridge", *options, "--check-config"])
     assert result.exit_code == 0, result.output
 
 
@@ -56,7 +56,7 @@ def test_settings_that_are_commented_out_are_right_too(tmp_path: Path) -> None:
         bare = line.removeprefix("# ")
         lines.append(bare if "=" in bare and not bare.startswith("#") else line)
     offered.write_text("\n".join(lines))
-    result = CliRunner().invoke(bridge, ["--config", str(offered), "--check-config"])
+    result = CliRunner().invoke(main, ["bridge", "--config", str(offered), "--check-config"])
     assert result.exit_code == 0, result.output
     assert "allow = " in offered.read_text().replace("# allow", "")
 
