@@ -119,13 +119,15 @@ class Bridge:
         await self.server.stop()
         if self.status is not None:
             self.status.stop()
-        await self.device.stop()
-        for unsubscribe in self._unsubscribe:
-            unsubscribe()
-        if self.events is not None:
-            await self.events.close()
-        for frame_log in self.logs:
-            await asyncio.get_running_loop().run_in_executor(None, frame_log.close)
+        try:
+            await self.device.stop()
+        finally:  # an error of ours that ended the device comes out here: the logs are closed all the same
+            for unsubscribe in self._unsubscribe:
+                unsubscribe()
+            if self.events is not None:
+                await self.events.close()
+            for frame_log in self.logs:
+                await asyncio.get_running_loop().run_in_executor(None, frame_log.close)
 
     def reopen_logs(self) -> None:
         for frame_log in self.logs:

@@ -117,14 +117,16 @@ class Device:
         """Close the port, give each waiting message its result, end the virtual board."""
         self._stopping.set()
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._drop_transport()
-        self.queue.close()
-        await self.port.close()
-        self._set_state(State.CLOSED)
+        try:
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        finally:
+            self._drop_transport()
+            self.queue.close()
+            await self.port.close()
+            self._set_state(State.CLOSED)
 
     async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
         """Wait until the device is in one of the states. TimeoutError; DeviceRefused when it never will be."""

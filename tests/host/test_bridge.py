@@ -81,3 +81,21 @@ async def test_a_taken_tcp_port_is_an_oserror_and_leaves_nothing() -> None:
         with pytest.raises(OSError, match="in use"):
             await bridge.start()
         await bridge.close()
+
+
+async def test_an_error_that_ends_the_device_comes_out_after_the_logs_are_closed(tmp_path: Path) -> None:
+    port = FakePort()
+    bridge = Bridge(port, settings())
+    frame_log = FrameLog(LogFile(tmp_path / "log"), JsonFormat().write)
+    bridge.add_log(frame_log)
+
+    async def broken(factory: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    port.connect = broken  # type: ignore[method-assign,assignment]
+    await bridge.start()
+    await until(lambda: bridge.device.failure is not None)
+    with pytest.raises(ZeroDivisionError):
+        await bridge.close()
+    assert bridge.device.state is State.CLOSED
+    assert not frame_log.is_alive

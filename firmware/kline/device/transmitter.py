@@ -12,7 +12,6 @@ from kline.protocol import records
 _STUCK_US = 1_000_000
 _BACKOFF_MIN_US = 2_000
 _BACKOFF_SPAN_US = 8_000
-_TOLD_NOTHING = -1
 
 
 class Transmitter:
@@ -32,7 +31,6 @@ class Transmitter:
         self.on_sent = None
         self.on_event = None
         self.stuck_low = False
-        self.last_result = _TOLD_NOTHING
         self.frames = 0
         self.collisions = 0
         self.refused = 0
@@ -159,7 +157,6 @@ class Transmitter:
 
     def _finish(self, code, detail):
         self._loaded = False
-        self.last_result = code
         if code != records.RESULT_SENT:
             self.failed += 1
         queue = self.queue
