@@ -36,7 +36,8 @@ OBD_CANCEL = 0x21
 OBD_TEXT = 0x22
 OBD_ANSWER = 0x23
 OBD_END = 0x24
-UPDATE_FIRST, UPDATE_LAST = 0x30, 0x3F  # reserved
+UPDATE_FIRST, UPDATE_LAST = 0x30, 0x37  # see update.py
+PROBE_FIRST, PROBE_LAST = 0x38, 0x3F  # wiring and board, see probe.py
 LAST_SEQUENCED = 0x7F
 
 # WELCOME: capabilities
