@@ -15,18 +15,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 from kline.protocol import records
+from openkline.audience import Audience, EventCallback
 from openkline.boardlink import BoardLink, BusEvent
 from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe
+from openkline.connection import Connection
 from openkline.devicestate import DeviceCounters as DeviceCounters
 from openkline.devicestate import DeviceSettings as DeviceSettings
 from openkline.devicestate import State as State
-from openkline.errors import DeviceError, DeviceRefused
+from openkline.errors import DeviceRefused
 from openkline.repl import ReplWaker, StartWatch, is_prompt
 from openkline.serial_io import Port
 from openkline.txqueue import TransmitQueue
@@ -39,7 +39,6 @@ _TICK_S = 0.05
 # Once the board is there, ticks only expire messages and acknowledge the last frames before a silence (the board
 # repeats after 250 ms); on a busy bus acknowledgements go along with what comes, at most every _TICK_S.
 _READY_TICK_S = 0.1
-_MAX_UNWRITTEN = 4096  # bytes that the operating system doesn't take: then we wait, too
 
 
 class ObdListener(Protocol):
@@ -48,22 +47,6 @@ class ObdListener(Protocol):
     def on_obd_record(self, kind: int, payload: bytes) -> None: ...
 
     def on_obd_reset(self) -> None: ...
-
-
-class _Wire(asyncio.Protocol):
-    """The port's bytes, straight into the device."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        self.ended = False
-
-    def data_received(self, data: bytes) -> None:
-        self._device._received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(exc)
 
 
 class Device:
@@ -82,11 +65,9 @@ class Device:
         self.link = BoardLink(self)
         self._state = State.CLOSED
         self._changed = asyncio.Event()
-        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._transport: asyncio.WriteTransport | None = None
-        self._frame_callbacks: list[FrameCallback] = []
-        self._event_callbacks: list[Callable[[BusEvent], None]] = []
+        self._connection = Connection(port, self.settings, self.counters, self)
+        self._audience = Audience(self.counters)
         self.obd: ObdListener | None = None  # who gets the OBD records (obd/calls.py)
         self._repl = ReplWaker()
         self._starts = StartWatch()
@@ -110,12 +91,10 @@ class Device:
     async def start(self) -> None:
         """Begin to connect, and go on until stop(). Does not wait: see wait_for()."""
         if self._task is None:
-            self._stopping.clear()
             self._task = asyncio.create_task(self._run(), name="openkline device")
 
     async def stop(self) -> None:
         """Close the port, give each waiting message its result, end the virtual board."""
-        self._stopping.set()
         task, self._task = self._task, None
         try:
             if task is not None:
@@ -123,7 +102,7 @@ class Device:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         finally:
-            self._drop_transport()
+            self._connection.drop()
             self.queue.close()
             await self.port.close()
             self._set_state(State.CLOSED)
@@ -151,20 +130,10 @@ class Device:
         return self.info.firmware if self.info is not None else None
 
     def subscribe(self, callback: FrameCallback) -> Unsubscribe:
-        self._frame_callbacks = [*self._frame_callbacks, callback]
+        return self._audience.subscribe(callback)
 
-        def unsubscribe() -> None:
-            self._frame_callbacks = [other for other in self._frame_callbacks if other is not callback]
-
-        return unsubscribe
-
-    def subscribe_events(self, callback: Callable[[BusEvent], None]) -> Unsubscribe:
-        self._event_callbacks = [*self._event_callbacks, callback]
-
-        def unsubscribe() -> None:
-            self._event_callbacks = [other for other in self._event_callbacks if other is not callback]
-
-        return unsubscribe
+    def subscribe_events(self, callback: EventCallback) -> Unsubscribe:
+        return self._audience.subscribe_events(callback)
 
     def transmit(
         self,
@@ -186,72 +155,60 @@ class Device:
         self._pump()
         return sent
 
-    # -- the connection
-
     async def _run(self) -> None:
-        pause_s = self.settings.backoff_min_s
-        while not self._stopping.is_set():
-            self._set_state(State.OPENING)
-            try:
-                wire = await self._open()
-            except DeviceError as error:
-                self.counters.open_failures += 1
-                self._tell_trouble(str(error))
-            else:
-                was_ready = await self._stay(wire)
-                if self.refusal is not None:
-                    self._set_state(State.REFUSED)
-                    return
-                if was_ready:
-                    pause_s = self.settings.backoff_min_s
-            self._set_state(State.WAITING)
-            await self._pause(pause_s * random.uniform(0.9, 1.1))
-            pause_s = min(pause_s * 2, self.settings.backoff_max_s)
+        await self._connection.run()
+        self._set_state(State.REFUSED)
 
-    async def _open(self) -> _Wire:
-        wires: list[_Wire] = []
+    # -- the connection (connection.User)
 
-        def factory() -> _Wire:
-            wires.append(_Wire(self))
-            return wires[-1]
+    def on_opening(self) -> None:
+        self._set_state(State.OPENING)
 
-        self._transport = await self.port.connect(factory)
-        self.counters.opened += 1
-        return wires[-1]
-
-    async def _stay(self, wire: _Wire) -> bool:
-        """Keep the session until the port closes. Returns whether the board answered."""
+    def on_open(self) -> None:
         self._give_up_session()
         self._repl.reset()
         self.trouble = ""
+        self._was_ready = False
         self._greet()
         self.link.open(resume=self._lost_at_s is not None)
         self._pump()
-        self._was_ready = False
-        self._ticking(wire)
-        try:
-            await asyncio.shield(wire.lost)
-        finally:
-            wire.ended = True
-            self._drop_transport()
-            self._lose()
-            self.link.close()
-        if self.refusal is None:
-            error = wire.lost.result() if wire.lost.done() else None
-            self._tell_trouble(f"{self.port.name}: the connection to the board is gone ({error or 'port closed'})")
+
+    def on_received(self, data: bytes) -> None:
+        self.counters.bytes_in += len(data)
+        if self._starts.seen(data) and self._state is State.READY:
+            self.link.open(resume=True)
+        now_s = time.monotonic()
+        self.link.feed(data, now_s)
+        if self.queue.in_flight < self.settings.in_flight:
+            self._hand_over()
+        if now_s - self._pumped_s >= _TICK_S or self.link.urgent():
+            self._pump()
+
+    def on_tick(self) -> float:
+        self.queue.expire(self._state is State.READY)
+        if self._state is State.GREETING:
+            if self._give_up_session():
+                self.link.open(resume=False)
+            if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
+                self._silent()
+        self._hand_over()
+        self._pump()
+        return _READY_TICK_S if self._state is State.READY else _TICK_S
+
+    def on_closed(self) -> bool:
+        self._lose()
+        self.link.close()
         return self._was_ready
 
-    def _ticking(self, wire: _Wire) -> None:
-        """Every _TICK_S while this port is open: a plain timer, because it goes on all day."""
-        if wire.ended:
-            return
-        if self.refusal is not None:
-            if not wire.lost.done():
-                wire.lost.set_result(None)
-            return
-        tick_s = _READY_TICK_S if self._state is State.READY else _TICK_S
-        asyncio.get_running_loop().call_later(tick_s, self._ticking, wire)
-        self._tick()
+    def on_trouble(self, text: str) -> None:
+        if text != self.trouble:
+            self.trouble = text
+            log.warning("%s; trying again", text)
+
+    def on_pause(self) -> None:
+        self._set_state(State.WAITING)
+        self.queue.expire(board_is_there=False)
+        self._give_up_session()
 
     def _greet(self) -> None:
         self._greeting_since_s = time.monotonic()
@@ -270,54 +227,13 @@ class Device:
         self.queue.abandon_in_flight()
         return True
 
-    def _drop_transport(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.abort()
-
-    async def _pause(self, seconds: float) -> None:
-        end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0 and not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), min(left_s, 0.25))
-            self.queue.expire(board_is_there=False)
-            self._give_up_session()
-
-    def _tell_trouble(self, text: str) -> None:
-        if text != self.trouble:
-            self.trouble = text
-            log.warning("%s; trying again", text)
-
-    def _tick(self) -> None:
-        self.queue.expire(self._state is State.READY)
-        if self._state is State.GREETING:
-            if self._give_up_session():
-                self.link.open(resume=False)
-            if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
-                self._silent()
-        self._hand_over()
-        self._pump()
-
     def _silent(self) -> None:
         self._greeting_since_s = time.monotonic()
         self.counters.silences += 1
-        self._tell_trouble(
+        self.on_trouble(
             f"{self.port.name}: the port is open, but no openkline firmware answers. Is the board flashed? "
             "Its reset button, or unplugging it, may help"
         )
-
-    # -- bytes
-
-    def _received(self, data: bytes) -> None:
-        self.counters.bytes_in += len(data)
-        if self._starts.seen(data) and self._state is State.READY:
-            self.link.open(resume=True)
-        now_s = time.monotonic()
-        self.link.feed(data, now_s)
-        if self.queue.in_flight < self.settings.in_flight:
-            self._hand_over()
-        if now_s - self._pumped_s >= _TICK_S or self.link.urgent():
-            self._pump()
 
     def _hand_over(self) -> None:
         if self._state is not State.READY:
@@ -326,17 +242,10 @@ class Device:
             self.link.transmit(message, self.settings.wake)
 
     def _pump(self) -> None:
-        transport = self._transport
-        if transport is not None:
+        room = self._connection.room
+        if room > 0:
             self._pumped_s = time.monotonic()
-            limit = _MAX_UNWRITTEN - transport.get_write_buffer_size()
-            if limit > 0:
-                self._write(self.link.pump(self._pumped_s, limit))
-
-    def _write(self, data: bytes) -> None:
-        if data and self._transport is not None:
-            self.counters.bytes_out += len(data)
-            self._transport.write(data)
+            self._connection.write(self.link.pump(self._pumped_s, room))
 
     # -- what the board says (boardlink.Listener)
 
@@ -346,6 +255,7 @@ class Device:
         except DeviceRefused as error:
             self.refusal = error
             self._changed.set()
+            self._connection.finish()
             return
         before, self.info = self.info, info
         self.queue.max_frame = info.max_frame
@@ -379,24 +289,13 @@ class Device:
 
     def on_frame(self, frame: BusFrame) -> None:
         self.counters.frames += 1
-        for callback in self._frame_callbacks:
-            try:
-                callback(frame)
-            except Exception:
-                self.counters.callback_errors += 1
-                log.exception("a subscriber of the bus failed")
+        self._audience.frame(frame)
 
     def on_result(self, id: int, result: TransmitResult) -> None:
         self.queue.result(id, result)
 
     def on_event(self, event: BusEvent) -> None:
-        log.info("bus: %s", event.name.replace("_", " "))
-        for callback in self._event_callbacks:
-            try:
-                callback(event)
-            except Exception:
-                self.counters.callback_errors += 1
-                log.exception("a subscriber of bus events failed")
+        self._audience.event(event)
 
     def on_counters(self, counters: dict[str, int]) -> None:
         self.board_counters = counters
@@ -412,5 +311,5 @@ class Device:
         keys = self._repl.seen(line, time.monotonic()) if self._state is State.GREETING else b""
         if keys:
             log.info("%s: the board is at MicroPython's prompt: starting its firmware", self.port.name)
-            self._write(keys)
+            self._connection.write(keys)
         board_log.log(logging.DEBUG if is_prompt(line) else logging.INFO, "board: %s", line)

@@ -92,8 +92,7 @@ async def test_a_pulled_cable_is_a_pause() -> None:
         assert (await asyncio.wait_for(device.transmit(BODY), 20)).sent
         got: list[BusFrame] = []
         device.subscribe(got.append)
-        assert device._transport is not None
-        device._transport.abort()
+        device._connection.drop()
         await until(lambda: device.counters.opened == 2)
         await device.wait_for(State.READY, timeout_s=READY_S)
         assert (device.counters.resumed, device.counters.reboots) == (1, 0)
