@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -98,17 +99,21 @@ def test_examples_find_their_modules(compiled: dict[str, bytes]) -> None:
                 assert {f"{path}.mpy", f"{path}/__init__.mpy"} & compiled.keys(), (example.name, node.module)
 
 
-def test_a_module_that_is_none_is_named(tmp_path: Path) -> None:
-    (tmp_path / "kline/device").mkdir(parents=True)
-    (tmp_path / "kline/device/broken.py").write_text("def f(:\n")
-    with pytest.raises(modules.ModuleError, match=r"kline/device/broken\.py"):
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("def f(:\n", r"kline/device/broken\.py"),
+        # Python, but not MicroPython's
+        ("def f(x):\n    match x:\n        case 1:\n            pass\n", r"(?s)broken\.py.*SyntaxError"),
+    ],
+)
+def test_a_module_that_is_none_is_named(tmp_path: Path, source: str, says: str) -> None:
+    shutil.copytree(ROOT / "firmware" / "kline", tmp_path / "kline")
+    (tmp_path / "kline/device/broken.py").write_text(source)
+    with pytest.raises(modules.ModuleError, match=says):
         modules.compile_modules(tmp_path)
-    with pytest.raises(modules.ModuleError, match="has no modules"):
-        modules.compile_modules(tmp_path / "elsewhere")
 
 
-def test_what_only_micropython_refuses_is_told_with_its_words(tmp_path: Path) -> None:
-    (tmp_path / "kline/device").mkdir(parents=True)
-    (tmp_path / "kline/device/broken.py").write_text("def f(x, /):\n    match x:\n        case 1:\n            pass\n")
-    with pytest.raises(modules.ModuleError, match=r"(?s)broken\.py.*SyntaxError"):
+def test_a_folder_without_modules_is_named(tmp_path: Path) -> None:
+    with pytest.raises(modules.ModuleError, match=f"{tmp_path} has no modules"):
         modules.compile_modules(tmp_path)
