@@ -28,10 +28,8 @@ from openkline.errors import GatewayError
 from openkline.gateway.wire import (
     DEFAULT_PRIORITY,
     DISCONNECT,
-    HELLO,
     MAX_BUS_DATA,
     PING,
-    Connect,
     Data,
     Disconnect,
     FirmwareVersion,
@@ -41,6 +39,8 @@ from openkline.gateway.wire import (
     UploadStatus,
     encode,
 )
+from openkline.greeting import GatewayBusy as GatewayBusy
+from openkline.greeting import ask_for_port
 
 log = logging.getLogger("openkline.client")
 
@@ -55,10 +55,6 @@ class ClientState(enum.Enum):
     CLOSED = "closed"
     GREETING = "greeting"
     CONNECTED = "connected"
-
-
-class GatewayBusy(GatewayError):
-    """The gateway has no free slot."""
 
 
 class GatewayUnreachable(GatewayError):
@@ -198,7 +194,7 @@ class GatewayClient:
         self._set_state(ClientState.GREETING)
         try:
             async with asyncio.timeout(self.timeout_s):
-                self.session_port = await self._greet()
+                self.session_port = await ask_for_port(self.host, self.port)
             async with asyncio.timeout(self.timeout_s):
                 reader, self._writer = await asyncio.open_connection(self.host, self.session_port)
         except (OSError, TimeoutError) as error:
@@ -212,23 +208,6 @@ class GatewayClient:
         self._unanswered = 0
         self._set_state(ClientState.CONNECTED)
         return reader
-
-    async def _greet(self) -> int:
-        reader, writer = await asyncio.open_connection(self.host, self.port)
-        try:
-            writer.write(HELLO)
-            parser = Parser(to_gateway=False)
-            while chunk := await reader.read(64):
-                for message in parser.feed(chunk):
-                    if isinstance(message, Connect):
-                        return message.port
-                    if isinstance(message, Disconnect):
-                        raise GatewayBusy(f"the gateway at {self.host}:{self.port} has no free slot")
-            raise ConnectionError("closed without an answer to Hello")
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
     async def _run(self, reader: asyncio.StreamReader | None) -> None:
         pause_s = _BACKOFF_MIN_S
