@@ -15,11 +15,11 @@ to its end has to be close()d.
 import gc
 from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
-from kline.device import obd_errors, obd_init
+from kline.device import obd_access, obd_errors, obd_init
 from kline.device.obd_errors import ObdError
 from kline.device.obd_init import FAST, OBD_ADDRESS, SLOW
 from kline.device.obd_line import ObdLine, drain, wait_until
-from kline.protocol import kwp, obd, timing
+from kline.protocol import keybytes, kwp, obd, timing
 
 # 5 baud first: it finds ISO 9141 and KWP cars alike.
 ORDER = ((SLOW, OBD_ADDRESS), (FAST, OBD_ADDRESS))
@@ -42,6 +42,8 @@ class KLineObd2:
     session      what was found (obd_init.Session); None before the first success and after reset()
     initialized  the session is believed to be alive
     on_progress  f(text) during initialisation, for a person who waits
+    on_request   f(data) each time that a request is sent, also those of keep-alive and connect()
+    on_frame     f(data, kwp.Frame) for each frame that answers the request `data`
     answers      all Answers to the newest request, one for each ECU
     """
 
@@ -51,6 +53,7 @@ class KLineObd2:
         self.session = None
         self.initialized = False
         self.on_progress = on_progress
+        self.on_request = self.on_frame = None
         self.answers = []
         self.reconnects = 0
         self._parser = kwp.FrameParser()
@@ -105,6 +108,20 @@ class KLineObd2:
         self.answers = []
         self.line.give_back(self._home_baud)
         gc.enable()
+
+    def begin_at(self, baud):
+        """The rate that the next initialisation begins with; 5-baud initialisation measures the ECU's anyway."""
+        self._home_baud = baud
+
+    def stop(self):
+        """End the session politely: StopCommunication, where it lives and the protocol has a word for it."""
+        return drain(self.stop_steps())
+
+    def stop_steps(self):
+        """stop() in steps."""
+        if self.initialized and not self._expired() and self.session.key.protocol == keybytes.KWP:
+            yield from self._exchange_steps(kwp.STOP_COMMUNICATION)
+        self.reset()
 
     def connect(self, profile=None):
         """Find out what the car speaks: a Session whose `01 00` was answered, or ObdError. See connect_steps()."""
@@ -245,14 +262,19 @@ class KLineObd2:
         """Send and listen once. True: bytes were damaged (in the echo: ObdError, where it is the last try)."""
         parser = self._parser
         dropped = parser.dropped_bytes
+        if self.on_request:
+            self.on_request(assembly.request)
         try:
             yield from self._send_steps(frame)
         except ObdError as error:
             if last or error.code != obd_errors.ECHO_WRONG:
                 raise
             return True
-        yield from obd_init.listen_steps(self.line, parser, assembly, self.session.timing)
-        return parser.dropped_bytes != dropped
+        times = self.session.timing
+        yield from obd_init.listen_steps(self.line, parser, assembly, times, self.on_frame)
+        # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
+        cut = self.line.gap_most_us > times.p4_max_us and not assembly.answers
+        return cut or parser.dropped_bytes != dropped
 
     def _send_steps(self, frame):
         """P3min after whatever was last on the line; then the bytes, each with its echo."""
@@ -306,30 +328,5 @@ class KLineObd2:
         return self.initialized
 
     def access_timing(self, times=None):
-        """AccessTimingParameters with one ECU in its own session: read what is in force, or set `times`.
-
-        Returns the Timing in force. ObdError NOT_ALLOWED in the session of the law, REFUSED where the ECU has no such
-        service.
-        """
-        if self.session is None:
-            raise ObdError(obd_errors.NOT_CONNECTED)
-        if self.session.legislated():
-            raise ObdError(obd_errors.NOT_ALLOWED, "ISO 14230-4 fixes the timing of OBD sessions (address 33)")
-        limits = self._access(bytes((timing.ACCESS_TIMING, timing.READ_LIMITS if times else timing.READ_ACTIVE)))
-        if times is None:
-            return limits
-        wanted, least = times.values(), limits.values()
-        if wanted[0] < least[0] or wanted[2] < least[2] or wanted[4] < least[4]:
-            raise ObdError(obd_errors.NOT_ALLOWED, "the ECU can't be so fast: %s us" % (least,))
-        self._access(bytes((timing.ACCESS_TIMING, timing.SET_VALUES)) + timing.encode_access_timing(times))
-        self.session.timing = times
-        return times
-
-    def _access(self, data):
-        answer = self.request(data).best()
-        if answer is None:
-            raise ObdError(obd_errors.SILENT, "AccessTimingParameters")
-        if not answer.ok():
-            raise ObdError(obd_errors.REFUSED, "AccessTimingParameters: " + repr(answer))
-        return timing.decode_access_timing(answer.frames[0], 1)
-
+        """AccessTimingParameters with one ECU in its own session; see obd_access.access_steps()."""
+        return drain(obd_access.access_steps(self, times))

@@ -84,8 +84,12 @@ def slow_steps(line, address=OBD_ADDRESS, progress=None):
     late_us = ticks_diff(ticks_us(), line.last_end_us) + line.unseen_us - timing.W4_MAX_US
     if late_us > 0:
         raise ObdError(obd_errors.LATE, late_us)
+    begun_us = line.last_end_us
     line.send_byte(second ^ 0xFF)
+    late_us = ticks_diff(line.last_end_us, begun_us) - line.byte_us - timing.W4_MAX_US
     answer = yield from _next_steps(line, timing.W4_MAX_US)
+    if answer < 0 and late_us > 0:
+        raise ObdError(obd_errors.LATE, late_us)
     if answer != address ^ 0xFF:
         what = "nothing came within W4" if answer < 0 else "%02X instead of %02X" % (answer, address ^ 0xFF)
         raise ObdError(obd_errors.NO_ADDRESS, what)
@@ -141,6 +145,8 @@ def fast_steps(line, target=OBD_ADDRESS, progress=None):
     assembly = obd.Assembly(kwp.START_COMMUNICATION)
     yield from listen_steps(line, kwp.FrameParser(kwp.HEAR_ADDRESSED), assembly, timing.Timing())
     best = assembly.best()
+    if best is None and line.gap_most_us > timing.LIMITS["P4"][1]:
+        raise ObdError(obd_errors.LATE, line.gap_most_us - timing.LIMITS["P4"][1])
     if best is None:
         raise ObdError(obd_errors.SILENT, "the fast initialisation")
     if not best.ok() or len(best.frames[0]) < 2:
@@ -151,8 +157,11 @@ def fast_steps(line, target=OBD_ADDRESS, progress=None):
     return session
 
 
-def listen_steps(line, parser, assembly, times, limit_us=60_000_000):
-    """Feed what ECUs say to the assembly, until P2max (after a 78: P3max) of silence, or limit_us."""
+def listen_steps(line, parser, assembly, times, tell=None, limit_us=60_000_000):
+    """Feed what ECUs say to the assembly, until P2max (after a 78: P3max) of silence, or limit_us.
+
+    tell(request, frame) is called for each frame that answers the request.
+    """
     begun_us = ticks_us()
     parser.reset()
     told = True  # the parser has been told of the present silence
@@ -171,7 +180,8 @@ def listen_steps(line, parser, assembly, times, limit_us=60_000_000):
             told = True
         frame = parser.take(told)
         while frame is not None:
-            assembly.add(frame)
+            if assembly.add(frame) != obd.FOREIGN and tell:
+                tell(assembly.request, frame)
             frame = parser.take(told)
         if ticks_diff(ticks_us(), begun_us) > limit_us:
             return

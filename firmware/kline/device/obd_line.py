@@ -65,6 +65,7 @@ class ObdLine:
     last_end_us    ticks at the end of the newest byte on the line, ours or theirs: when it was noticed
     unseen_us      how much earlier that byte may have ended, because nobody looked
     late_most_us   the latest edge ever made
+    gap_most_us    the longest pause that there may have been between bytes of the newest frame of ours
     """
 
     def __init__(self, transport):
@@ -82,7 +83,8 @@ class ObdLine:
         self.last_end_us = ticks_us()
         self.unseen_us = 0
         self._looked_us = self.last_end_us
-        self.late_most_us = 0
+        self._begun_us = self.last_end_us
+        self.late_most_us = self.gap_most_us = 0
 
     # -- pin and UART ------------------------------------------------------------------------------------------------
 
@@ -283,6 +285,7 @@ class ObdLine:
     def send_byte(self, byte):
         """Send one byte now and compare its echo. Raises ObdError NO_ECHO, STUCK_LOW or ECHO_WRONG."""
         self._one[0] = byte
+        self._begun_us = ticks_us()
         self._uart.write(self._one)
         self._echo(byte)
 
@@ -292,6 +295,8 @@ class ObdLine:
         sleep_us(self.byte_us - 60)
         while not transport.drain_uart():
             if ticks_diff(ticks_us(), sent_us) > self.byte_us + _ECHO_LATE_US:
+                if transport.drain_uart():  # it was not the byte that was late
+                    break
                 raise ObdError(obd_errors.STUCK_LOW if self.dominant() else obd_errors.NO_ECHO)
         self.last_end_us = transport.last_byte_us
         echo = transport.rx_read()
@@ -300,13 +305,22 @@ class ObdLine:
 
     def send_steps(self, frame, p4_us, begin_us=-1):
         """Send a frame, now or exactly at begin_us, p4_us between its bytes; last_end_us is its end."""
+        gap_most_us = 0
         for i in range(len(frame)):
             if i:
                 yield from wait_until(ticks_add(self.last_end_us, p4_us))
+                ended_us = ticks_add(self._begun_us, self.byte_us)
+                self.send_byte(frame[i])
+                # The byte began before it ended; whatever kept us meanwhile may have come before it.
+                gap_us = ticks_diff(self.last_end_us, ended_us) - self.byte_us
+                if gap_us > gap_most_us:
+                    gap_most_us = gap_us
             elif begin_us >= 0:
                 yield from wait_until(ticks_add(begin_us, -_MASKED_US - _SETTLE_US))
                 self._one[0] = frame[0]
                 self._at(begin_us, self._uart.write, self._one, _LATE_FAST_US)
+                self._begun_us = begin_us
                 self._echo(frame[0])
-                continue
-            self.send_byte(frame[i])
+            else:
+                self.send_byte(frame[0])
+        self.gap_most_us = gap_most_us

@@ -8,9 +8,9 @@ Layouts: protocol/records.py, docs/link-protocol.md. One call at a time; one mor
 import sys
 from time import ticks_diff, ticks_ms, ticks_us
 
-from kline.device.kline_obd2 import FAST, ORDER, SLOW
+from kline.device.kline_obd2 import FAST, ORDER, SLOW, KLineObd2
 from kline.device.obd_errors import ObdError
-from kline.device.obd_tester import Tester
+from kline.device.obd_raw import raw_steps
 from kline.protocol import link as links
 from kline.protocol import records, timing
 from kline.protocol.checksum import sum8
@@ -29,7 +29,9 @@ class ObdService:
     """transport: begun, with the preset of OBD; link: the record link; out: a buffer for one record."""
 
     def __init__(self, transport, link, out):
-        self.obd = Tester(transport, self._progress, self._answer)
+        self.obd = KLineObd2(transport, self._progress)
+        self.obd.on_request = self._asked
+        self.obd.on_frame = self._heard
         self.errors = 0
         self._link = link
         self._out = out
@@ -37,6 +39,8 @@ class ObdService:
         self._steps = None
         self._id = -1  # of the running call; -1: none, or a keep-alive
         self._operation = 0
+        self._wanted = None  # the request that the PC has made: its answers are told
+        self._attempt = 0  # how often it was sent, modulo 256
         self._budget_us = 0
         self._waiting = None  # (id, operation, arguments) behind a keep-alive
         self._end = None  # (id, code, flags, found) that found no room yet
@@ -115,7 +119,7 @@ class ObdService:
         self._lost = False
         self._renewed = self.obd.reconnects
         self._budget_us = 0
-        self.obd.wanted = None
+        self._wanted = None
         self._steps = self._steps_of(operation, arguments)
 
     def _cancel(self, ident):
@@ -164,11 +168,19 @@ class ObdService:
                 records.OBD_TEXT, records.pack_obd_text(self._out, self._id, records.TEXT_PROGRESS, text.encode())
             )
 
-    def _answer(self, frame):
+    def _asked(self, data):
+        if data == self._wanted:
+            self._attempt = (self._attempt + 1) & 0xFF
+
+    def _heard(self, data, frame):
+        if data == self._wanted:
+            self._tell_frame(frame)
+
+    def _tell_frame(self, frame):
         self._tell(frame.mode, frame.target, frame.source, frame.data)
 
     def _tell(self, mode, target, source, data):
-        n = records.pack_obd_answer(self._out, self._id, self.obd.attempt, mode, target, source, data)
+        n = records.pack_obd_answer(self._out, self._id, self._attempt, mode, target, source, data)
         if not self._send(records.OBD_ANSWER, n):
             self._lost = True
 
@@ -212,7 +224,8 @@ class ObdService:
 
     def _request_steps(self, p2_max_ms, data):
         tester = self.obd
-        tester.wanted = data
+        self._wanted = data
+        self._attempt = 0
         times = tester.session.timing if tester.session else timing.Timing()
         p2_max_us = times.p2_max_us
         if p2_max_ms:
@@ -225,7 +238,8 @@ class ObdService:
     def _raw_steps(self, flags, silence_ms, data):
         if flags & records.RAW_CHECKSUM:
             data += bytes((sum8(data, 0, len(data)),))
-        others = yield from self.obd.raw_steps(data, bool(flags & records.RAW_PULSE), silence_ms * 1000)
+        pulse = bool(flags & records.RAW_PULSE)
+        others = yield from raw_steps(self.obd, data, pulse, silence_ms * 1000, self._tell_frame)
         for i in range(0, len(others), _RAW_MAX):
             self._tell(records.ANSWER_NO_FRAME, 0, 0, others[i : i + _RAW_MAX])
 

@@ -148,6 +148,14 @@ def _p2_max_byte(us: int) -> int:
     return 0xF0 | _units("P2max", us, _P2MAX_LONG_US, 1, 15)
 
 
+def fastest(limits: Timing) -> Timing:
+    """What to set where the ECU offers `limits`; P3max stays 5 s where that is offered: a keep-alive comes sooner."""
+    p3_max_us = limits.p3_max_us
+    if p3_max_us == NO_LIMIT or p3_max_us > 5_000_000:
+        p3_max_us = 5_000_000
+    return Timing(limits.p2_min_us, limits.p2_max_us, limits.p3_min_us, p3_max_us, limits.p4_min_us)
+
+
 def is_normal(timing: Timing) -> bool:
     """These are the values that ISO 14230-4 prescribes for legislated OBD."""
     return timing.values() == (25_000, 50_000, 55_000, 5_000_000, 5_000)
