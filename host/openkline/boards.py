@@ -1,0 +1,329 @@
+"""Board profiles: pins, image and wiring of each board that the firmware is flashed to, and what may be chosen.
+
+    boards/NAME/board.toml     chip, flash offset, MicroPython image, pins, alternatives
+    boards/NAME/board.md       the wiring, for people
+    boards/interfaces.toml     kinds of stage between board and wire: inversion, and the mode that the board starts in
+
+    profiles = load_profiles()                    # {"ESP32_GENERIC": Profile, ..}, "SIM" among them
+    profile = find_profile("esp32_generic")       # ProfileError with the names there are
+    profile = profile_for_chip("ESP32-S3")        # what esptool says, or its --chip word
+    profile = profile.alternative("WROVER")       # the same board with other pins
+    interface = find_interface(profile, "kline-transistor")
+    profile.check()                               # [Finding]: chips.refused() of it must be empty
+    board_json(profile, interface, password=None) # the fields of board.json, as the firmware reads them
+
+A profile on which a pin is refused can be loaded and checked; board_json() raises ProfileError for it. The password is
+the 32-bit one of updates through the gateway; without it they are refused. `profile.image` is None for the virtual
+board, which can't be flashed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from openkline.chips import Chip, Finding, find_chip, refused
+from openkline.errors import OpenklineError
+from openkline.sim import find_tree
+
+MODES = ("ibus", "obd")
+_NO_CHIP = "none"  # of the virtual board
+_PASSWORDS = range(2**32)
+
+
+class ProfileError(OpenklineError):
+    """A board.toml that can't be used, or a name that is no board, interface or alternative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Which MicroPython the board gets.
+
+    file     the image that the address below gives
+    url      where it is downloaded from
+    page     where a person finds all images of the board
+    sha256   hex digits, or None when none is recorded
+    checked  whether somebody of this project has downloaded and flashed exactly this image
+    """
+
+    board: str
+    file: str
+    url: str
+    page: str
+    sha256: str | None
+    checked: bool
+
+    def fits(self, name: str) -> bool:
+        """Whether a file of this name is an image for this board: BOARD[-VARIANT]-YYYYMMDD-vX.Y.Z[..].bin."""
+        return re.fullmatch(rf"{re.escape(self.board)}(-[A-Z0-9_]+)?-\d{{8}}-v\d+\.\d+.*\.bin", name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A kind of stage. mode: what the application does after its start."""
+
+    name: str
+    description: str
+    tx_invert: bool
+    rx_invert: bool
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """GPIO numbers and the UART's number; led_on: the level that lights the LED."""
+
+    uart: int
+    rx: int
+    tx: int
+    spare: int | None
+    led: int | None
+    led_on: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Other pins for some modules. when: which."""
+
+    name: str
+    when: str
+    pins: Pins
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One folder below boards/. chip: None for the virtual board; notes: sentences that flash shows."""
+
+    name: str
+    description: str
+    folder: Path
+    chip: Chip | None
+    flash_offset: int | None
+    image: Image | None
+    pins: Pins
+    alternatives: tuple[Alternative, ...]
+    interfaces: tuple[Interface, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def can_be_flashed(self) -> bool:
+        return self.image is not None
+
+    def alternative(self, name: str) -> Profile:
+        """This board with the pins of an alternative. ProfileError: there is none of that name."""
+        for one in self.alternatives:
+            if one.name.lower() == name.lower():
+                return replace(self, pins=one.pins)
+        names = ", ".join(one.name for one in self.alternatives) or "none"
+        raise ProfileError(f"{self.name}: no alternative is called {name!r}; there is: {names}")
+
+    def check(self) -> list[Finding]:
+        """What speaks against the pins on this chip, refused ones and warnings."""
+        if self.chip is None:
+            return []
+        pins = {"rx": self.pins.rx, "tx": self.pins.tx, "spare": self.pins.spare, "led": self.pins.led}
+        found = (self.chip.check(use, gpio) for use, gpio in pins.items() if gpio is not None)
+        return [finding for finding in found if finding is not None]
+
+
+def load_profiles(root: Path | None = None) -> dict[str, Profile]:
+    """All boards below root/boards, by name; root: the source tree or the installed package's data."""
+    boards = (root or find_tree()) / "boards"
+    common = _read(boards / "interfaces.toml") if (boards / "interfaces.toml").exists() else {}
+    found = [_profile(path, common) for path in sorted(boards.glob("*/board.toml"))]
+    return {profile.name: profile for profile in found}
+
+
+def find_profile(name: str, root: Path | None = None) -> Profile:
+    """The board of that name, whatever the case. ProfileError: there is none."""
+    profiles = load_profiles(root)
+    for profile in profiles.values():
+        if profile.name.lower() == name.lower().replace("-", "_"):
+            return profile
+    raise ProfileError(f"no board is called {name!r}; there are {', '.join(profiles)}")
+
+
+def profile_for_chip(name: str, root: Path | None = None) -> Profile:
+    """The generic board with that chip (a name of esptool's). ProfileError: none has it."""
+    chip = find_chip(name)
+    having = [p for p in load_profiles(root).values() if p.chip is not None and p.chip == chip]
+    generic = [p for p in having if p.name.startswith("ESP32_GENERIC")]
+    for profile in generic or having:
+        return profile
+    titles = sorted({p.chip.title for p in load_profiles(root).values() if p.chip is not None})
+    raise ProfileError(f"no board here has the chip {name}; supported are {', '.join(titles)}")
+
+
+def find_interface(profile: Profile, name: str) -> Interface:
+    """The kind of stage of that name. ProfileError: there is none."""
+    for interface in profile.interfaces:
+        if interface.name.lower() == name.lower():
+            return interface
+    names = ", ".join(interface.name for interface in profile.interfaces)
+    raise ProfileError(f"no interface is called {name!r}; {profile.name} knows {names}")
+
+
+def board_json(profile: Profile, interface: Interface, password: int | None = None) -> dict[str, object]:
+    """The fields of board.json. ProfileError: a pin is refused, or the password is no 32-bit number."""
+    bad = refused(profile.check())
+    if bad:
+        raise ProfileError(f"{profile.name}: {'; '.join(map(str, bad))}")
+    pins = profile.pins
+    fields: dict[str, object] = {
+        "board": profile.name,
+        "uart": pins.uart,
+        "rx": pins.rx,
+        "tx": pins.tx,
+        "spare": pins.spare,
+        "led": pins.led,
+        "led_on": pins.led_on,
+        "tx_invert": interface.tx_invert,
+        "rx_invert": interface.rx_invert,
+        "mode": interface.mode,
+    }
+    if password is not None:
+        if password not in _PASSWORDS:
+            raise ProfileError(f"the password must be from 0 to {_PASSWORDS[-1]}, not {password}")
+        fields["password"] = password
+    return fields
+
+
+# -- from TOML ---------------------------------------------------------------------------------------------------------
+
+
+class _Table:
+    """A table of a TOML file; what is wrong in it is told with file and key, and so is a key that nobody asked for."""
+
+    def __init__(self, where: str, fields: Mapping[str, Any]) -> None:
+        self.where = where
+        self._fields = dict(fields)
+
+    def take(self, key: str, kind: type, default: Any = ...) -> Any:
+        if key not in self._fields:
+            if default is ...:
+                raise ProfileError(f"{self.where}: {key} is missing")
+            return default
+        value = self._fields.pop(key)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ProfileError(f"{self.where}: {key}: {value!r} is not of type {kind.__name__}")
+        return value
+
+    def table(self, key: str) -> _Table:
+        return _Table(f"{self.where} [{key}]", self.take(key, dict, {}))
+
+    def tables(self, key: str) -> list[_Table]:
+        """The named tables below `key`."""
+        return [_Table(f"{self.where} [{key}.{name}]", {"name": name, **dict(fields)})
+                for name, fields in self.take(key, dict, {}).items()]  # fmt: skip
+
+    def end(self) -> None:
+        if self._fields:
+            raise ProfileError(f"{self.where}: unknown: {', '.join(self._fields)}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{path}: {error}") from error
+
+
+def _profile(path: Path, common: Mapping[str, Any]) -> Profile:
+    top = _Table(str(path), _read(path))
+    name = top.take("name", str)
+    if name != path.parent.name:
+        raise ProfileError(f"{path}: name: {name!r} is not the folder's name")
+    word = top.take("chip", str)
+    chip = find_chip(word)
+    if chip is None and word != _NO_CHIP:
+        raise ProfileError(f"{path}: chip: {word!r} is not in host/openkline/chips.py")
+    offset = top.take("flash_offset", int, None)
+    if chip is not None and offset != chip.flash_offset:
+        raise ProfileError(f"{path}: flash_offset: an {chip.title} starts from 0x{chip.flash_offset:X}, not {offset}")
+    board = top.table("board")
+    if board.take("board", str) != name:
+        raise ProfileError(f"{path} [board]: board is not {name!r}")
+    pins = _pins(board, None)
+    if chip is None:  # nobody chooses an interface for the virtual board: its stage is in its table
+        for key in ("tx_invert", "rx_invert"):
+            board.take(key, bool)
+    shared = _Table("boards/interfaces.toml", common)
+    interfaces = [_interface(table) for table in [*shared.tables("interfaces"), *top.tables("interfaces")]]
+    profile = Profile(
+        name=name,
+        description=top.take("description", str),
+        folder=path.parent,
+        chip=chip,
+        flash_offset=offset,
+        image=_image(name, top.table("image")) if chip is not None else None,
+        pins=pins,
+        alternatives=tuple(_alternative(table, pins) for table in top.tables("alternatives")),
+        interfaces=tuple({one.name: one for one in interfaces}.values()),
+        notes=tuple(top.take("notes", list, [])),
+    )
+    for table in (top, board):
+        table.end()
+    return profile
+
+
+def _pins(table: _Table, base: Pins | None) -> Pins:
+    """Pins of a table; what it leaves out is as in `base`."""
+    required: Any = ...
+    pins = Pins(
+        uart=table.take("uart", int, base.uart if base else 1),
+        rx=table.take("rx", int, base.rx if base else required),
+        tx=table.take("tx", int, base.tx if base else required),
+        spare=table.take("spare", int, base.spare if base else None),
+        led=table.take("led", int, base.led if base else None),
+        led_on=table.take("led_on", int, base.led_on if base else 1),
+    )
+    used = [gpio for gpio in (pins.rx, pins.tx, pins.spare, pins.led) if gpio is not None]
+    if len(set(used)) != len(used):
+        raise ProfileError(f"{table.where}: rx, tx, spare and led: a GPIO is named twice among {used}")
+    return pins
+
+
+def _alternative(table: _Table, base: Pins) -> Alternative:
+    one = Alternative(name=table.take("name", str), when=table.take("when", str), pins=_pins(table, base))
+    table.end()
+    return one
+
+
+def _interface(table: _Table) -> Interface:
+    mode = table.take("mode", str)
+    if mode not in MODES:
+        raise ProfileError(f"{table.where}: mode: {mode!r} is not one of {', '.join(MODES)}")
+    one = Interface(
+        name=table.take("name", str),
+        description=table.take("description", str),
+        tx_invert=table.take("tx_invert", bool),
+        rx_invert=table.take("rx_invert", bool, False),
+        mode=mode,
+    )
+    table.end()
+    return one
+
+
+def _image(board: str, table: _Table) -> Image:
+    url = table.take("url", str)
+    sha256 = table.take("sha256", str, None)
+    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ProfileError(f"{table.where}: sha256: {sha256!r} is not 64 lower-case hex digits")
+    image = Image(
+        board=board,
+        file=url.rsplit("/", 1)[-1],
+        url=url,
+        page=table.take("page", str),
+        sha256=sha256,
+        checked=table.take("checked", bool),
+    )
+    table.end()
+    if not image.fits(image.file):
+        raise ProfileError(f"{table.where}: url: {image.file!r} is not named like an image for {board}")
+    return image
