@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     class Stream(Protocol):
         """What Unpacker reads from: deflate.DeflateIO on the board, io.BytesIO on the PC."""
 
-        def readinto(self, buf: "bytearray | memoryview", /) -> "int | None": ...
+        def readinto(self, __buf: "bytearray | memoryview") -> "int | None": ...
 
 
 MAGIC = b"OKB1"
