@@ -1,0 +1,75 @@
+"""`openkline bundle`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import rich_click as click
+
+from openkline import bundle as bundles
+from openkline.cli.common import json_option
+
+
+@click.command(epilog="Examples: openkline bundle; openkline bundle -o new.okb --board ESP32_GENERIC")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.  [default: openkline-VERSION.okb]",
+)
+@click.option("--board", "boards", multiple=True, metavar="NAME", help="Only for this board; may be given again.")
+@click.option(
+    "--show",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Check a bundle and list what is in it; write nothing.",
+)
+@json_option
+def bundle(output: Path | None, boards: tuple[str, ...], show: Path | None, as_json: bool) -> None:
+    """Build the bundle of an update: this firmware's modules, compiled and packed.
+
+    `openkline update` sends it to a board (and builds it itself when it is given none).
+    """
+    if show is not None:
+        if output is not None or boards:
+            raise click.UsageError("--show reads a bundle: -o and --board have nothing to do with it")
+        found = load(show)
+        place = show
+    else:
+        found = bundles.build(boards)
+        place = output or Path(f"openkline-{'.'.join(map(str, found.version))}.okb")
+        _write(place, found.raw)
+    if as_json:
+        click.echo(json.dumps({"file": str(place), **found.stats()}))
+        return
+    if show is not None:
+        for path, data in found.files.items():
+            click.echo(f"{len(data):>7}  {path}")
+    click.echo(f"{place}: {summary(found)}")
+
+
+def load(path: Path) -> bundles.Bundle:
+    """BundleError: it can't be read, or is none."""
+    try:
+        with path.open("rb") as file:
+            return bundles.read(file.read(bundles.MAX_BUNDLE + 1))
+    except OSError as error:
+        raise bundles.BundleError(f"{path} can't be read: {error}") from error
+    except bundles.BundleError as error:
+        raise bundles.BundleError(f"{path}: {error}") from error
+
+
+def summary(found: bundles.Bundle) -> str:
+    return (
+        f"version {'.'.join(map(str, found.version))} for {', '.join(found.boards) or 'any board'}, "
+        f"{len(found.files)} files, {len(found.raw)} of {bundles.MAX_BUNDLE} bytes "
+        f"({found.unpacked} unpacked, window {1 << found.wbits}), CRC {found.crc:04X}"
+    )
+
+
+def _write(path: Path, raw: bytes) -> None:
+    try:
+        path.write_bytes(raw)
+    except OSError as error:
+        raise bundles.BundleError(f"{path} can't be written: {error}") from error
