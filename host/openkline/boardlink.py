@@ -76,8 +76,8 @@ class Listener(Protocol):
 
     def on_configured(self, key: int, ok: bool, value: int) -> None: ...
 
-    def on_obd_record(self, kind: int, payload: bytes) -> None:
-        """OBD_TEXT, OBD_ANSWER or OBD_END."""
+    def on_service_record(self, kind: int, payload: bytes) -> None:
+        """What only one part of the program understands: OBD, update, probe."""
         ...
 
     def on_text(self, line: str) -> None: ...
@@ -244,8 +244,8 @@ class BoardLink:
             listener.on_counters(values)
         elif kind == records.CONFIGURED:
             listener.on_configured(*unpack.unpack_configured(buf, start, end))
-        elif records.OBD_FIRST <= kind <= records.OBD_LAST:
-            listener.on_obd_record(kind, bytes(buf[start:end]))
+        elif records.OBD_FIRST <= kind <= records.PROBE_LAST:
+            listener.on_service_record(kind, bytes(buf[start:end]))
         elif kind == records.LOG:
             level, text = unpack.unpack_log(buf, start, end)
             board_log.log(_LOG_LEVELS.get(level, logging.INFO), "board: %s", text)

@@ -41,12 +41,12 @@ _TICK_S = 0.05
 _READY_TICK_S = 0.1
 
 
-class ObdListener(Protocol):
-    """on_obd_reset: a new session with the board: what was asked in the old one gets no answer."""
+class Service(Protocol):
+    """A user of record types of its own. on_reset: a new session: what was asked in the old one gets no answer."""
 
-    def on_obd_record(self, kind: int, payload: bytes) -> None: ...
+    def on_record(self, kind: int, payload: bytes) -> None: ...
 
-    def on_obd_reset(self) -> None: ...
+    def on_reset(self) -> None: ...
 
 
 class Device:
@@ -68,7 +68,7 @@ class Device:
         self._task: asyncio.Task[None] | None = None
         self._connection = Connection(port, self.settings, self.counters, self)
         self._audience = Audience(self.counters)
-        self.obd: ObdListener | None = None  # who gets the OBD records (obd/calls.py)
+        self._services: dict[range, Service] = {}
         self._repl = ReplWaker()
         self._starts = StartWatch()
         self._lost_at_s: float | None = None
@@ -148,6 +148,10 @@ class Device:
             self._hand_over()
             self._pump()
         return future
+
+    def serve(self, first: int, last: int, service: Service) -> None:
+        """From now on records of these types (OBD_FIRST and above) are for this service, instead of another one."""
+        self._services[range(first, last + 1)] = service
 
     def send_record(self, kind: int, payload: bytes) -> bool:
         """A sequenced record to the board. False: not ready, or no room now."""
@@ -275,12 +279,14 @@ class Device:
         else:
             log.info("%s: the board is back%s", self.port.name, ", nothing lost" if resumed else "")
         self._set_state(State.READY)
-        if self.obd is not None and not resumed:
-            self.obd.on_obd_reset()
+        if not resumed:
+            for service in self._services.values():
+                service.on_reset()
 
-    def on_obd_record(self, kind: int, payload: bytes) -> None:
-        if self.obd is not None:
-            self.obd.on_obd_record(kind, payload)
+    def on_service_record(self, kind: int, payload: bytes) -> None:
+        for kinds, service in self._services.items():
+            if kind in kinds:
+                service.on_record(kind, payload)
 
     def on_silent(self) -> None:
         if self._state is State.READY:

@@ -58,7 +58,7 @@ class ObdCalls:
         self._last = 0
         self._current: _Call | None = None
         self._one = asyncio.Lock()
-        device.obd = self
+        device.serve(records.OBD_FIRST, records.OBD_LAST, self)
 
     async def call(
         self, operation: int, arguments: bytes = b"", *, timeout_s: float, progress: Progress | None = None
@@ -96,14 +96,14 @@ class ObdCalls:
             with contextlib.suppress(TimeoutError, ObdError):
                 await asyncio.wait_for(asyncio.shield(call.done), _CANCEL_TIMEOUT_S)
 
-    # -- device.ObdListener
+    # -- device.Service
 
-    def on_obd_reset(self) -> None:
+    def on_reset(self) -> None:
         call = self._current
         if call is not None and not call.done.done():
             call.done.set_exception(ObdError("the board has restarted, or another program took it", "interrupted"))
 
-    def on_obd_record(self, kind: int, payload: bytes) -> None:
+    def on_record(self, kind: int, payload: bytes) -> None:
         call = self._current
         if call is None or call.done.done() or int.from_bytes(payload[:2], "little") != call.ident:
             return
