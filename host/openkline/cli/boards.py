@@ -1,0 +1,77 @@
+"""`openkline boards`: the boards that can be flashed, their pins and their wiring."""
+
+from __future__ import annotations
+
+import json
+
+import rich_click as click
+
+from openkline import boards as boards_module
+from openkline.boards import Pins, Profile
+from openkline.cli.common import json_option
+
+
+@click.command(epilog="Examples: openkline boards; openkline boards ESP32_GENERIC; openkline boards --json")
+@click.argument("name", required=False)
+@json_option
+def boards(name: str | None, as_json: bool) -> None:
+    """List the boards; with a NAME: that board's pins, interfaces, image and wiring picture.
+
+    Another board is one folder more below boards/: see boards/README.md in the source tree.
+    """
+    found = [boards_module.find_profile(name)] if name else list(boards_module.load_profiles().values())
+    for profile in found:
+        if as_json:
+            click.echo(json.dumps(_as_object(profile)))
+        elif name:
+            _show(profile)
+        else:
+            click.echo(f"{profile.name:<18} {_pins_in_words(profile.pins):<24} {profile.description}")
+    if not name and not as_json:
+        click.echo("wiring and details: openkline boards NAME", err=True)
+
+
+def _pins_in_words(pins: Pins) -> str:
+    led = "none" if pins.led is None else pins.led
+    return f"RX {pins.rx}, TX {pins.tx}, LED {led}"
+
+
+def _show(profile: Profile) -> None:
+    chip = f"{profile.chip.title}, flashed from 0x{profile.flash_offset:X}" if profile.chip else "none"
+    click.echo(f"{profile.name}: {profile.description}\n")
+    click.echo(f"chip          {chip}")
+    click.echo(f"pins          {_pins_in_words(profile.pins)}")
+    for one in profile.alternatives:
+        click.echo(f"alternative   {one.name}: {_pins_in_words(one.pins)} ({one.when})")
+    for interface in profile.interfaces:
+        click.echo(f"interface     {interface.name}: {interface.description}")
+    if profile.image is not None:
+        click.echo(f"MicroPython   {profile.image.file}{'' if profile.image.checked else ' (address not checked by us)'}")
+    for sentence in (*map(str, profile.check()), *profile.notes):
+        click.echo(f"note          {sentence}")
+    click.echo("\n" + (profile.folder / "board.md").read_text(encoding="utf-8").rstrip())
+
+
+def _as_object(profile: Profile) -> dict[str, object]:
+    image = profile.image
+    return {
+        "name": profile.name,
+        "description": profile.description,
+        "chip": profile.chip.key if profile.chip else None,
+        "flash_offset": profile.flash_offset,
+        "image": {"url": image.url, "sha256": image.sha256, "checked": image.checked} if image else None,
+        "pins": _pins(profile.pins),
+        "alternatives": {one.name: _pins(one.pins) for one in profile.alternatives},
+        "interfaces": {
+            one.name: {"tx_invert": one.tx_invert, "rx_invert": one.rx_invert, "mode": one.mode}
+            for one in profile.interfaces
+        },
+        "findings": [
+            {"use": f.use, "gpio": f.gpio, "severity": f.severity, "reason": f.reason} for f in profile.check()
+        ],
+        "notes": list(profile.notes),
+    }
+
+
+def _pins(pins: Pins) -> dict[str, int | None]:
+    return {"rx": pins.rx, "tx": pins.tx, "spare": pins.spare, "led": pins.led, "led_on": pins.led_on}
