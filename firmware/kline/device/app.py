@@ -59,6 +59,7 @@ class Application:
         self.usb = UsbLink(self.link, stdin or sys.stdin.buffer, stdout or sys.stdout.buffer)
         self._boot_id = int.from_bytes(os.urandom(4), "little")
         self.obd = None
+        self._probe = None
         self._start_mode(board.mode)
         self._running = True
         self._asleep = False
@@ -97,7 +98,7 @@ class Application:
         self.link.identity = records.pack_welcome(
             self._boot_id,
             config.max_frame,
-            records.CAN_IBUS | records.CAN_OBD,
+            records.CAN_IBUS | records.CAN_OBD | records.CAN_PROBE,
             _version_tuple(VERSION),
             sys.implementation.version[:3],
             self.board.name,
@@ -159,6 +160,8 @@ class Application:
         if wait_ms:
             for _ in self._poll.ipoll(wait_ms):
                 pass
+        else:
+            sleep_us(self.obd.rest_us())
         self.link.held = self.link.room() < _RESERVE
         self.usb.read()
         self.usb.pump()
@@ -232,6 +235,8 @@ class Application:
             self._count()
         elif records.OBD_FIRST <= kind <= records.OBD_LAST:
             self._obd_record(kind, buf, start, end)
+        elif records.PROBE_FIRST <= kind <= records.PROBE_LAST:
+            self._probe_record(buf, start, end)
         elif kind == records.HELLO:
             # A new session: calls of the old one are nobody's, and the mode is the board's own again.
             if self.obd is not None or self.mode != self.board.mode:
@@ -247,6 +252,18 @@ class Application:
             out = self._out
             n = records.pack_obd_end(out, records.get_u16(buf, start), records.END_WRONG_MODE)
             self.link.queue(records.OBD_END, 0, out, n)
+
+    def _probe_record(self, buf, start, end):
+        """openkline doctor asks; its module is loaded for that, and stays."""
+        if self._probe is None:
+            from kline.device.wire_probe import WireProbe
+
+            self._probe = WireProbe(self)
+        self._probe.record(buf, start, end)
+        if self._probe.rebuild:
+            self._probe.rebuild = False
+            self._stop_bus()
+            self._start_mode(self.mode)
 
     def _transmit(self, buf, start, end):
         body = start + records.TRANSMIT_BODY

@@ -63,6 +63,7 @@ class KLineObd2:
         self._failures = 0
         self._failed_ms = 0
         self._life = False  # the newest connect() heard something
+        self._fastest = False  # AccessTimingParameters are wanted
 
     # -- initialisation ----------------------------------------------------------------------------------------------
 
@@ -96,6 +97,7 @@ class KLineObd2:
                 yield from self.line.quiet_steps(_BROKEN_OFF_US)
         self.session = session
         self.initialized = True
+        self._fastest = False
         self._silences = 0
         self._parser = kwp.FrameParser(kwp.hears(session.key))
         self._last_ms = ticks_ms()
@@ -178,11 +180,11 @@ class KLineObd2:
         if self._failures and waited_ms < pause_s * 1000:
             raise ObdError(obd_errors.TOO_SOON, pause_s - waited_ms // 1000)
         profile = self.session.profile()
-        session = self.session
+        session, fastest = self.session, self._fastest
         try:
             yield from self.connect_steps(profile)
         except ObdError:
-            self.session = session  # what to look for next time
+            self.session, self._fastest = session, fastest  # what to look for next time
             # Where somebody is awake there is nobody to be left asleep.
             self._failures = 1 if self._life else self._failures + 1
             self._failed_ms = ticks_ms()
@@ -191,6 +193,11 @@ class KLineObd2:
             self.session.supported = session.supported  # the same car: what was found out still holds
         self._failures = 0
         self.reconnects += 1
+        if fastest:
+            try:
+                yield from self.access_timing_steps(fastest=True)
+            except ObdError:
+                self._fastest = True  # not now; the times of the standard hold
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -327,6 +334,19 @@ class KLineObd2:
                 yield from self._still_there_steps()
         return self.initialized
 
-    def access_timing(self, times=None):
-        """AccessTimingParameters with one ECU in its own session; see obd_access.access_steps()."""
-        return drain(obd_access.access_steps(self, times))
+    def access_timing(self, times=None, fastest=False):
+        """AccessTimingParameters with one ECU in its own session: the timing.Timing in force.
+
+        times: set these; fastest: the shortest that the ECU offers, and again whenever the session has to be opened
+        again. ObdError NOT_ALLOWED in the session of the law, or where the ECU can't be so fast; REFUSED where it has
+        no such service.
+        """
+        return drain(self.access_timing_steps(times, fastest))
+
+    def access_timing_steps(self, times=None, fastest=False):
+        """access_timing() in steps."""
+        if not fastest:
+            return (yield from obd_access.access_steps(self, times))
+        found = yield from obd_access.fastest_steps(self)
+        self._fastest = True
+        return found

@@ -9,11 +9,7 @@ from kline.protocol import timing
 
 
 def access_steps(tester, times=None):
-    """What holds in the session of `tester` (KLineObd2), in steps; with times (timing.Timing): set these.
-
-    Returns the Timing in force. ObdError NOT_ALLOWED in the session of the law, or where the ECU can't be so fast;
-    REFUSED where it has no such service.
-    """
+    """What holds in the session of `tester` (KLineObd2); with times (timing.Timing): set these. The Timing in force."""
     _check_allowed(tester)
     if times is None:
         return (yield from _read_steps(tester, timing.READ_ACTIVE))
@@ -26,7 +22,7 @@ def access_steps(tester, times=None):
 
 
 def fastest_steps(tester):
-    """As fast as the ECU offers, in steps: the Timing in force. ObdError as of access_steps()."""
+    """As fast as the ECU offers: the Timing in force."""
     _check_allowed(tester)
     limits = yield from _read_steps(tester, timing.READ_LIMITS)
     times = timing.fastest(limits)

@@ -2,7 +2,8 @@
 
     OBD_CALL -> start() -> a generator, one next() each run() -> OBD_TEXT.. OBD_ANSWER.. OBD_END
 
-Layouts: protocol/records.py, docs/link-protocol.md. One call at a time; one more may wait for the end of a keep-alive.
+Layouts: protocol/records.py, docs/link-protocol.md. One call at a time; one more may wait for its end, so that the next
+request is here when P3min is over.
 """
 
 import sys
@@ -19,6 +20,8 @@ _KINDS = (SLOW, FAST)
 _BAUD = 10_400
 _BAUD_MIN, _BAUD_MAX = 1_200, 15_000
 _POLL_MS = 10
+_TICK_US = 10_000
+_REST_US = 500
 _KEEP_ALIVE_LOOK_MS = 500
 _TEXT_PART = 200
 _RAW_SILENCE_MS = 100
@@ -42,7 +45,7 @@ class ObdService:
         self._wanted = None  # the request that the PC has made: its answers are told
         self._attempt = 0  # how often it was sent, modulo 256
         self._budget_us = 0
-        self._waiting = None  # (id, operation, arguments) behind a keep-alive
+        self._waiting = None  # (id, operation, arguments) behind a call or a keep-alive
         self._end = None  # (id, code, flags, found) that found no room yet
         self._lost = False
         self._renewed = 0
@@ -56,15 +59,18 @@ class ObdService:
         return self._steps is None
 
     def wait_ms(self):
-        """How long the application's poll may last."""
-        if self._steps is None:
-            return _POLL_MS
-        return min(_POLL_MS, self._budget_us // 1000)
+        """How long the application's poll may last. 0: less than a tick of FreeRTOS, which any poll takes."""
+        return _POLL_MS if self._steps is None or self._budget_us >= _TICK_US else 0
+
+    def rest_us(self):
+        """How long it may rest instead."""
+        return min(_REST_US, self._budget_us)
 
     def run(self):
         """One step of what is under way."""
         if self._end is not None:
             self._say_end(*self._end)
+            self._start_waiting()
             return
         if self._steps is None:
             self._transport.flush_rx()  # nobody was asked
@@ -73,7 +79,7 @@ class ObdService:
         try:
             self._budget_us = next(self._steps)
         except StopIteration as end:
-            self._finish(records.END_DONE, found=end.value if self._operation == records.OP_CONNECT else b"")
+            self._finish(records.END_DONE, found=end.value or b"")
         except ObdError as error:
             self._fail(records.END_ERROR + error.code, str(error))
         except ValueError as error:
@@ -106,9 +112,9 @@ class ObdService:
     # -- calls -------------------------------------------------------------------------------------------------------
 
     def _call(self, ident, operation, arguments):
-        if self._id >= 0 or self._waiting or self._end:
+        if self._waiting:
             self._send(records.OBD_END, records.pack_obd_end(self._out, ident, records.END_BUSY, 0))
-        elif self._steps is not None:
+        elif self._steps is not None or self._end:
             self._waiting = (ident, operation, arguments)
         else:
             self._start(ident, operation, arguments)
@@ -141,7 +147,10 @@ class ObdService:
             if self._lost:
                 flags |= records.END_LOST_ANSWERS
             self._say_end(ident, code, flags, found)
-        elif self._waiting:
+        self._start_waiting()
+
+    def _start_waiting(self):
+        if self._waiting and self._end is None:
             waiting = self._waiting
             self._waiting = None
             self._start(*waiting)
@@ -199,6 +208,9 @@ class ObdService:
             yield from self.obd.stop_steps()
         elif operation == records.OP_KEEP_ALIVE and arguments:
             self._keep = bool(arguments[0])
+        elif operation == records.OP_TIMING and arguments and arguments[0] <= records.TIMING_FASTEST:
+            times = yield from self.obd.access_timing_steps(fastest=arguments[0] == records.TIMING_FASTEST)
+            return timing.encode_access_timing(times)
         else:
             raise ValueError("operation %d with %d bytes of arguments" % (operation, len(arguments)))
 

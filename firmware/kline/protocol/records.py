@@ -44,6 +44,7 @@ LAST_SEQUENCED = 0x7F
 CAN_IBUS = 1
 CAN_OBD = 2
 CAN_UPDATE = 4
+CAN_PROBE = 8  # see probe.py
 
 # FRAME: flags
 FRAME_OWN = 1  # our own transmission
@@ -103,7 +104,10 @@ OP_REQUEST = 2  # P2max in ms u16 (0 = the session's), then service, PID ..
 OP_RAW = 3  # RAW_.. flags u8, silence in ms u16 that ends it (0 = 100), then bytes for the line
 OP_CLOSE = 4  # end the session
 OP_KEEP_ALIVE = 5  # u8: 1 on (as at the start), 0 off
+OP_TIMING = 6  # u8: TIMING_..; OBD_END carries what holds: the five bytes of AccessTimingParameters
 CALL_ARGUMENTS = 3
+TIMING_READ = 0  # what holds
+TIMING_FASTEST = 1  # the shortest times that the ECU offers, now and whenever the session has to be opened again
 INIT_SLOW = 0
 INIT_FAST = 1
 RAW_CHECKSUM = 1  # the board appends the sum
@@ -321,7 +325,7 @@ def pack_obd_answer(
 
 
 def pack_obd_end(out: bytearray, ident: int, code: int, flags: int = 0, found: "Buffer" = b"") -> int:
-    """OBD_END: id u16, code u8, flags u8; of OP_CONNECT also what was found, see pack_obd_found()."""
+    """OBD_END: id u16, code u8, flags u8; of OP_CONNECT also what was found, see pack_obd_found(); see OP_TIMING."""
     put_u16(out, 0, ident)
     out[2] = code
     out[3] = flags

@@ -9,10 +9,13 @@ The board keeps the session alive and opens it again when it was lost; here it i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from types import TracebackType
 
-from kline.protocol import kwp, obd, records, unpack
+from kline.protocol import kwp, obd, records, timing, unpack
+from kline.protocol.keybytes import KeyBytes
+from kline.protocol.multi import MultiPids
 from openkline.device import Device, DeviceSettings, State
 from openkline.errors import DeviceRefused, ObdError
 from openkline.obd import profile as profiles
@@ -35,13 +38,20 @@ WAYS: tuple[Way, ...] = (("slow", 0x33), ("fast", 0x33))
 
 
 class ObdSession:
-    """profile_name: where the car is remembered; "": nowhere. car: what is known of it, None before connect()."""
+    """profile_name: where the car is remembered; "": nowhere. car: what is known of it, None before connect().
+
+    multi    whether this car takes several PIDs in one request; None before connect()
+    renewed  how often the session had to be opened again
+    """
 
     def __init__(self, device: Device, profile_name: str = "") -> None:
         self.calls = ObdCalls(device)
         self.profile_name = profile_name
         self.car: Profile | None = None
+        self.multi: MultiPids | None = None
         self.renewed = 0
+        self._fastest = False
+        self._reopening = asyncio.Lock()
         self._how: tuple[tuple[Way, ...], int] = ((), 0)
         self._progress: Progress | None = None
 
@@ -77,7 +87,21 @@ class ObdSession:
         if known is not None and known.same_car(self.car):
             self.car = known
         self.remember(self.car)
+        self.multi = MultiPids(KeyBytes(*self.car.key_bytes))
         return self.car
+
+    async def timing(self, fastest: bool = False) -> timing.Timing:
+        """The times P2, P3, P4 that hold. fastest: ask for the shortest that the ECU offers (AccessTimingParameters).
+
+        ObdError not_allowed: the session is the law's (address 33), whose times are fixed; refused or silent: the ECU
+        has no such service.
+        """
+        which = records.TIMING_FASTEST if fastest else records.TIMING_READ
+        found = timing.decode_access_timing((await self._call(records.OP_TIMING, bytes((which,)), _REQUEST_S)).found)
+        if found is None:
+            raise ObdError("the board's firmware does not tell the times: update it", "failed")
+        self._fastest = self._fastest or fastest
+        return found
 
     def remember(self, car: Profile) -> None:
         """Keep what was found out."""
@@ -99,17 +123,30 @@ class ObdSession:
     async def request(self, data: bytes, p2_max_ms: int = 0) -> obd.Assembly:
         """Everybody's answers to service, PID ..; none at all is no error. p2_max_ms: 0 = the session's."""
         arguments = p2_max_ms.to_bytes(2, "little") + data
+        renewed = self.renewed
         try:
             done = await self._call(records.OP_REQUEST, arguments, _REQUEST_S)
         except ObdError as error:
             # The board has restarted since connect(): what it knew of the car is gone.
             if error.name not in ("not_connected", "interrupted") or self.car is None:
                 raise
-            await self._board_is_back()
-            await self.connect(*self._how, self._progress)
-            self.renewed += 1
+            await self._open_again(renewed)
             done = await self._call(records.OP_REQUEST, arguments, _REQUEST_S)
         return assemble(data, done.answers)
+
+    async def _open_again(self, renewed: int) -> None:
+        """Of two requests that find the session gone, one opens it again. renewed: what it was when it was made."""
+        async with self._reopening:
+            if self.renewed != renewed:
+                return
+            await self._board_is_back()
+            multi = self.multi
+            await self.connect(*self._how, self._progress)
+            self.multi = multi
+            self.renewed += 1
+            if self._fastest:
+                with contextlib.suppress(ObdError):  # the times of the standard hold
+                    await self.timing(fastest=True)
 
     async def _board_is_back(self) -> None:
         try:
