@@ -24,6 +24,7 @@ HELP = """options:
   --start-file FILE       the replay waits until this file exists instead
   --baud N --parity N|none  of a raw capture (9600, 0 = even)
   --noise N               disturbances per second
+  --fault NAME[,NAME]     breaks the wiring, or lets others talk: names in sim/faults.py
   --script FILE           runs a program with `w` (the World) and `sim` before the firmware
   --flash DIR             the board's file system (default: a new one, empty)
   --reset-cause N         machine.reset_cause() (1)
@@ -31,8 +32,8 @@ HELP = """options:
   --no-repl               ends when main.py returns"""
 
 FLAGS = ("replay-loop", "no-repl")
-OPTIONS = ("clock", "seed", "car", "replay", "replay-after", "start-file", "baud", "parity", "noise", "script", "flash",
-           "reset-cause", "for")
+OPTIONS = ("clock", "seed", "car", "replay", "replay-after", "start-file", "baud", "parity", "noise", "fault", "script",
+           "flash", "reset-cause", "for")
 
 
 def parse(words):
@@ -185,6 +186,14 @@ def populate(w, options, replay, start_file):
         w.car = Car(w.wire, options["car-script"], w.seed, keep=1000)
     if "noise" in options:
         w.noise = sim.Noise(w.wire, float(options["noise"]), w.seed)
+    if "fault" in options:
+        from sim import faults
+
+        for name in options["fault"].split(","):
+            if name not in faults.NAMES:
+                print("virtual board: --fault " + name + ": one of " + ", ".join(faults.NAMES))
+                raise SystemExit(2)
+            faults.apply(w, name)
     if replay is not None:
         parity = options.get("parity", "0")
 

@@ -17,8 +17,9 @@ class Pad:
         self.source = FLOATING
         self.latch = 0
         self.uart = None  # the UART whose TX signal is routed here
-        self.outside = None  # level that the circuit outside gives a floating pad; None: the internal pull, or 0
+        self.outside = None  # level that the circuit outside gives a floating pad; None: the internal pull, or drift
         self.pull = 0  # 1 down, 2 up
+        self.drift = 0  # where a pad goes that nothing holds, not even a pull of the chip
         self.configured = False
         self.rx_of = None  # the UART that receives here
 
@@ -30,7 +31,7 @@ class Pad:
         elif self.outside is not None:
             level = self.outside
         else:
-            level = 1 if self.pull == 2 else 0
+            level = (self.drift, 0, 1)[self.pull]
         self.net.set(level)
 
     def drive(self, source, uart=None):
@@ -39,6 +40,6 @@ class Pad:
         self.update()
 
     def external(self, level):
-        """The circuit outside puts this level on the pad (buttons, the stage's RX side)."""
+        """The circuit outside puts this level on the pad (buttons, the stage's RX side); None: it lets go."""
         self.outside = level
         self.update()

@@ -106,6 +106,9 @@ class UART:
         if invert != _KEEP and invert != u.invert:
             w.burn(GLITCH_US)
             u.invert = invert
+        if u.rx is not None:
+            u.rx.pull = 2  # uart_set_pin() leaves its weak pull-up on, whatever the inversion
+            u.rx.update()
         u.apply()
         u.discard_rx()
 

@@ -1,15 +1,32 @@
 """The stage between the board's pads and the wire: inversion, delay, faults."""
 
+# Wires of the pads that are off, by fault.
+_TX_OFF = ("tx_loose", "unwired")
+_RX_OFF = ("rx_loose", "unwired")
+# What the TX side makes of the level that it should put on the wire, and the RX side of the level that it should pass.
+_TX_LEVEL = {"tx_open": 1, "tx_stuck": 0}
+_RX_LEVEL = {"rx_open": 1, "rx_stuck": 0}
+_TX_FLIP = ("tx_inverted", "both_inverted")
+_RX_FLIP = ("rx_inverted", "both_inverted")
+# us from the wire's edge to RX (to dominant, to recessive). At 9600 baud a bit has 104 us, a receiver forgives half.
+_RX_DELAYS = {"slow": (8, 75), "weak": (60, 8), "no_pull_up": (8, 2500)}
+
 
 class Stage:
     """TX pad -> driver on the wire, wire -> RX pad. A floating TX pad is pulled to the recessive level.
 
     Delays are numbers of us, or pairs (to dominant, to recessive). fault is one of
       None, "tx_open" (drives nothing), "tx_stuck" (drives dominant for ever), "tx_inverted" (wrong polarity),
-      "rx_open" (RX sees recessive), "rx_stuck" (RX sees dominant), "rx_inverted".
+      "rx_open" (RX sees recessive), "rx_stuck" (RX sees dominant), "rx_inverted", "both_inverted",
+      "tx_loose", "rx_loose" (that pad's wire is off), "unwired" (both), "swapped" (exchanged),
+      "tx_pull_missing" (TX, let go, drifts to dominant), "rx_pull_missing" (RX is only ever pulled to dominant),
+      "slow" (edges to recessive late), "weak" (edges to dominant late), "no_pull_up" (the wire rises in ms).
     """
 
-    FAULTS = (None, "tx_open", "tx_stuck", "tx_inverted", "rx_open", "rx_stuck", "rx_inverted")
+    FAULTS = (
+        None, "tx_open", "tx_stuck", "tx_inverted", "rx_open", "rx_stuck", "rx_inverted", "both_inverted", "tx_loose",
+        "rx_loose", "unwired", "swapped", "tx_pull_missing", "rx_pull_missing", "slow", "weak", "no_pull_up",
+    )  # fmt: skip
 
     def __init__(self, world, tx_pad, rx_pad, tx_invert=True, rx_invert=False, tx_delay_us=0, rx_delay_us=0):
         self.world = world
@@ -21,47 +38,72 @@ class Stage:
         self.driver = world.wire.driver("board")
         self._tx = _Delay(world, tx_delay_us, self.driver.set)
         self._rx = _Delay(world, rx_delay_us, self._to_rx)
-        tx_pad.net.listeners.append(self._tx_changed)
+        self._rx_delays = self._rx.delays
+        self._hear_tx = self._tx_changed  # bound once: it is looked for in a list
+        self._out_pad = rx_pad
         world.wire.listeners.append(self._wire_changed)
-        tx_pad.external(1 ^ self.tx_invert)
+        self._connect()
         self._to_rx(world.wire.level)
 
     def set_delays(self, tx_us=0, rx_us=0):
         self._tx.delays = _pair(tx_us)
-        self._rx.delays = _pair(rx_us)
+        self._rx.delays = self._rx_delays = _pair(rx_us)
 
     def set_fault(self, fault):
         if fault not in self.FAULTS:
             raise ValueError("fault: one of " + str(self.FAULTS))
         self.fault = fault
-        self._tx_changed(self.tx_pad.net.level)
+        self._rx.delays = _RX_DELAYS.get(fault, self._rx_delays)
+        self._connect()
         self._wire_changed(self.world.wire.level)
+
+    def _connect(self):
+        """Ties the pads to the stage's two sides as the fault leaves them."""
+        fault = self.fault
+        pads = (self.tx_pad, self.rx_pad)
+        for pad in pads:
+            pad.net.listeners = [fn for fn in pad.net.listeners if fn != self._hear_tx]
+            pad.drift = 0
+            pad.external(None)
+        in_pad, self._out_pad = (pads[1], pads[0]) if fault == "swapped" else pads
+        if fault in _RX_OFF:
+            self._out_pad = None
+        if fault in _TX_OFF:
+            self._tx_changed(1 ^ self.tx_invert)
+            return
+        in_pad.net.listeners.append(self._hear_tx)
+        if fault == "tx_pull_missing":
+            in_pad.drift = 0 ^ self.tx_invert
+            in_pad.update()
+        else:
+            in_pad.external(1 ^ self.tx_invert)
+        self._tx_changed(in_pad.net.level)
 
     def _tx_changed(self, level):
         level ^= self.tx_invert
         fault = self.fault
         if fault is not None:
-            if fault == "tx_open":
-                level = 1
-            elif fault == "tx_stuck":
-                level = 0
-            elif fault == "tx_inverted":
+            level = _TX_LEVEL.get(fault, level)
+            if fault in _TX_FLIP:
                 level ^= 1
         self._tx.change(level)
 
     def _wire_changed(self, level):
         fault = self.fault
         if fault is not None:
-            if fault == "rx_open":
-                level = 1
-            elif fault == "rx_stuck":
-                level = 0
-            elif fault == "rx_inverted":
+            level = _RX_LEVEL.get(fault, level)
+            if fault in _RX_FLIP:
                 level ^= 1
         self._rx.change(level)
 
     def _to_rx(self, level):
-        self.rx_pad.external(level ^ self.rx_invert)
+        pad = self._out_pad
+        if pad is None:
+            return
+        if level and self.fault == "rx_pull_missing":
+            pad.external(None)
+        else:
+            pad.external(level ^ self.rx_invert)
 
 
 def _pair(us):

@@ -82,7 +82,7 @@ class Driver:
                 wire.set(1)
         else:
             wire.pulling += 1
-            if wire.pulling == 1:
+            if wire.pulling == 1 and not wire.held_high:
                 wire.set(0)
 
 
@@ -93,6 +93,7 @@ class Wire(Net):
         super().__init__(world)
         self.pulling = 0
         self.drivers = []
+        self.held_high = False  # shorted to the battery: nobody can pull it low
         self._supply = None
         self._receivers = {}
 
