@@ -37,20 +37,25 @@ _RESERVE = 96
 _MAX_ERRORS = 20
 
 
-def run():
-    """What main.py starts: the application on the board that board.json describes, until it ends."""
+def run(boot=None):
+    """What main.py starts: the application on the board that board.json describes, until it ends.
+
+    boot: main.py's Boot, which says what runs after the next start; without it there are no updates by the PC.
+    """
     version = sys.implementation.version
     if version[0] == 1 and version[1] < 26:
         print("MicroPython %d.%d: its UART hangs with an interrupt handler; openkline needs 1.27" % version[:2])
         return
-    Application(boards.load()).run()
+    Application(boards.load(), boot=boot).run()
 
 
 class Application:
     """Owns transport, handler and link; run() returns when the PC says QUIT or has been silent for five minutes."""
 
-    def __init__(self, board, stdin=None, stdout=None):
+    def __init__(self, board, stdin=None, stdout=None, boot=None):
         self.board = board
+        self._boot = boot
+        self._updater = None
         self.errors = 0
         self.loop_max_us = 0
         self._out = bytearray(MAX_FRAME + 16)
@@ -98,7 +103,7 @@ class Application:
         self.link.identity = records.pack_welcome(
             self._boot_id,
             config.max_frame,
-            records.CAN_IBUS | records.CAN_OBD | records.CAN_PROBE,
+            records.CAN_IBUS | records.CAN_OBD | records.CAN_PROBE | (records.CAN_UPDATE if self._can_update() else 0),
             _version_tuple(VERSION),
             sys.implementation.version[:3],
             self.board.name,
@@ -138,13 +143,13 @@ class Application:
         else:
             sleep_us(_PENDING_US)
         begun_us = ticks_us()
-        # Whatever the PC asks gets an answer: without room for one, it asks again.
-        self.link.held = self.link.room() < _RESERVE
-        self.usb.read()
+        self._read()
         if transport is not self.transport:
             return  # the PC has changed what the bus is
         transport.drain_uart()
         self.handler.process()
+        if self._updater is not None:
+            self._updater.step()
         # Before a transmission that may take 50 ms: the PC would take the silence for a loss, and repeat.
         self.usb.pump()
         # Without room for its result a message waits.
@@ -162,17 +167,25 @@ class Application:
                 pass
         else:
             sleep_us(self.obd.rest_us())
-        self.link.held = self.link.room() < _RESERVE
-        self.usb.read()
+        self._read()
+        if self._updater is not None and self._quiet():
+            self._updater.step()
         self.usb.pump()
         if self.obd is not None:
             self.obd.run()
         self._look_at_the_clock()
 
+    def _read(self):
+        """Take in what the PC says. Whatever it asks gets an answer: without room for one, it asks again."""
+        self.link.held = self.link.room() < _RESERVE or (self._updater is not None and self._updater.full())
+        self.usb.read()
+
     def _look_at_the_clock(self):
         now_ms = ticks_ms()
         if self.link.state == links.OPEN:
             self._heard_ms = now_ms
+            if self._boot is not None and self._boot.on_trial:
+                self._boot.confirm()
             if ticks_diff(now_ms, self._counted_ms) >= _COUNTERS_MS:
                 self._count()
         elif ticks_diff(now_ms, self._heard_ms) >= _REPL_AFTER_MS:
@@ -237,8 +250,12 @@ class Application:
             self._obd_record(kind, buf, start, end)
         elif records.PROBE_FIRST <= kind <= records.PROBE_LAST:
             self._probe_record(buf, start, end)
+        elif records.UPDATE_FIRST <= kind <= records.UPDATE_LAST:
+            self._update_record(kind, buf, start, end)
         elif kind == records.HELLO:
             # A new session: calls of the old one are nobody's, and the mode is the board's own again.
+            if self._updater is not None:
+                self._updater.record(kind, buf, start, end)
             if self.obd is not None or self.mode != self.board.mode:
                 self._stop_bus()
                 self._start_mode(self.board.mode)
@@ -264,6 +281,16 @@ class Application:
             self._probe.rebuild = False
             self._stop_bus()
             self._start_mode(self.mode)
+
+    def _can_update(self):
+        return self._boot is not None and bool(self._boot.slot) and self.board.password is not None
+
+    def _update_record(self, kind, buf, start, end):
+        if self._updater is None:
+            from kline.device.updater import Updater
+
+            self._updater = Updater(self.board, self._boot, self.link, lambda: self.uptime_s)
+        self._updater.record(kind, buf, start, end)
 
     def _transmit(self, buf, start, end):
         body = start + records.TRANSMIT_BODY

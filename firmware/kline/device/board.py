@@ -24,6 +24,7 @@ class Board:
     tx_invert  the stage inverts TX: True for an optocoupler, False for a transistor
     rx_invert  RX idles low
     mode       what the application does after its start: "ibus" or "obd"; an attribute of records.MODE_..
+    password   32-bit number that an update over the gateway needs; None = no such updates
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Board:
         tx_invert=True,
         rx_invert=False,
         mode="ibus",
+        password=None,
     ):
         self.name = name
         self.uart = uart
@@ -51,6 +53,9 @@ class Board:
         if mode not in _MODES:
             raise ValueError("mode: %r is not one of %s" % (mode, ", ".join(_MODES)))
         self.mode = _MODES.index(mode)
+        if password is not None and (not isinstance(password, int) or not 0 <= password <= 0xFFFFFFFF):
+            raise ValueError("password: expected a number of 32 bits")  # which one it is stays untold
+        self.password = password
         if self.rx == self.tx:
             raise ValueError("rx and tx: both are GPIO %d" % self.rx)
 
@@ -92,7 +97,7 @@ def load(path="board.json"):
     if not isinstance(fields, dict):
         raise ValueError("%s: expected an object with rx and tx" % path)
     fields["name"] = fields.pop("board", "custom")
-    known = ("name", "uart", "rx", "tx", "spare", "led", "led_on", "tx_invert", "rx_invert", "mode")
+    known = ("name", "uart", "rx", "tx", "spare", "led", "led_on", "tx_invert", "rx_invert", "mode", "password")
     try:
         return Board(**{name: fields[name] for name in known if name in fields})
     except (TypeError, ValueError) as error:
