@@ -20,9 +20,11 @@ WANTED = (pids.RPM, pids.SPEED, pids.COOLANT, pids.THROTTLE, pids.VOLTAGE)
 def line(diagnostics):
     """One value after the other, as text; what the ECU refuses is left out."""
     words = []
-    for pid in WANTED:
-        if pid in diagnostics.tester.session.supported:
-            value = diagnostics.live(pid)[0]
+    wanted = [pid for pid in WANTED if pid in diagnostics.tester.session.supported]
+    values = diagnostics.live_all(wanted)
+    for pid in wanted:
+        value = values[pid][0]
+        if value.value is not None:
             words.append("%s %.1f %s" % (value.name.lower(), value.value, value.unit))
     return "  ".join(words)
 

@@ -17,6 +17,7 @@ KWP = {
     "vin": VIN,
     "calibration": ["ABC-123", "DEF"],
     "cvn": ["17 91 BC 82"],
+    "ecu_name": "ECM-EngineControl",
 }
 ISO = dict(KWP, protocol="iso9141", key_bytes="08 08")
 SLOW = dict(KWP, protocol="kwp_slow")

@@ -34,6 +34,8 @@ CAR: dict[str, list[tuple[int, str]]] = {
     "04": [(0x10, "44")],
     "07": [(0x10, "47 01 71 00 00 00 00")],
     "09 02": [(0x10, frame) for frame in vin_frames()],
+    "09 06": [(0x10, "49 06 01 17 91 BC 82"), (0x18, "7F 09 12")],
+    "09 0A": [(0x10, f"49 0A {n + 1:02X} {b'ECM-EngineControl   '[4 * n : 4 * n + 4].hex(' ')}") for n in range(5)],
 }
 
 

@@ -43,6 +43,11 @@ def test_scan(board: ObdBoard) -> None:
     result = run("scan")
     assert result.exit_code == 0, result.output
     assert VIN in result.stdout and "0C  RPM" in result.stdout and "2 stored codes" in result.stdout
+    for line in (
+        "monitor      ECU 10: misfire: complete", "monitor      ECU 10: evaporative system: not complete",
+        "name         ECU 10: ECM-EngineControl", "CVN          ECU 10: 1791BC82",
+    ):  # fmt: skip
+        assert line in result.stdout
     assert "key bytes" in result.stderr and "key bytes E9 8F" not in result.stdout
     found = lines(run("scan", "--json"))[0]
     assert (found["vin"], found["address"], found["ecus"], found["lamp"]) == (VIN, "33", ["10"], True)
@@ -68,6 +73,44 @@ def test_live(board: ObdBoard) -> None:
     assert table[0] == "time,RPM [rpm],FUEL_LEVEL [%]" and table[1].endswith(",840,")
     plain = run("live", "-n", "1").stdout
     assert "RPM 840 rpm" in plain and "COOLANT 33 C" in plain and "VOLTAGE 14.1 V" in plain and "LOAD" not in plain
+
+
+def test_live_asks_for_several_in_one_request_where_the_car_takes_it(board: ObdBoard) -> None:
+    board.car["01 0C 0D 05"] = [(0x10, "41 0C 0D 20 0D 39 05 49")]
+    found = lines(run("live", "RPM", "SPEED", "COOLANT", "-n", "3", "--json"))
+    assert [(one["RPM"], one["SPEED"], one["COOLANT"]) for one in found] == [(840.0, 57, 33)] * 3
+    assert board.requests() == ["01 0C 0D 05"] * 3
+    board.calls.clear()
+    board.car["01 0C 0D 05"] = [(0x10, "7F 01 12")]
+    found = lines(run("live", "RPM", "SPEED", "COOLANT", "-n", "4", "--json"))
+    assert [(one["RPM"], one["SPEED"], one["COOLANT"]) for one in found] == [(840.0, 57, 33)] * 4
+    asked = board.requests()
+    # The next round is asked for before the present one is read, so a third may still try it.
+    assert 2 <= asked.count("01 0C 0D 05") <= 3 and asked.count("01 0C") == 4
+
+
+def test_live_fastest(board: ObdBoard) -> None:
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_TIMING and answer is None:
+            board.fail(call.ident, "not_allowed", "ISO 14230-4 fixes the timing")
+        elif call.operation == records.OP_TIMING and answer == b"":
+            board.fail(call.ident, "refused", "the ECU refused AccessTimingParameters")
+        elif call.operation == records.OP_TIMING:
+            board.end(call.ident, found=answer or b"")
+        return call.operation == records.OP_TIMING
+
+    board.on_call = on_call
+    words = ("live", "RPM", "-n", "1", "--fastest", "--json")
+    answer: bytes | None = bytes.fromhex("00 01 14 14 00")
+    result = run(*words, "--address", "10")
+    assert "answers after 0 ms, and takes the next request after 10 ms" in result.stderr and len(lines(result)) == 1
+    assert [call.arguments for call in board.calls if call.operation == records.OP_TIMING] == [b"\x01"]
+    answer = b""
+    result = run(*words, "--address", "10")
+    assert "no faster: the ECU refused" in result.stderr and len(lines(result)) == 1
+    answer = None
+    result = run(*words)
+    assert result.exit_code == 7 and "ISO 14230-4" in result.stderr
 
 
 def test_live_goes_on_when_the_car_comes_back(board: ObdBoard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +184,12 @@ def test_clear_asks(board: ObdBoard) -> None:
 def test_freeze_and_vin(board: ObdBoard) -> None:
     assert run("freeze").stdout.startswith("stored by P0133")
     assert lines(run("freeze", "--json")) == [{"code": "P0133", "COOLANT": 33, "RPM": 840.0}]
-    assert run("vin").stdout == VIN + "\n"
+    assert run("vin").stdout.splitlines() == [
+        VIN, "name         ECU 10: ECM-EngineControl", "CVN          ECU 10: 1791BC82",
+    ]  # fmt: skip
+    assert lines(run("vin", "--json")) == [
+        {"vin": VIN, "names": {"10": "ECM-EngineControl"}, "calibration": {}, "cvn": {"10": ["1791BC82"]}}
+    ]
     board.car["02 02 00"] = board.car["09 02"] = []
     assert run("freeze").stdout == "no freeze frame\n"
     assert run("vin").exit_code == 7

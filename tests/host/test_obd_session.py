@@ -169,6 +169,47 @@ async def test_lost_answers_are_an_error() -> None:
             await session.request(b"\x01\x0c")
 
 
+async def test_two_requests_are_under_way_and_no_more() -> None:
+    board = ObdBoard()
+    waiting: list[int] = []
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_REQUEST:
+            waiting.append(call.ident)
+        return call.operation == records.OP_REQUEST
+
+    board.on_call = on_call
+    async with opened(board) as session:
+        await session.connect()
+        asking = [asyncio.create_task(session.request(bytes((1, pid)))) for pid in (5, 0x0C, 0x0D)]
+        for n in range(3):
+            await until(lambda n=n: len(waiting) >= min(n + 2, 3))  # type: ignore[misc]
+            assert len(waiting) == min(n + 2, 3)
+            board.answer_frame(waiting[n], 0x10, f"41 {(5, 0x0C, 0x0D)[n]:02X} {n:02X} 00")
+            board.end(waiting[n])
+            assert (await asking[n]).positive()[0].frames[0][1] == n
+
+
+async def test_after_a_restart_two_requests_connect_once_and_the_times_are_asked_for_again() -> None:
+    board = ObdBoard()
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_TIMING:
+            board.end(call.ident, found=bytes.fromhex("00 01 14 14 00"))
+        return call.operation == records.OP_TIMING
+
+    board.on_call = on_call
+    async with opened(board) as session:
+        await session.connect()
+        assert (await session.timing(fastest=True)).p3_min_us == 10_000
+        board.reboot()
+        await until(lambda: session.calls.device.counters.reboots == 1)
+        found = await asyncio.gather(*(session.request(bytes((1, pid))) for pid in (5, 0x0C)))
+        assert all(one.positive() for one in found)
+    assert session.renewed == 1
+    assert board.operations().count(records.OP_CONNECT) == 2 and board.operations().count(records.OP_TIMING) == 2
+
+
 async def test_a_request_that_is_broken_off_is_cancelled_on_the_board() -> None:
     board = ObdBoard()
     board.on_call = lambda call: call.operation == records.OP_REQUEST

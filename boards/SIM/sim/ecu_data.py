@@ -6,8 +6,8 @@ Layouts (SAE J1979 / ISO 15031-5 as K-line cars use it, at most seven data bytes
     02 pid frame           42 pid frame data..
     03, 07, 0A             43 (code code code), two bytes each, 00 where there is none; one frame for each three
     04                     44
-    09 00                  49 00 01 and four bytes of bitmap;   09 01, 03, 05   49 type (how many frames the next has)
-    09 02, 04, 06          49 type number and four bytes, a frame each; numbers from 1
+    09 00                  49 00 01 and four bytes of bitmap;   09 01, 03, 05, 09   49 type (frames of the next type)
+    09 02, 04, 06, 0A      49 type number and four bytes, a frame each; numbers from 1
 """
 
 from .ecu_script import ScriptError, dtc_bytes, octet, octets
@@ -181,6 +181,8 @@ def _info(f):
         info[4] = b"".join([_padded(c.encode(), 16) for c in f["calibration"]])
     if "cvn" in f:
         info[6] = b"".join([_padded(octets(c, "cvn"), 4) for c in f["cvn"]])
+    if "ecu_name" in f:
+        info[0x0A] = _padded(f["ecu_name"].encode(), 20)
     found = {}
     for kind, data in info.items():
         found[kind - 1] = found[kind] = [data[i : i + 4] for i in range(0, len(data), 4)]

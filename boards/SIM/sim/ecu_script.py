@@ -26,6 +26,7 @@ Bytes are hex text, "E9 8F" (in a dict also bytes, or an int for one byte); time
       "dtcs": ["P0133"], "pending": [], "permanent": [],
       "freeze": {"dtc": "P0133", "pids": {"0C": "0D 20"}},
       "vin": "WVWZZZ1JZ3W386752", "calibration": ["0261206074"], "cvn": ["12 34 56 78"],
+      "ecu_name": "ECM-EngineControl",
 
       "rules": [                     // the first that fits a request and isn't used up
         {"request": "01 0C",         // how its data begin; "init" for the slow init, "" for every request
@@ -52,8 +53,8 @@ from .ecu_timing import LIMITS, OWN, P2_STEP_US
 KINDS = {"iso9141": (True, False), "kwp_slow": (True, False), "kwp_fast": (False, True), "kwp": (True, True)}
 INHERITED = ("protocol", "functional", "tester", "baud", "key_bytes", "reinit", "boot_ms", "answer_header",
              "unsupported", "no_dtc", "multi_pid", "access_timing")  # fmt: skip
-OWN_KEYS = ("pids", "monitors", "dtcs", "pending", "permanent", "freeze", "vin", "calibration", "cvn", "rules", "name",
-            "timing_ms", "limits_ms", "address")  # fmt: skip
+OWN_KEYS = ("pids", "monitors", "dtcs", "pending", "permanent", "freeze", "vin", "calibration", "cvn", "ecu_name",
+            "rules", "name", "timing_ms", "limits_ms", "address")  # fmt: skip
 CAR_KEYS = ("ecus", "events")
 RULE_KEYS = ("request", "skip", "times", "nrc", "silent", "answer", "raw", "pending", "pending_ms", "delay_ms", "p2_ms",
              "p1_ms", "no_gap", "repeat", "glitch_ms", "glitch_us", "bad_checksum", "truncate", "reset", "stop_after",

@@ -8,6 +8,7 @@ from kline.device import obd_errors
 from kline.device.obd_errors import ObdError
 from kline.device.obd_line import drain
 from kline.protocol import obd, pids, status
+from kline.protocol.multi import MultiPids
 from kline.protocol.nrc import name
 
 _TRIES = 3
@@ -19,6 +20,8 @@ class Diagnostics:
 
     def __init__(self, tester):
         self.tester = tester
+        self._multi = None
+        self._multi_of = None  # the session that it was learned in
 
     # -- live data ---------------------------------------------------------------------------------------------------
 
@@ -49,6 +52,34 @@ class Diagnostics:
         values = pids.decode(pid, self._data(bytes((obd.LIVE, pid)), answer))
         if not values:
             raise ObdError(obd_errors.SILENT, "with as much data as PID %02X has" % pid)
+        return values
+
+    def live_all(self, wanted):
+        """A round of live values: {pid: [pids.Value]}; as many PIDs in one request as the ECU takes.
+
+        A PID that is refused or not answered has values of None.
+        """
+        return drain(self.live_all_steps(wanted))
+
+    def live_all_steps(self, wanted):
+        """live_all() in steps."""
+        tester = self.tester
+        if tester.session is not None and tester.session is not self._multi_of:
+            self._multi = MultiPids(tester.session.key)
+            self._multi_of = tester.session
+        found = {}
+        for group in self._multi.groups(list(wanted)) if self._multi else ():
+            if len(group) > 1:
+                assembly = yield from tester.request_steps(obd.multi_request(group))
+                found.update(self._multi.read(group, assembly.answers))
+        values = {}
+        for pid in wanted:
+            data = found.get(pid)
+            if data is None:
+                request = bytes((obd.LIVE, pid))
+                answer = (yield from tester.request_steps(request)).best()
+                data = obd.payload(request, answer) if answer else None
+            values[pid] = pids.decode(pid, data or b"") or [pids.Value(field, None) for field in pids.fields(pid)]
         return values
 
     def _data(self, request, answer):
@@ -171,6 +202,24 @@ class Diagnostics:
         """calibration_ids() in steps."""
         found = yield from self._info_steps(obd.CALIBRATION_IDS)
         return {ecu: obd.calibration_ids(found[ecu]) for ecu in found}
+
+    def calibration_numbers(self):
+        """{ecu: [CVN, the check sum of each calibration]}."""
+        return drain(self.calibration_numbers_steps())
+
+    def calibration_numbers_steps(self):
+        """calibration_numbers() in steps."""
+        found = yield from self._info_steps(obd.CALIBRATION_NUMBERS)
+        return {ecu: obd.calibration_numbers(found[ecu]) for ecu in found}
+
+    def ecu_names(self):
+        """{ecu: name}."""
+        return drain(self.ecu_names_steps())
+
+    def ecu_names_steps(self):
+        """ecu_names() in steps."""
+        found = yield from self._info_steps(obd.ECU_NAME)
+        return {ecu: obd.text(found[ecu]) for ecu in found}
 
     def _info_steps(self, kind):
         """{ecu: joined data} of an info type; asked again where a frame is missing."""

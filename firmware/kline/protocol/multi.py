@@ -2,8 +2,8 @@
 
     request   01 0C 0D 05      answer   41 0C 0D 20 0D 39 05 49 (each PID before its data), in one frame or several
 
-SAE J1979 allows up to six PIDs in a request on CAN only; KWP2000 has room for them, an ISO 9141-2 answer (seven bytes) has
-not. So on KWP it is tried, and given up where it does not work twice in a row; the PIDs are asked one by one then.
+SAE J1979 allows up to six PIDs in a request on CAN only; KWP2000 has room for them, an ISO 9141-2 answer (seven bytes)
+has not. So on KWP it is tried, and given up where it fails twice in a row; the PIDs are asked one by one then.
 """
 
 from kline.protocol import obd, pids

@@ -55,8 +55,10 @@ def scan(as_json: bool, **words: Any) -> None:
     click.echo(f"VIN          {found['vin'] or 'not said'}")
     click.echo(f"standard     {found['standard'] or 'not said'}")
     click.echo(f"warning lamp {lamp}, {found['codes']} stored codes; monitors: {ready}")
-    for ecu, ids in found["calibration"].items():
-        click.echo(f"calibration  ECU {ecu}: {', '.join(ids)}")
+    for ecu, monitors in found["monitors"].items():
+        for name, complete in monitors.items():
+            click.echo(f"monitor      ECU {ecu}: {name}: {'complete' if complete else 'not complete'}")
+    _show_identity(found)
     for pid in found["supported"]:
         fields = pids.fields(int(pid, 16))
         click.echo(f"  {pid}  {', '.join(field.name for field in fields) or '(not known here)'}")
@@ -81,9 +83,30 @@ async def _scan(car: Diagnostics) -> dict[str, Any]:
         if any(one.monitors for one in monitors.values())
         else None,
         "monitors": {f"{ecu:02X}": dict(one.monitors) for ecu, one in monitors.items()},
-        "calibration": {f"{ecu & 0xFF:02X}": ids for ecu, ids in (await car.calibration_ids()).items()},
+        **await _identity(car),
         "supported": [f"{pid:02X}" for pid in supported if pid % 0x20],
     }
+
+
+async def _identity(car: Diagnostics) -> dict[str, Any]:
+    """What each ECU says of its program: {"names": .., "calibration": .., "cvn": ..}, by address."""
+    names = await car.ecu_names()
+    ids = await car.calibration_ids()
+    numbers = await car.calibration_numbers()
+    return {
+        "names": {f"{ecu & 0xFF:02X}": name for ecu, name in names.items()},
+        "calibration": {f"{ecu & 0xFF:02X}": found for ecu, found in ids.items()},
+        "cvn": {f"{ecu & 0xFF:02X}": found for ecu, found in numbers.items()},
+    }
+
+
+def _show_identity(found: dict[str, Any]) -> None:
+    for ecu, name in found["names"].items():
+        click.echo(f"name         ECU {ecu}: {name}")
+    for ecu, ids in found["calibration"].items():
+        click.echo(f"calibration  ECU {ecu}: {', '.join(ids)}")
+    for ecu, numbers in found["cvn"].items():
+        click.echo(f"CVN          ECU {ecu}: {', '.join(numbers)}")
 
 
 @obd.command("dtc", epilog="Examples: openkline obd dtc; openkline obd dtc --json | jq -r .code")
@@ -158,23 +181,25 @@ def freeze(as_json: bool, **words: Any) -> None:
         click.echo(f"  {value.text:<45} {shown(value)}")
 
 
-@obd.command(epilog="Examples: openkline obd vin; openkline obd vin --json")
+@obd.command(epilog="Examples: openkline obd vin; openkline obd vin --json | jq -r .vin")
 @car_options
 @json_option
 def vin(as_json: bool, **words: Any) -> None:
-    """The vehicle identification number."""
+    """The vehicle identification number; and each ECU's name, calibration, and its check sum (CVN)."""
     reach = reach_of(words)
 
-    async def run() -> str:
+    async def run() -> dict[str, Any]:
         async with opened_car(reach) as car:
-            return await car.vin()
+            return {"vin": await car.vin(), **await _identity(car)}
 
     found = asyncio.run(run())
     if as_json:
-        print_json({"vin": found})
-    elif found:
-        click.echo(found)
-    if not found:
+        print_json(found)
+    else:
+        if found["vin"]:
+            click.echo(found["vin"])
+        _show_identity(found)
+    if not found["vin"]:
         raise ObdError("no ECU of this car tells a VIN: cars before about 2002 often don't", "silent")
 
 

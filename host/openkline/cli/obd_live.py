@@ -14,7 +14,7 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol import obd, pids
+from kline.protocol import pids
 from openkline.cli.common import json_option, stop_on_signals
 from openkline.cli.obd_common import car_options, opened_car, print_json, reach_of, shown
 from openkline.errors import ObdError
@@ -61,10 +61,22 @@ class Pid(click.ParamType[int]):
 @click.option(
     "--interval", type=click.FloatRange(0, 3600), default=0.0, metavar="S", help="Seconds between two rounds."
 )
+@click.option(
+    "--fastest",
+    is_flag=True,
+    help="Ask the ECU for its shortest times (AccessTimingParameters); only with the --address of one ECU, as the law "
+    "fixes those of address 33.",
+)
 @car_options
 @json_option
 def live(
-    wanted: tuple[int, ...], as_csv: bool, count: int | None, interval: float, as_json: bool, **words: Any
+    wanted: tuple[int, ...],
+    as_csv: bool,
+    count: int | None,
+    interval: float,
+    fastest: bool,
+    as_json: bool,
+    **words: Any,
 ) -> None:
     """Values as they change: PIDs by name (RPM, SPEED ..) or number (0C); without any, the usual ones.
 
@@ -76,6 +88,8 @@ def live(
 
     async def work() -> None:
         async with opened_car(reach) as car:
+            if fastest:
+                await _faster(car)
             chosen = list(dict.fromkeys(wanted)) or await _usual(car)
             show = _csv(chosen) if as_csv else _json if as_json else None
             if show is None and not sys.stdout.isatty():
@@ -87,6 +101,19 @@ def live(
                     await _rounds(car, chosen, table.show, count, interval)
 
     asyncio.run(_until_stopped(work()))
+
+
+async def _faster(car: Diagnostics) -> None:
+    try:
+        times = await car.session.timing(fastest=True)
+        click.echo(
+            f"  the ECU answers after {times.p2_min_us / 1000:g} ms, and takes the next request after "
+            f"{times.p3_min_us / 1000:g} ms", err=True
+        )  # fmt: skip
+    except ObdError as error:
+        if error.name == "not_allowed":
+            raise
+        click.echo(f"  no faster: {error}", err=True)
 
 
 async def _usual(car: Diagnostics) -> list[int]:
@@ -117,37 +144,47 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
 async def _rounds(
     car: Diagnostics, chosen: list[int], show: Callable[[float, Sample], None], count: int | None, interval_s: float
 ) -> None:
+    """Without an interval the next round is asked for before the present one is complete: the car never waits."""
     away = ""
-    while count is None or count > 0:
-        begun_s = time.monotonic()
-        try:
-            sample = await _sample(car, chosen)
-        except ObdError as error:
-            if error.name not in _AWAY:
-                raise
-            if error.name != away:
-                click.echo(f"  the car is not there: {error}", err=True)
-            away = error.name
-            await asyncio.sleep(_RETRY_S)
-            continue
-        if away:
-            click.echo("  the car is back", err=True)
-            away = ""
-        show(time.time(), sample)
-        count = None if count is None else count - 1
-        await asyncio.sleep(max(0.0, begun_s + interval_s - time.monotonic()))
+    rounds: list[asyncio.Task[Sample]] = []
+    try:
+        while count is None or count > 0:
+            begun_s = time.monotonic()
+            ahead = 1 if interval_s or away or count == 1 else 2
+            while len(rounds) < ahead:
+                rounds.append(asyncio.create_task(_sample(car, chosen)))
+            try:
+                sample = await rounds[0]
+            except ObdError as error:
+                if error.name not in _AWAY:
+                    raise
+                await _drop(rounds)
+                if error.name != away:
+                    click.echo(f"  the car is not there: {error}", err=True)
+                away = error.name
+                await asyncio.sleep(_RETRY_S)
+                continue
+            del rounds[0]
+            if away:
+                click.echo("  the car is back", err=True)
+                away = ""
+            show(time.time(), sample)
+            count = None if count is None else count - 1
+            await asyncio.sleep(max(0.0, begun_s + interval_s - time.monotonic()))
+    finally:
+        await _drop(rounds)
+
+
+async def _drop(rounds: list[asyncio.Task[Sample]]) -> None:
+    for task in rounds:
+        task.cancel()
+    await asyncio.gather(*rounds, return_exceptions=True)
+    rounds.clear()
 
 
 async def _sample(car: Diagnostics, chosen: list[int]) -> Sample:
-    """One round. A PID that is refused or not answered has values of None."""
-    sample: Sample = {}
-    for pid in chosen:
-        request = bytes((obd.LIVE, pid))
-        answer = (await car.session.request(request)).best()
-        data = obd.payload(request, answer) if answer is not None else None
-        values = pids.decode(pid, data or b"") or [pids.Value(field, None) for field in pids.fields(pid)]
-        sample.update({value.name: value for value in values})
-    return sample
+    """One round."""
+    return {value.name: value for values in (await car.live_all(chosen)).values() for value in values}
 
 
 def _json(at_s: float, sample: Sample) -> None:

@@ -1,7 +1,7 @@
 """Calls to the board's OBD service: one OBD_CALL out, texts and answers in, until its OBD_END.
 
-Layouts: kline/protocol/records.py, docs/link-protocol.md. A call that is cancelled here is cancelled on the board. Two may
-be under way: the board begins the second at the very moment when the first is done, with no time lost on the USB line.
+Layouts: kline/protocol/records.py, docs/link-protocol.md. A call that is cancelled here is cancelled on the board. Two
+may be under way: the board begins the second when the first is done, with no time lost on the USB line.
 """
 
 from __future__ import annotations

@@ -6,7 +6,10 @@ silence for a value.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from kline.protocol import nrc, obd, pids, status
 from openkline.errors import ObdError
@@ -45,6 +48,29 @@ class Diagnostics:
         if not values:
             raise ObdError(f"PID {pid:02X}: the answer is too short, or its meaning is not known", "silent")
         return values
+
+    async def live_all(self, wanted: Iterable[int]) -> dict[int, list[pids.Value]]:
+        """A round of live values, by PID; a PID that is refused or not answered has values of None.
+
+        As many PIDs in one request as the ECU takes, and the next request is on the board before it may be sent.
+        """
+        chosen = pids_left = list(dict.fromkeys(wanted))
+        found: dict[int, bytes] = {}
+        multi = self.session.multi
+        if multi is not None and multi.takes:
+            groups = [group for group in multi.groups(pids_left) if len(group) > 1]
+            assemblies = await _together(self.session.request(obd.multi_request(group)) for group in groups)
+            for group, assembly in zip(groups, assemblies, strict=True):
+                found.update(multi.read(group, assembly.answers))
+            pids_left = [pid for pid in pids_left if pid not in found]
+        singles = await _together(self.session.request(bytes((obd.LIVE, pid))) for pid in pids_left)
+        for pid, assembly in zip(pids_left, singles, strict=True):
+            answer = assembly.best()
+            found[pid] = (obd.payload(assembly.request, answer) if answer is not None else None) or b""
+        return {
+            pid: pids.decode(pid, found[pid]) or [pids.Value(field, None) for field in pids.fields(pid)]
+            for pid in chosen
+        }
 
     # -- monitors and codes
 
@@ -122,6 +148,14 @@ class Diagnostics:
     async def calibration_ids(self) -> dict[int, list[str]]:
         return {ecu: obd.calibration_ids(data) for ecu, data in (await self._info(obd.CALIBRATION_IDS)).items()}
 
+    async def calibration_numbers(self) -> dict[int, list[str]]:
+        """CVN, the check sum of each calibration, as hexadecimal; an ECU may take seconds to compute it."""
+        found = await self._info(obd.CALIBRATION_NUMBERS)
+        return {ecu: obd.calibration_numbers(data) for ecu, data in found.items()}
+
+    async def ecu_names(self) -> dict[int, str]:
+        return {ecu: obd.text(data) for ecu, data in (await self._info(obd.ECU_NAME)).items()}
+
     async def standard(self) -> str:
         """Which OBD standard the car says that it keeps; "" where it doesn't."""
         request = bytes((obd.LIVE, _STANDARD))
@@ -145,6 +179,17 @@ class Diagnostics:
             if whole:
                 break
         return found
+
+
+async def _together(requests: Iterable[Coroutine[Any, Any, obd.Assembly]]) -> list[obd.Assembly]:
+    """Their results, in order; the first that fails ends all."""
+    tasks = [asyncio.ensure_future(request) for request in requests]
+    try:
+        return [await task for task in tasks]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _data(request: bytes, answer: obd.Answer | None) -> bytes:
