@@ -1,0 +1,119 @@
+"""What the chip remembers: settings of AT commands, the protocol in force, and what outlives a reset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kline.protocol import kwp
+from kline.protocol.keybytes import ISO_9141, KeyBytes
+
+ISO_9141_2, KWP_SLOW, KWP_FAST = 3, 4, 5
+K_LINE = (ISO_9141_2, KWP_SLOW, KWP_FAST)
+CAN = range(6, 13)
+
+# As AT DP names them (ELM327DSJ, "Selecting Protocols").
+NAMES = (
+    "AUTO",
+    "SAE J1850 PWM",
+    "SAE J1850 VPW",
+    "ISO 9141-2",
+    "ISO 14230-4 (KWP 5BAUD)",
+    "ISO 14230-4 (KWP FAST)",
+    "ISO 15765-4 (CAN 11/500)",
+    "ISO 15765-4 (CAN 29/500)",
+    "ISO 15765-4 (CAN 11/250)",
+    "ISO 15765-4 (CAN 29/250)",
+    "SAE J1939 (CAN 29/250)",
+    "USER1 (CAN 11/125)",
+    "USER2 (CAN 11/50)",
+)
+
+DEFAULT_TIMEOUT = 0x32  # in 4 ms: PP 03
+DEFAULT_WAKE = 0x92  # in 20.48 ms: PP 17, 3.0 s
+TIMEOUT_UNIT_MS = 4
+WAKE_UNIT_MS = 20.48
+# After an answer another ECU may begin within P2max (50 ms, ISO 14230-4); what AT1 and AT2 wait.
+ADAPTED_MS = 55
+SEARCH_MIN_MS = 200
+NORMAL_DATA = 7
+LONG_DATA = 255
+
+
+@dataclass(slots=True)
+class Memory:
+    """What outlives a reset (and a client). saved: the protocol of AT SP; last: the one that was found last, or 0."""
+
+    saved: int = 0
+    saved_auto: bool = True
+    last: int = 0
+
+
+@dataclass(slots=True)
+class Settings:
+    """As after a reset; each field is set by the AT command beside it."""
+
+    echo: bool = True  # E
+    linefeeds: bool = False  # L
+    spaces: bool = True  # S
+    headers: bool = False  # H
+    long: bool = False  # AL, NL
+    adaptive: int = 1  # AT0 AT1 AT2
+    timeout: int = DEFAULT_TIMEOUT  # ST
+    responses: bool = True  # R
+    header: bytes = b""  # SH; b"": the protocol's own
+    tester: int = kwp.TESTER  # TA
+    receive: int | None = None  # RA, SR; None: AR
+    init_address: int = kwp.OBD_FUNCTIONAL  # IIA
+    baud: int = 10_400  # IB
+    check_keys: bool = True  # KW
+    wake: int = DEFAULT_WAKE  # SW
+    wake_message: bytes = b""  # WM
+    protocol: int = 0  # SP, TP
+    auto: bool = True
+
+    def timeout_ms(self) -> int:
+        return self.timeout * TIMEOUT_UNIT_MS
+
+    def more_ms(self) -> int:
+        """How long another answer is waited for."""
+        return min(ADAPTED_MS, self.timeout_ms()) if self.adaptive else self.timeout_ms()
+
+    def max_data(self) -> int:
+        return LONG_DATA if self.long else NORMAL_DATA
+
+
+@dataclass(slots=True)
+class Bus:
+    """protocol: the one found or set up, 0 before; active: it is believed to be alive; bypassed: by AT BI."""
+
+    protocol: int = 0
+    active: bool = False
+    bypassed: bool = False
+    keys: KeyBytes | None = field(default=None)
+
+
+def protocol_of(keys: KeyBytes, kind: str, wanted: int) -> int:
+    """Which of our protocols these key bytes speak; unknown ones (AT KW0) what was wanted."""
+    if kind == "fast":
+        return KWP_FAST
+    if not keys.protocol:
+        return wanted if wanted in (ISO_9141_2, KWP_SLOW) else ISO_9141_2
+    return ISO_9141_2 if keys.protocol == ISO_9141 else KWP_SLOW
+
+
+def build_frame(settings: Settings, protocol: int, keys: KeyBytes | None, data: bytes) -> bytes:
+    """What goes on the wire for `data`, without the checksum.
+
+    With AT SH on ISO 14230 the length goes into the first byte, or, where its six low bits are 0, into a fourth
+    (ELM327DSJ, "Setting the Headers").
+    """
+    header = settings.header
+    if not header and settings.tester == kwp.TESTER and keys is not None and keys.protocol:
+        return kwp.build_request(keys, data)[:-1] if protocol != ISO_9141_2 else kwp.ISO_9141_REQUEST + data
+    if protocol == ISO_9141_2:
+        return (header or kwp.ISO_9141_REQUEST[:2] + bytes((settings.tester,))) + data
+    header = header or bytes((0xC1, kwp.OBD_FUNCTIONAL, settings.tester))
+    n = len(data)
+    if header[0] & 0x3F == 0 or n > 0x3F:
+        return bytes((header[0] & 0xC0, *header[1:], n)) + data
+    return bytes((header[0] & 0xC0 | n, *header[1:])) + data

@@ -1,0 +1,184 @@
+"""The chip's dealings with the car: initialisation, search, requests, monitoring. Generators of operations.
+
+Each is Interpreter's Steps: yields an Operation, is sent its Outcome, prints what the chip prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from kline.protocol import kwp
+from kline.protocol.keybytes import KeyBytes
+from openkline.elm import lines
+from openkline.elm.interpreter import Accept, Interpreter, Steps
+from openkline.elm.operations import (
+    NOT_CONNECTED,
+    STOPPED,
+    Bypass,
+    Exchange,
+    Initialise,
+    KeepAlive,
+    Monitor,
+    Operation,
+    Outcome,
+)
+from openkline.elm.state import (
+    CAN,
+    K_LINE,
+    KWP_FAST,
+    SEARCH_MIN_MS,
+    WAKE_UNIT_MS,
+    Bus,
+    build_frame,
+    protocol_of,
+)
+
+Asking = Generator[Operation, Outcome, bool]
+
+# What the board's errors are called here (ELM327DSJ, "Error Messages and Alerts").
+_WORDS = {
+    "no_echo": "FB ERROR",
+    "echo_wrong": "BUS ERROR",
+    "stuck_low": "BUS BUSY",
+    "busy": "BUS BUSY",
+}
+_CIRCUIT = tuple(_WORDS)  # another way would not help
+
+
+def start_frame(chip: Interpreter) -> bytes:
+    """StartCommunication, with the header of AT SH."""
+    return build_frame(chip.settings, KWP_FAST, None, kwp.START_COMMUNICATION)
+
+
+def keep_alive(chip: Interpreter) -> KeepAlive:
+    return KeepAlive(round(chip.settings.wake * WAKE_UNIT_MS), chip.settings.wake_message)
+
+
+def _initialise(chip: Interpreter, kind: str) -> Generator[Operation, Outcome, Outcome]:
+    """One initialisation; the session is noted where there is one now."""
+    settings = chip.settings
+    chip.bus.active = False
+    outcome = yield keep_alive(chip)
+    if outcome.error:
+        return outcome
+    frame = start_frame(chip) if kind == "fast" else b""
+    outcome = yield Initialise(kind, settings.init_address, settings.baud, frame, settings.check_keys)
+    if not outcome.error:
+        keys = KeyBytes(outcome.key_bytes[0], outcome.key_bytes[1])
+        found = protocol_of(keys, kind, settings.protocol)
+        chip.bus = Bus(found, True, False, keys)
+        chip.memory.last = found
+    return outcome
+
+
+def initialise_aloud(chip: Interpreter, kind: str) -> Asking:
+    """`BUS INIT: ...OK`; the dots belong to the slow one."""
+    chip.say("BUS INIT: " + ("..." if kind == "slow" else ""))
+    outcome = yield from _initialise(chip, kind)
+    if outcome.error == STOPPED:
+        chip.say_line(chip.stop_word())
+        return False
+    if not outcome.error and settings_disagree(chip):
+        yield from chip.close_steps()
+        chip.say_line("ERROR")
+        return False
+    chip.say_line(_WORDS.get(outcome.error, "ERROR") if outcome.error else "OK")
+    return not outcome.error
+
+
+def settings_disagree(chip: Interpreter) -> bool:
+    """The key bytes belong to another protocol than the one that was set (AT KW1 looks)."""
+    settings = chip.settings
+    return settings.check_keys and not settings.auto and chip.bus.protocol != settings.protocol
+
+
+def _search(chip: Interpreter) -> Asking:
+    """SEARCHING...: the way that worked last first, then the others; the key bytes tell 3 from 4."""
+    first = chip.bus.protocol or chip.settings.protocol or chip.memory.last
+    kinds = ("fast", "slow", "slow") if first == KWP_FAST else ("slow", "fast", "slow")
+    chip.say("SEARCHING...")
+    for kind in kinds:
+        outcome = yield from _initialise(chip, kind)
+        if not outcome.error:
+            chip.say_end()
+            return True
+        if outcome.error == STOPPED:
+            chip.say_end()
+            chip.say_line(chip.stop_word())
+            return False
+        if outcome.error in _CIRCUIT:
+            break
+    chip.say_end()
+    chip.say_line("UNABLE TO CONNECT")
+    return False
+
+
+def _awake(chip: Interpreter) -> Asking:
+    """Whether a request may go out now; else it has been said why not."""
+    protocol = chip.settings.protocol
+    if chip.bus.active:
+        return True
+    if chip.settings.auto:
+        return (yield from _search(chip))
+    if protocol in K_LINE:
+        return (yield from initialise_aloud(chip, "fast" if protocol == KWP_FAST else "slow"))
+    chip.say_line("CAN ERROR" if protocol in CAN else "NO DATA")
+    return False
+
+
+def request(chip: Interpreter, data: bytes, count: int) -> Steps:
+    """Send `data` and print what comes; count: so many answers, 0: all."""
+    for _ in range(2):
+        fresh = not chip.bus.active
+        if not (yield from _awake(chip)):
+            return
+        outcome = yield _exchange(chip, data, count, fresh)
+        if outcome.error != NOT_CONNECTED:
+            break
+        chip.bus.active = False  # it was lost meanwhile: initialise again
+    if not outcome.alive and not chip.bus.bypassed:
+        chip.bus.active = False
+    if outcome.error == STOPPED:
+        chip.say_line(chip.stop_word())
+    elif outcome.error:
+        chip.say_line(_WORDS.get(outcome.error, "BUS ERROR"))
+    elif chip.settings.responses and not chip.accepted:
+        chip.say_line("NO DATA")
+
+
+def _exchange(chip: Interpreter, data: bytes, count: int, fresh: bool) -> Exchange:
+    settings = chip.settings
+    frame = build_frame(settings, chip.protocol(), chip.bus.keys, data)
+    chip.listen_for(lambda message: lines.wanted(settings, message) and not _ours(message, frame))
+    if not settings.responses:
+        return Exchange(frame, 0, 0, 0, not chip.bus.bypassed)
+    first_ms = max(settings.timeout_ms(), SEARCH_MIN_MS if fresh else 0)
+    # Which answers are for us is decided here: with AT RA the board must not count the others.
+    return Exchange(frame, first_ms, settings.more_ms(), 0 if settings.receive is not None else count,
+                    not chip.bus.bypassed)  # fmt: skip
+
+
+def _ours(message: bytes, frame: bytes) -> bool:
+    return message[:-1] == frame
+
+
+def monitor(chip: Interpreter, accept: Accept) -> Steps:
+    """Print everything that `accept` lets through, until the client sends something."""
+    if chip.settings.protocol in CAN and not chip.bus.active:
+        chip.say_line("CAN ERROR")
+        return
+    chip.listen_for(accept)
+    outcome = yield Monitor(chip.settings.baud)
+    chip.bus.active = chip.bus.active and (outcome.alive or chip.bus.bypassed)
+    chip.say_line(chip.stop_word() if outcome.error == STOPPED else _WORDS.get(outcome.error, "BUS ERROR"))
+
+
+def bypass(chip: Interpreter) -> Steps:
+    """AT BI: the protocol counts as set up."""
+    yield from chip.close_steps()
+    outcome = yield Bypass(chip.settings.baud)
+    if outcome.error:
+        chip.say_line("?" if outcome.error == STOPPED else _WORDS.get(outcome.error, "BUS ERROR"))
+        return
+    chip.bus = Bus(chip.settings.protocol, True, True)
+    chip.say_line("OK")
