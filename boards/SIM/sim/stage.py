@@ -16,8 +16,9 @@ class Stage:
     """TX pad -> driver on the wire, wire -> RX pad. A floating TX pad is pulled to the recessive level.
 
     Delays are numbers of us, or pairs (to dominant, to recessive). fault is one of
-      None, "tx_open" (drives nothing), "tx_stuck" (drives dominant for ever), "tx_inverted" (wrong polarity),
-      "rx_open" (RX sees recessive), "rx_stuck" (RX sees dominant), "rx_inverted", "both_inverted",
+      None, "tx_open" (drives nothing), "tx_stuck" (drives dominant for ever), "tx_inverted" (the stage is not what
+      the board believes, its pull included), "rx_open" (RX sees recessive), "rx_stuck" (RX sees dominant),
+      "rx_inverted", "both_inverted",
       "tx_loose", "rx_loose" (that pad's wire is off), "unwired" (both), "swapped" (exchanged),
       "tx_pull_missing" (TX, let go, drifts to dominant), "rx_pull_missing" (RX is only ever pulled to dominant),
       "slow" (edges to recessive late), "weak" (edges to dominant late), "no_pull_up" (the wire rises in ms).
@@ -60,6 +61,8 @@ class Stage:
     def _connect(self):
         """Ties the pads to the stage's two sides as the fault leaves them."""
         fault = self.fault
+        self._tx_flips = self.tx_invert ^ (fault in _TX_FLIP)
+        self._rx_flips = self.rx_invert ^ (fault in _RX_FLIP)
         pads = (self.tx_pad, self.rx_pad)
         for pad in pads:
             pad.net.listeners = [fn for fn in pad.net.listeners if fn != self._hear_tx]
@@ -69,32 +72,21 @@ class Stage:
         if fault in _RX_OFF:
             self._out_pad = None
         if fault in _TX_OFF:
-            self._tx_changed(1 ^ self.tx_invert)
+            self._tx_changed(1 ^ self._tx_flips)
             return
         in_pad.net.listeners.append(self._hear_tx)
         if fault == "tx_pull_missing":
-            in_pad.drift = 0 ^ self.tx_invert
+            in_pad.drift = 0 ^ self._tx_flips
             in_pad.update()
         else:
-            in_pad.external(1 ^ self.tx_invert)
+            in_pad.external(1 ^ self._tx_flips)
         self._tx_changed(in_pad.net.level)
 
     def _tx_changed(self, level):
-        level ^= self.tx_invert
-        fault = self.fault
-        if fault is not None:
-            level = _TX_LEVEL.get(fault, level)
-            if fault in _TX_FLIP:
-                level ^= 1
-        self._tx.change(level)
+        self._tx.change(_TX_LEVEL.get(self.fault, level ^ self._tx_flips))
 
     def _wire_changed(self, level):
-        fault = self.fault
-        if fault is not None:
-            level = _RX_LEVEL.get(fault, level)
-            if fault in _RX_FLIP:
-                level ^= 1
-        self._rx.change(level)
+        self._rx.change(_RX_LEVEL.get(self.fault, level))
 
     def _to_rx(self, level):
         pad = self._out_pad
@@ -103,7 +95,7 @@ class Stage:
         if level and self.fault == "rx_pull_missing":
             pad.external(None)
         else:
-            pad.external(level ^ self.rx_invert)
+            pad.external(level ^ self._rx_flips)
 
 
 def _pair(us):

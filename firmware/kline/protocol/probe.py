@@ -35,7 +35,7 @@ MAX_PULSE_US = 2000
 
 # OP_PULSE: fall and rise in us from the pin's edge until RX shows it
 NEVER = -1  # not within LIMIT_US
-ALREADY = -2  # the level was there before
+AT_ONCE = -2  # sooner than can be measured, or the level was there before: the levels say which
 LIMIT_US = 3000
 
 # OP_WATCH: seen
