@@ -1,4 +1,4 @@
-"""The ELM327's manners beyond single answers: initialisation, search, interruption, monitoring, what it sends, bad input.
+"""The ELM327's manners beyond single answers: initialisation, search, interruption, monitoring, bad input.
 
 Sources as in tests/vectors/elm327.txt; what differs from the chip is in docs/elm327.md.
 """

@@ -1,4 +1,4 @@
-"""Each AT command and each kind of answer, bytes in and bytes out, in all settings of echo, line feeds, spaces, headers."""
+"""Each AT command and each kind of answer, bytes in and out, in all settings of echo, line feeds, spaces, headers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def prepared(echo: bool, linefeeds: bool, spaces: bool, headers: bool, protocol:
 @pytest.mark.parametrize("set_up", list(settings()), ids=lambda flags: "".join("01"[flag] for flag in flags))
 def test_commands(set_up: tuple[bool, bool, bool, bool]) -> None:
     """In one go: the state that a command leaves is what the next one's answer speaks of."""
-    echo, linefeeds, spaces, headers = set_up
+    echo, linefeeds, _spaces, headers = set_up
     elm = prepared(*set_up)
     elm.chip._repeat = ""
     rows = vectors("at")
