@@ -135,7 +135,7 @@ def explain(path: str, error: Exception) -> DeviceError:
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return DeviceMissing(f"{path}: there is no such port. {_what_there_is()}")
     if code in (errno.EACCES, errno.EPERM):
-        return DeviceForbidden(f"{path}: no permission to open it. {_permission_hint(path)}")
+        return DeviceForbidden(f"{path}: no permission to open it. {permission_hint(path)}")
     if code in (errno.EBUSY, errno.EAGAIN):
         user = who_has(path)
         by = f" by {user}" if user else ""
@@ -154,7 +154,7 @@ def _what_there_is() -> str:
     return f"There are: {', '.join(found)} (openkline ports tells more)"
 
 
-def _permission_hint(path: str) -> str:
+def permission_hint(path: str) -> str:
     group = "dialout"
     try:
         import grp
