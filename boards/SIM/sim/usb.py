@@ -22,6 +22,7 @@ class UsbLink:
         self.ring = bytearray(512)
         self.head = 0
         self.count = 0
+        self.limit = STDIN_RING  # less while the interrupt can't be served (see flash.py)
         self.lost = 0  # bytes that found the ring full
         self.read_by_host = True  # False: nobody reads, stdout stalls
         self.on_output = None  # fn(bytes): what left the device, when its last byte has
@@ -45,7 +46,7 @@ class UsbLink:
         for b in part:
             if b == self.interrupt_char:
                 self.world.interrupt(KeyboardInterrupt())
-            elif self.count >= STDIN_RING:
+            elif self.count >= self.limit:
                 self.lost += 1
             else:
                 self.ring[(self.head + self.count) & 511] = b

@@ -1,0 +1,115 @@
+"""The board's flash: blocks in memory with a real littlefs on them, as the port makes it. Power can fail at any write.
+
+    flash = Flash()
+    flash.power_on()            # the current directory is the root of its file system
+    flash.fail_at(17)           # the 17th program or erase from now raises PowerCut and does nothing (tear: half of it)
+    flash.power_on()            # what is there after it
+
+With a World, erasing and programming take their time, and no interrupt is served meanwhile: of what comes over USB only
+as much is kept as the UART's FIFO holds.
+"""
+
+import os
+
+import vfs
+
+from .costs import RX_FIFO, STDIN_RING
+
+BLOCK = 4096
+ERASE_US = 45_000  # a sector of a usual 4 MB chip (W25Q32: typical 45 ms, at most 400)
+PROGRAM_US = 3  # a byte (W25Q32: 0.7 ms for a page of 256)
+_POINT = "/flash"
+
+
+class PowerCut(BaseException):
+    """The power has failed: whatever the firmware does after it reaches nothing."""
+
+
+class Flash:
+    """operations: programs and erases so far; erased: blocks erased; world: whose time it takes, None = nobody's."""
+
+    def __init__(self, blocks=128):
+        self.image = bytearray(blocks * BLOCK)
+        self.operations = 0
+        self.erased = 0
+        self.world = None
+        self._fail_at = -1
+        self._tear = False
+        self._device = None
+        vfs.VfsLfs2.mkfs(_Device(self))
+
+    def power_on(self):
+        """Mount what is there; what was open before is lost."""
+        self.power_off()
+        self._fail_at = -1
+        self._device = _Device(self)
+        vfs.mount(vfs.VfsLfs2(self._device), _POINT)
+        os.chdir(_POINT)
+
+    def power_off(self):
+        if self._device is not None:
+            self._device.dead = True
+            self._device = None
+            os.chdir("/")
+            vfs.umount(_POINT)
+
+    def fail_at(self, n, tear=False):
+        """The n-th operation from now, counting from 1, is the last."""
+        self._fail_at = self.operations + n
+        self._tear = tear
+
+    def operate(self, device, at, data):
+        """Program (or, all FF, erase) the bytes from `at` on."""
+        if device.dead:
+            raise PowerCut
+        self.operations += 1
+        if self.operations == self._fail_at:
+            device.dead = True
+            if self._tear:
+                half = len(data) // 2
+                self.image[at : at + half] = data[:half]
+            raise PowerCut
+        self.image[at : at + len(data)] = data
+
+    def take_time(self, us):
+        w = self.world
+        w.enter("misc")
+        usb = w.usb
+        usb.limit = min(STDIN_RING, usb.count + RX_FIFO)
+        w.burn(us)
+        usb.limit = STDIN_RING
+        w.leave()
+
+
+class _Device:
+    """What VfsLfs2 asks of a block device, like the port's Partition."""
+
+    def __init__(self, flash):
+        self.flash = flash
+        self.dead = False
+
+    def readblocks(self, block, buf, offset=0):
+        if self.dead:
+            raise PowerCut
+        at = block * BLOCK + offset
+        buf[:] = memoryview(self.flash.image)[at : at + len(buf)]
+
+    def writeblocks(self, block, buf, offset=0):
+        self.flash.operate(self, block * BLOCK + offset, buf)
+        if self.flash.world is not None:
+            self.flash.take_time(len(buf) * PROGRAM_US)
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return len(self.flash.image) // BLOCK
+        if op == 5:
+            return BLOCK
+        if op == 6:
+            self.flash.operate(self, arg * BLOCK, _ERASED)
+            self.flash.erased += 1
+            if self.flash.world is not None:
+                self.flash.take_time(ERASE_US)
+        return 0
+
+
+_ERASED = b"\xff" * BLOCK
