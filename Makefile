@@ -6,7 +6,7 @@ STUBS  := .venv-stubs
 OBD    := .venv-obd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-obd lint soak bench deb deb-test clean
+.PHONY: help setup run repl test test-obd lint soak bench deb deb-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -38,6 +38,9 @@ ifneq ($(filter $(OBD_CARS),$(CAR)),)
 else
 	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY)) $(if $(CAR),--car $(CAR))
 endif
+
+repl: setup ## MicroPython's prompt on the board, its application told to quit (PORT=sim: on the virtual board)
+	$(BIN)/openkline repl $(if $(PORT),-d $(PORT))
 
 test: setup test-obd ## all tests, without a board
 	$(BIN)/pytest -n 2 --dist worksteal

@@ -46,7 +46,8 @@ def _show(profile: Profile) -> None:
     for interface in profile.interfaces:
         click.echo(f"interface     {interface.name}: {interface.description}")
     if profile.image is not None:
-        click.echo(f"MicroPython   {profile.image.file}{'' if profile.image.checked else ' (address not checked by us)'}")
+        unchecked = "" if profile.image.checked else " (address not checked by us)"
+        click.echo(f"MicroPython   {profile.image.file}{unchecked}")
     for sentence in (*map(str, profile.check()), *profile.notes):
         click.echo(f"note          {sentence}")
     click.echo("\n" + (profile.folder / "board.md").read_text(encoding="utf-8").rstrip())

@@ -1,0 +1,45 @@
+"""`openkline repl`: out of the application, into MicroPython's prompt."""
+
+from __future__ import annotations
+
+import asyncio
+
+import rich_click as click
+
+from openkline.cli.common import device_option
+from openkline.errors import DeviceError
+from openkline.programs import python_program
+from openkline.repl import reach_prompt
+from openkline.serial_io import Port, SimPort, port_for
+from openkline.sim import SimOptions
+
+
+@click.command(epilog="Examples: openkline repl; openkline repl -d sim --car obd")
+@device_option
+@click.option("--car", default="demo", show_default=True, help="With -d sim: what sits on the virtual wire.")
+@click.pass_context
+def repl(ctx: click.Context, device: str | None, car: str) -> None:
+    """MicroPython's prompt on the board, in mpremote's terminal. Ctrl-] ends it.
+
+    The board's application is told to quit first. It starts again by Ctrl-D, by the reset button, or when
+    `openkline bridge` wants it.
+    """
+    ctx.exit(asyncio.run(_repl(device or "auto", car)))
+
+
+async def _repl(device: str, car: str) -> int:
+    if "://" in device:
+        raise DeviceError(f"{device}: mpremote's terminal needs a serial port; expected one, or sim")
+    port = port_for(device, SimOptions(car=car))
+    try:
+        await reach_prompt(port)
+        click.echo("the application has quit; press Enter for the prompt", err=True)
+        command, environment = python_program("mpremote", "connect", _path(port), "resume", "repl")
+        program = await asyncio.create_subprocess_exec(*command, env=environment)
+        return await program.wait()
+    finally:
+        await port.close()
+
+
+def _path(port: Port) -> str:
+    return port.board.path if isinstance(port, SimPort) else port.name
