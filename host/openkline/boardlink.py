@@ -174,6 +174,11 @@ class BoardLink:
         """A record of another part of the program. False: no session, or no room now."""
         return self.has_room() and self.link.queue(kind, 0, payload, len(payload))
 
+    @property
+    def backlog(self) -> int:
+        """Records that wait, or that the board has not acknowledged."""
+        return self.link.outbox.ring.count
+
     def ask_for_counters(self) -> None:
         """The board sends them every 5 s anyway; on_counters gets them."""
         self.link.queue(records.COUNTERS_REQUEST, 0, self._out, 0)

@@ -30,6 +30,7 @@ from openkline.notify import Keeper
 from openkline.report import report
 from openkline.serial_io import Port
 from openkline.status import StatusServer
+from openkline.update import Updater
 
 log = logging.getLogger("openkline.bridge")
 
@@ -49,7 +50,7 @@ class Bridge:
     def __init__(self, port: Port, settings: BridgeSettings) -> None:
         self.settings = settings
         self.device = Device(port, settings.device)
-        self.server = GatewayServer(self.device, settings.gateway)
+        self.server = GatewayServer(self.device, settings.gateway, Updater(self.device))
         self.stop = asyncio.Event()
         self.logs: list[FrameLog] = []
         self.events: EventRunner | None = None

@@ -24,6 +24,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TypeAlias
 
+from kline.protocol.checksum import crc16
 from openkline.errors import GatewayError
 from openkline.gateway.wire import (
     DEFAULT_PRIORITY,
@@ -33,6 +34,7 @@ from openkline.gateway.wire import (
     Data,
     Disconnect,
     FirmwareVersion,
+    InitFirmwareUpdate,
     Message,
     Parser,
     Ping,
@@ -41,6 +43,8 @@ from openkline.gateway.wire import (
 )
 from openkline.greeting import GatewayBusy as GatewayBusy
 from openkline.greeting import ask_for_port
+from openkline.update import ERROR_OTHER_CLIENT, Progress, UpdateError
+from openkline.upload import Upload
 
 log = logging.getLogger("openkline.client")
 
@@ -90,7 +94,8 @@ class GatewayClient:
         self.dropped = 0
         self.connections = 0
         self.firmware: FirmwareVersion | None = None
-        self.update_status: UploadStatus | None = None
+        self._upload: Upload | None = None
+        self._parser = Parser(to_gateway=False)
         self._queue: deque[Data] = deque()
         self._limit = queue
         self._state = ClientState.CLOSED
@@ -170,6 +175,25 @@ class GatewayClient:
                 await self._change()
         return self.firmware
 
+    async def update(
+        self, bundle: bytes, password: int, version: tuple[int, int] = (0, 0), progress: Progress = lambda count: None
+    ) -> None:
+        """Update the board's firmware; returns when the board has verified the bundle and restarts into it.
+
+        progress(count): so many bytes are safe on the board. UpdateError: refused, and with which code
+        """
+        if self._writer is None:
+            raise GatewayLost(f"not connected to {self.host}:{self.port}")
+        if self._upload is not None:
+            raise UpdateError(ERROR_OTHER_CLIENT)
+        crc = crc16(bundle, 0, len(bundle))
+        self._upload = Upload(self._writer.write, bundle, crc, version, password, progress)
+        self._parser.expect_answers(len(bundle))
+        try:
+            await self._upload.run()
+        finally:
+            self._upload = None
+
     def __aiter__(self) -> AsyncIterator[Data]:
         return self
 
@@ -233,7 +257,7 @@ class GatewayClient:
         writer = self._writer
         assert writer is not None
         pinging = asyncio.create_task(self._ping(writer), name="openkline gateway ping")
-        parser = Parser(to_gateway=False)
+        parser = self._parser = Parser(to_gateway=False)
         try:
             while chunk := await reader.read(65536):
                 if any(self._take(message) for message in parser.feed(chunk)) and not self._closing:
@@ -243,6 +267,8 @@ class GatewayClient:
         finally:
             pinging.cancel()
             self._writer = None
+            if self._upload is not None:
+                self._upload.hear(None)
             if self._state is ClientState.CONNECTED:
                 self._set_state(ClientState.GREETING)
             writer.close()
@@ -262,8 +288,9 @@ class GatewayClient:
             return False
         elif isinstance(message, FirmwareVersion):
             self.firmware = message
-        elif isinstance(message, UploadStatus):
-            self.update_status = message
+        elif isinstance(message, InitFirmwareUpdate | UploadStatus):
+            if self._upload is not None:
+                self._upload.hear(message)
         elif isinstance(message, Disconnect):
             return True
         self._changed.set()

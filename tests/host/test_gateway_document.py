@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kline.protocol import update as codes
+from openkline import update
 from openkline.gateway import firmware, outbox, wire
 from openkline.gateway.counters import ClientCounters, GatewayCounters
 from openkline.gateway.options import MAX_CLIENTS, GatewayOptions
@@ -25,6 +27,7 @@ EXAMPLES = {
     "its answer, 2.6": wire.FirmwareVersion(2, 6),
     "InitFirmwareUpdate, password 11 22 33 44": wire.InitFirmwareUpdate(bytes.fromhex("11223344")),
     "UploadFirmware, 0x1234 bytes, CRC 0xABCD, version 2.6": wire.UploadFirmware(0x1234, 0xABCD, 2, 6),
+    "4096 bytes are safe": wire.UploadStatus(4096),
     "refusal with error 0103": wire.UploadStatus(error=0x0103),
 }
 
@@ -42,13 +45,22 @@ def test_every_example_is_what_the_codec_makes_and_reads() -> None:
     for name, message in EXAMPLES.items():
         assert message.to_bytes().hex(" ").upper() == written[name], name
         parser = wire.Parser(to_gateway=not isinstance(message, wire.UploadStatus))
+        if isinstance(message, wire.UploadStatus):
+            parser.expect_answers(0xFFFF)
+            assert parser.feed(wire.InitFirmwareUpdate().to_bytes()) == [wire.InitFirmwareUpdate()]
         assert parser.feed(bytes.fromhex(written[name])) == [message]
 
 
 def test_error_numbers() -> None:
-    errors = {row[0].strip("`") for row in rows("Firmware") if re.fullmatch(r"`\d{4}`", row[0])}
-    used = (firmware.ERROR_NOT_INITIALISED, firmware.ERROR_NO_UPDATE, firmware.ERROR_READ_ONLY)
-    assert errors == {f"{number:04X}" for number in used}
+    errors = {row[0].strip("`"): row[1] for row in rows("Firmware") if re.fullmatch(r"`\d{4}`", row[0])}
+    assert errors == {f"{number:04X}": meaning for number, meaning in update.MEANINGS.items()}
+    used = {getattr(module, name) for module in (codes, update) for name in dir(module) if name.startswith("ERROR_")}
+    assert used == set(update.MEANINGS)
+
+
+def test_what_is_said_of_an_update() -> None:
+    assert f"for {firmware._IDLE_S:.0f} s doesn't begin" in " ".join(TEXT.split())
+    assert "go on, within 3 s" in TEXT and update._OPEN_S < 3
 
 
 @pytest.mark.parametrize("row", rows("Limits")[2:], ids=lambda row: row[0])

@@ -11,6 +11,7 @@ class GatewayCounters:
 
     frames: int = 0  # from the bus, handed to all clients
     frames_empty: int = 0  # without a data byte: they would look like a special message
+    frames_withheld: int = 0  # from 66 to 75, of a client that updates: they would look like answers
     accepted: int = 0  # connections to the main port
     refused_address: int = 0  # not in `allow`
     refused_rate: int = 0  # connecting too often
@@ -46,6 +47,8 @@ class ClientCounters:
     throttled: int = 0  # reading from it was paused
     uploads: int = 0
     upload_bytes: int = 0
+    updates: int = 0  # that ended in the board's restart
+    updates_refused: int = 0
 
     def add(self, other: ClientCounters) -> None:
         for counter in fields(self):

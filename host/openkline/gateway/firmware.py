@@ -1,41 +1,201 @@
-"""The firmware messages of a client: 66 67, 66 69, 66 75.
+"""The firmware messages of one client: 66 67, 66 69, 66 75.
 
-The version is answered from the board's own. An update over this protocol is not offered: 66 69 would mean "go on", so
-the refusal is 66 75 with an error. An upload's bytes are counted and thrown away; nothing of it reaches the bus.
+    IDLE -66 69-> ASKING -board agrees, 66 69-> OPEN -66 75-> RECEIVING -all bytes, CRC-> WRITING -switches-> IDLE
+      ^              |                            |               |                         |
+      '--------------'----------------------------'---------------'-------------------------'   66 75 with an error
 
-    error   meaning
-    0103    upload without an update begun (the original's number)
-    0201    this gateway offers no firmware update
-    0202    the gateway is read-only
+The version is answered from the board's own. An upload is kept only while an update of this client is open; otherwise
+its bytes are counted and thrown away. Nothing of it ever reaches the bus. Errors: openkline.update.
 """
 
 from __future__ import annotations
 
+import asyncio
+import enum
+import logging
+from collections.abc import Callable, Coroutine
+
+from kline.protocol import update as codes
+from kline.protocol.checksum import crc16
+from openkline import update
 from openkline.bus import Bus
 from openkline.gateway.counters import ClientCounters
 from openkline.gateway.wire import FirmwareVersion, InitFirmwareUpdate, UploadData, UploadFirmware, UploadStatus
+from openkline.update import UpdateError, Updater
 
-ERROR_NOT_INITIALISED = 0x0103
-ERROR_NO_UPDATE = 0x0201
-ERROR_READ_ONLY = 0x0202
+log = logging.getLogger("openkline.gateway")
+
+_IDLE_S = 30.0  # an open update waits so long for its upload, and an upload for its next bytes
+
+
+class DeskState(enum.Enum):
+    IDLE = "idle"
+    ASKING = "asking"
+    OPEN = "open"
+    RECEIVING = "receiving"
+    WRITING = "writing"
 
 
 class FirmwareDesk:
-    """Answers one client; bytes to send back, or b""."""
+    """handle() each message; close() when the client has gone. write: bytes to this client."""
 
-    def __init__(self, bus: Bus, counters: ClientCounters, read_only: bool) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        updater: Updater | None,
+        counters: ClientCounters,
+        read_only: bool,
+        write: Callable[[bytes], None],
+    ) -> None:
+        self.state = DeskState.IDLE
         self._bus = bus
+        self._updater = updater
         self._counters = counters
         self._read_only = read_only
+        self._write = write
+        self._upload = UploadFirmware(0)
+        self._answered = False  # the upload that comes has got its answer already
+        self._buffer = bytearray()
+        self._crc = 0
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def handle(self, message: FirmwareVersion | InitFirmwareUpdate | UploadFirmware | UploadData) -> bytes:
+    @property
+    def answers(self) -> bool:
+        """From "go on" to the last answer 66 75 means an answer to this client, and must not mean a bus message."""
+        return self.state in (DeskState.OPEN, DeskState.RECEIVING, DeskState.WRITING)
+
+    def handle(self, message: FirmwareVersion | InitFirmwareUpdate | UploadFirmware | UploadData) -> None:
         if isinstance(message, FirmwareVersion):
-            version = self._bus.firmware_version or (0, 0, 0)
-            return FirmwareVersion(version[0], version[1]).to_bytes()
-        if isinstance(message, InitFirmwareUpdate):
-            return UploadStatus(error=ERROR_READ_ONLY if self._read_only else ERROR_NO_UPDATE).to_bytes()
-        if isinstance(message, UploadFirmware):
-            self._counters.uploads += 1
-            return b"" if message.length else UploadStatus(error=ERROR_NOT_INITIALISED).to_bytes()
-        self._counters.upload_bytes += len(message.data)
-        return b"" if message.left else UploadStatus(error=ERROR_NOT_INITIALISED).to_bytes()
+            restarting = self._updater is not None and self._updater.switching
+            version = None if restarting else self._bus.firmware_version
+            self._write(FirmwareVersion(*(version or (0, 0))[:2]).to_bytes())
+        elif isinstance(message, InitFirmwareUpdate):
+            self._init(int.from_bytes(message.password, "big"))
+        elif isinstance(message, UploadFirmware):
+            self._begin(message)
+        else:
+            self._receive(message)
+
+    def close(self) -> None:
+        """The client has gone, or must go: the board forgets what it has of an upload."""
+        if self.state is DeskState.RECEIVING:
+            self._end(codes.ERROR_WRONG_LENGTH)
+        elif self.state is not DeskState.IDLE:
+            self._end()
+
+    # -- messages
+
+    def _init(self, password: int) -> None:
+        if self._read_only:
+            self._refuse(update.ERROR_READ_ONLY)
+        elif self._updater is None:
+            self._refuse(update.ERROR_NO_UPDATE)
+        elif self.state not in (DeskState.IDLE, DeskState.OPEN) or not self._updater.take(self):
+            self._refuse(update.ERROR_OTHER_CLIENT)
+        else:
+            self.state = DeskState.ASKING
+            self._start(self._ask(self._updater, password))
+
+    def _begin(self, upload: UploadFirmware) -> None:
+        self._counters.uploads += 1
+        self._upload = upload
+        self._answered = False
+        self._buffer = bytearray()
+        self._crc = 0xFFFF
+        if self.state is DeskState.OPEN:
+            self.state = DeskState.RECEIVING
+            self._wait()
+        if not upload.length:
+            self._received()
+
+    def _receive(self, part: UploadData) -> None:
+        self._counters.upload_bytes += len(part.data)
+        if self.state is DeskState.RECEIVING:
+            self._buffer += part.data
+            self._crc = crc16(part.data, 0, len(part.data), self._crc)
+            self._wait()
+        if not part.left:
+            self._received()
+
+    def _received(self) -> None:
+        """The upload is whole, wherever its bytes went."""
+        if self._answered:
+            return
+        if self.state in (DeskState.IDLE, DeskState.ASKING):
+            self._refuse(codes.ERROR_NOT_INITIALISED)
+        elif self.state is DeskState.WRITING:
+            self._refuse(update.ERROR_OTHER_CLIENT)
+        elif not self._buffer:
+            self._end(codes.ERROR_WRONG_LENGTH)
+        elif self._crc != self._upload.crc:
+            self._end(codes.ERROR_CRC)
+        elif self._updater is not None:
+            self.state = DeskState.WRITING
+            self._start(self._to_board(self._updater, bytes(self._buffer)))
+
+    # -- the update
+
+    async def _ask(self, updater: Updater, password: int) -> None:
+        await updater.open(password)
+        self.state = DeskState.OPEN
+        self._write(InitFirmwareUpdate().to_bytes())
+        self._wait()
+
+    async def _to_board(self, updater: Updater, raw: bytes) -> None:
+        upload = self._upload
+        log.info("update to version %d.%d: %d bytes go to the board", upload.major, upload.minor, len(raw))
+        await updater.write(raw, upload.crc, (upload.major, upload.minor), self._progress)
+        self._counters.updates += 1
+        log.info("update: the board has verified it and restarts")
+        self._finish()
+
+    def _progress(self, count: int) -> None:
+        self._write(UploadStatus(uploaded=count).to_bytes())
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        self._stop_waiting()
+        self._task = asyncio.get_running_loop().create_task(self._guarded(work), name="openkline gateway update")
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except UpdateError as error:
+            self._finish()
+            self._refuse(error.code)
+
+    def _end(self, code: int = 0) -> None:
+        """Break it off from our side."""
+        self._answered = self.state is DeskState.RECEIVING
+        task = self._task
+        if task is not None:
+            task.cancel()  # then the updater tells the board by itself
+        if self._updater is not None and self.state in (DeskState.OPEN, DeskState.RECEIVING):
+            self._updater.abort()
+        self._finish()
+        if code:
+            self._refuse(code)
+
+    def _finish(self) -> None:
+        self._stop_waiting()
+        self._buffer = bytearray()
+        self._task = None
+        self.state = DeskState.IDLE
+        if self._updater is not None:
+            self._updater.free(self)
+
+    def _refuse(self, code: int) -> None:
+        self._counters.updates_refused += 1
+        log.info("update refused with %04X: %s", code, update.MEANINGS.get(code, "unknown"))
+        self._write(UploadStatus(error=code).to_bytes())
+
+    # -- time
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._timer = asyncio.get_running_loop().call_later(_IDLE_S, self._end, update.ERROR_TOO_SLOW)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

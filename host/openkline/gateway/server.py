@@ -21,7 +21,8 @@ from openkline.gateway.limits import Doorman
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.outbox import Dispatcher
 from openkline.gateway.session import Arrival, Session, SessionState
-from openkline.gateway.wire import encode_frame
+from openkline.gateway.wire import UPLOAD, encode_frame
+from openkline.update import Updater
 
 log = logging.getLogger("openkline.gateway")
 
@@ -32,8 +33,10 @@ _CLOSING_S = 1.0  # for the last bytes to the clients
 class GatewayServer:
     """start(); then clients come and go; stop(). All calls from one event loop."""
 
-    def __init__(self, bus: Bus, options: GatewayOptions | None = None) -> None:
+    def __init__(self, bus: Bus, options: GatewayOptions | None = None, updater: Updater | None = None) -> None:
+        """updater: None: firmware updates are not offered."""
         self.bus = bus
+        self.updater = updater
         self.options = options or GatewayOptions()
         self.rules = self.options.rules()
         self.counters = GatewayCounters()
@@ -117,9 +120,18 @@ class GatewayServer:
             return
         self.counters.frames += 1
         message = encode_frame(frame.data)
-        for transport in self._listeners:
+        listeners = self._listeners
+        if message.startswith(UPLOAD):
+            listeners = self._without_updating()
+        for transport in listeners:
             if not transport.is_closing():
                 transport.write(message)
+
+    def _without_updating(self) -> list[asyncio.Transport]:
+        """Clients that would not take a frame from 66 to 75 for an answer about their update."""
+        updating = {session.transport for session in self.sessions.values() if session.firmware.answers}
+        self.counters.frames_withheld += len(updating)
+        return [transport for transport in self._listeners if transport not in updating]
 
     def _set_listeners(self) -> None:
         self._listeners = [

@@ -71,8 +71,8 @@ class Session(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._parser = Parser()
         self._buffer = memoryview(bytearray(_READ_SIZE))
-        self._firmware = FirmwareDesk(server.bus, self.counters, server.options.read_only)
         options = server.options
+        self.firmware = FirmwareDesk(server.bus, server.updater, self.counters, options.read_only, self._write)
         self._rate = TokenBucket(options.rate_per_s, options.burst, self._loop.time)
         self._input = TokenBucket(options.input_bytes_per_s, 4 * options.input_bytes_per_s, self._loop.time)
         self._resume_timer: asyncio.TimerHandle | None = None
@@ -162,7 +162,7 @@ class Session(asyncio.BufferedProtocol):
             self._server.counters.disconnects += 1
             self._drain()
         elif isinstance(message, FirmwareVersion | InitFirmwareUpdate | UploadFirmware | UploadData):
-            self._write(self._firmware.handle(message))
+            self.firmware.handle(message)
         else:
             self.counters.unknown += 1
 
@@ -204,6 +204,7 @@ class Session(asyncio.BufferedProtocol):
 
     def _drain(self) -> None:
         """After Disconnect: nothing more is heard or told; close when the bus has what came before."""
+        self.firmware.close()
         self.state = SessionState.DRAINING
         self._server.silenced(self)
         self._alive_timer.cancel()
@@ -215,6 +216,7 @@ class Session(asyncio.BufferedProtocol):
         if self.state is SessionState.CONNECTED:
             self.take_rest()
         if self.state is SessionState.CONNECTED:
+            self.firmware.close()
             self.state = SessionState.ENDING
             self._alive_timer.cancel()
             self._alive_timer = self._loop.call_later(self._server.options.drain_s, self._say_goodbye)
@@ -236,6 +238,7 @@ class Session(asyncio.BufferedProtocol):
     def _close(self) -> None:
         if self.state is SessionState.CLOSED:
             return
+        self.firmware.close()
         self.state = SessionState.CLOSED
         self._alive_timer.cancel()
         if self._resume_timer is not None:

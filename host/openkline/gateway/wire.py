@@ -10,7 +10,7 @@
     GetFirmwareVersion  66 67 00 00 mm MM 00 00      mm minor, MM major; zeros in the question
     InitFirmwareUpdate  66 69 00 00 p1 p0 p2 p3      p0..p3: the password
     UploadFirmware      66 75 LL LL CC CC MM mm      LL LL: length, big-endian; CC CC: CRC little-endian; version
-    UploadStatus        66 75 00 00 EE EE 00 00      EE EE: error, little-endian (the gateway's answer)
+    UploadStatus        66 75 NN NN EE EE 00 00      the gateway's answer: NN NN bytes are safe, big-endian; error
     Data                ss dd nn 00 PP PP 00 00 ..   nn 1..255 bytes follow; the bus takes 1..253
 
 len 0 makes a message special; lenx and the unused bytes of an ordinary message are ignored. From a client 66 75 is
@@ -30,7 +30,8 @@ MAX_DATA = 255  # what len can say
 MAX_BUS_DATA = 253  # the bus' length byte is len + 2
 
 _HEADER = struct.Struct("<BBBBhBB")
-_UPLOAD = (0x66, 0x75)
+UPLOAD = b"\x66\x75"  # source and destination
+_GO_ON = (0x66, 0x69)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class UploadFirmware:
         if not (0 <= self.length <= 0xFFFF and 0 <= self.crc <= 0xFFFF):
             raise ValueError(f"length {self.length} and crc {self.crc} must be 0..65535")
         tail = bytes((self.major & 0xFF, self.minor & 0xFF))
-        return bytes(_UPLOAD) + self.length.to_bytes(2, "big") + self.crc.to_bytes(2, "little") + tail
+        return UPLOAD + self.length.to_bytes(2, "big") + self.crc.to_bytes(2, "little") + tail
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> UploadFirmware:
@@ -242,11 +243,14 @@ class Parser:
     """Bytes in any pieces, messages out. Holds at most one unfinished message (263 bytes); an upload is not held.
 
     to_gateway: what clients send, where 66 75 always is an upload. Otherwise what they receive, where 66 75 with len 0
-    is an answer about an update, and with data is a bus message.
+    is an answer about an update, and with data is a bus message; while an update is under way (from 66 69 to an error,
+    or to the count of expect_answers) it always is an answer.
     """
 
     def __init__(self, to_gateway: bool = True) -> None:
         self._to_gateway = to_gateway
+        self._answers = False
+        self._upload_length = 0
         self._buffer = bytearray()
         self._upload_left = 0
 
@@ -254,6 +258,10 @@ class Parser:
     def pending(self) -> int:
         """Bytes of an unfinished message."""
         return len(self._buffer)
+
+    def expect_answers(self, length: int) -> None:
+        """An upload of so many bytes is to follow, once the gateway agrees."""
+        self._upload_length = length
 
     def feed(self, chunk: bytes | memoryview) -> list[Message]:
         buffer = self._buffer
@@ -271,7 +279,7 @@ class Parser:
                 break
             header = bytes(buffer[at : at + HEADER_SIZE])
             size = HEADER_SIZE
-            if header[2] and not (self._to_gateway and header[:2] == b"\x66\x75"):
+            if header[2] and not (header.startswith(UPLOAD) and (self._to_gateway or self._answers)):
                 size += header[2]
                 if end - at < size:
                     break
@@ -285,11 +293,15 @@ class Parser:
 
     def _special(self, header: bytes) -> Message:
         key = (header[0], header[1])
-        if key == _UPLOAD:
+        if header.startswith(UPLOAD):
             if not self._to_gateway:
-                return UploadStatus.from_bytes(header)
+                status = UploadStatus.from_bytes(header)
+                self._answers = self._answers and not status.error and status.uploaded < self._upload_length
+                return status
             upload = UploadFirmware.from_bytes(header)
             self._upload_left = upload.length
             return upload
+        if key == _GO_ON and self._upload_length:
+            self._answers = True
         kind = _SPECIAL.get(key)
         return kind.from_bytes(header) if kind is not None else Unknown(header)

@@ -1,0 +1,256 @@
+"""An update's way from the PC to the board: password, bundle, and the board's word that it switches to the new version.
+
+    IDLE -open-> OPEN -write-> WRITING -> UNPACKING -> SWITCHING -> IDLE, when the board has said WELCOME again
+      ^            |              |           |
+      '------------'--------------'-----------'       abort(), a refusal, a board that has gone
+
+Records and the board's codes: kline.protocol.update. Frames and messages share the line meanwhile: only one piece of
+the bundle at a time waits on the PC for its turn, so a message for the bus has at most two of them before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+
+from kline.protocol import records
+from kline.protocol import update as codes
+from openkline.device import Device, State
+from openkline.errors import OpenklineError
+from openkline.welcome import BoardInfo
+
+# The gateway's codes. Below 0200 are those of OpenBM's bootloader, from 0300 on the board's (kline.protocol.update).
+ERROR_NO_UPDATE = 0x0201
+ERROR_READ_ONLY = 0x0202
+ERROR_NO_BOARD = 0x0203
+ERROR_OTHER_CLIENT = 0x0204
+ERROR_BOARD_LOST = 0x0205
+ERROR_BOARD_SILENT = 0x0206
+ERROR_TOO_SLOW = 0x0207
+
+MEANINGS = {
+    codes.ERROR_NOT_INITIALISED: "upload without an update that has begun",
+    codes.ERROR_CRC: "the bundle's CRC is wrong",
+    codes.ERROR_CHUNK: "the board did not get the bundle's bytes in order",
+    codes.ERROR_PASSWORD: "the password is wrong, or came too soon after a wrong one",
+    ERROR_NO_UPDATE: "this gateway offers no update",
+    ERROR_READ_ONLY: "the gateway is read-only",
+    ERROR_NO_BOARD: "no board is there",
+    ERROR_OTHER_CLIENT: "an update is under way, of another client or this one",
+    ERROR_BOARD_LOST: "the board restarted, or began a new session, during the update",
+    ERROR_BOARD_SILENT: "the board does not answer",
+    ERROR_TOO_SLOW: "the upload did not come in time",
+    codes.ERROR_WRONG_BOARD: "the bundle is for another board",
+    codes.ERROR_WRONG_LENGTH: "too few or too many bytes",
+    codes.ERROR_UNSUPPORTED: "the board can't be updated so: no slots, no password, or it knows another format",
+    codes.ERROR_BUNDLE: "the bundle's contents are broken",
+    codes.ERROR_NO_ROOM: "the board's file system is full",
+    codes.ERROR_FILE_SYSTEM: "the board's file system can't be written",
+    codes.ERROR_BUSY: "the board is busy with an update",
+}
+
+_ADVICE = {
+    codes.ERROR_CRC: "send it again",
+    codes.ERROR_PASSWORD: "each wrong one doubles the board's pause; `openkline flash` sets a new password",
+    ERROR_READ_ONLY: "start the bridge without --read-only",
+    ERROR_NO_BOARD: "see `openkline status`",
+    ERROR_OTHER_CLIENT: "try again when it has ended",
+    codes.ERROR_UNSUPPORTED: "use `openkline flash`",
+    codes.ERROR_NO_ROOM: "use `openkline flash`",
+    codes.ERROR_FILE_SYSTEM: "use `openkline flash`",
+}
+
+_OPEN_S = 2.8  # the gateway's clients wait 3 s for the answer to the password
+_BEGIN_S = 30.0  # the board empties the other slot: each file costs it some 50 ms of flash
+_SILENT_S = 15.0  # it reports each 4 KiB, which take half a second
+_UNPACK_S = 120.0  # and writes twice as much as it got
+_ROOM_PAUSE_S = 0.005
+_STATUS_SIZE = 9
+
+Progress = Callable[[int], None]
+
+
+class UpdateError(OpenklineError):
+    """An update was refused or failed; the version that ran goes on. code: as in docs/gateway-protocol.md."""
+
+    exit_code = 8
+
+    def __init__(self, code: int, wait_s: int = 0) -> None:
+        meaning = MEANINGS.get(code, "a code that this openkline doesn't know")
+        advice = f"wait {wait_s} s, then try again" if wait_s else _ADVICE.get(code, "")
+        super().__init__(f"the update failed ({code:04X}): {meaning}" + (f"; {advice}" if advice else ""))
+        self.code = code
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    code: int
+    state: int
+    count: int
+    wait_s: int
+
+
+@contextlib.asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """UpdateError: what is inside has not ended in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise UpdateError(ERROR_BOARD_SILENT) from None
+
+
+class Updater:
+    """Of one device; it listens to the update's records from here on. One update at a time: take(), free()."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.switching = False  # the board restarts into the new version, and has not said WELCOME yet
+        self._owner: object = None
+        self._statuses: deque[_Status] = deque(maxlen=32)
+        self._changed = asyncio.Event()
+        self._reset = False
+        device.serve(records.UPDATE_FIRST, records.UPDATE_LAST, self)
+
+    def take(self, owner: object) -> bool:
+        """Whether the owner may update now; then until free() nobody else may."""
+        if self._owner is None and not self.switching:
+            self._owner = owner
+        return self._owner is owner
+
+    def free(self, owner: object) -> None:
+        if self._owner is owner:
+            self._owner = None
+
+    async def open(self, password: int) -> None:
+        """Ask whether an update with this password may begin. UpdateError: no."""
+        info = self.device.info
+        if info is None or self.device.state is not State.READY:
+            raise UpdateError(ERROR_NO_BOARD)
+        if not info.capabilities & records.CAN_UPDATE:
+            raise UpdateError(codes.ERROR_UNSUPPORTED)
+        self._statuses.clear()
+        self._reset = False
+        out = bytearray(4)
+        codes.pack_open(out, password)
+        with self._or_abort():
+            async with _within(_OPEN_S):
+                await self._send(codes.UPDATE_OPEN, bytes(out))
+                await self._until(codes.STATE_OPEN)
+
+    async def write(self, raw: bytes, crc: int, version: tuple[int, int], progress: Progress) -> None:
+        """After open(): the bundle. Returns when the board switches to it. UpdateError: it did not; nothing changed.
+
+        progress(count): so many bytes are safe on the board; len(raw) only when it has verified all and switches
+        """
+        with self._or_abort():
+            await self._begin(len(raw), crc, version)
+            await self._data(raw, progress)
+            await self._verified(len(raw), progress)
+        self.switching = True
+        progress(len(raw))
+
+    async def _begin(self, length: int, crc: int, version: tuple[int, int]) -> None:
+        out = bytearray(8)
+        codes.pack_begin(out, length, crc, *version)
+        async with _within(_BEGIN_S):
+            await self._send(codes.UPDATE_BEGIN, bytes(out))
+            await self._until(codes.STATE_WRITING)
+
+    async def _data(self, raw: bytes, progress: Progress) -> None:
+        for at in range(0, len(raw), codes.MAX_DATA):
+            piece = raw[at : at + codes.MAX_DATA]
+            out = bytearray(4 + len(piece))
+            codes.pack_data(out, at, piece)
+            async with _within(_SILENT_S):
+                await self._send(codes.UPDATE_DATA, bytes(out))
+            while self._statuses:
+                self._tell(await self._next(), progress, len(raw))
+
+    async def _verified(self, length: int, progress: Progress) -> None:
+        """Until the board switches."""
+        state = codes.STATE_WRITING
+        while state != codes.STATE_SWITCHING:
+            async with _within(_UNPACK_S if state == codes.STATE_UNPACKING else _SILENT_S):
+                status = await self._next()
+            state = status.state
+            self._tell(status, progress, length)
+
+    def abort(self) -> None:
+        """Nobody wants this update any more. A board that already switches goes on."""
+        if not self.switching:
+            self.device.send_record(codes.UPDATE_ABORT, b"")
+
+    async def back(self, timeout_s: float) -> BoardInfo | None:
+        """After write(): what the board says of itself when it is back; None: not in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.switching:
+                    await self._change()
+        except TimeoutError:
+            return None
+        return self.device.info
+
+    # -- the conversation
+
+    @contextlib.contextmanager
+    def _or_abort(self) -> Iterator[None]:
+        """Whatever breaks it off: the board shall not wait for more."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, UpdateError) or error.code == ERROR_BOARD_SILENT:
+                self.abort()
+            raise
+
+    @staticmethod
+    def _tell(status: _Status, progress: Progress, length: int) -> None:
+        """The whole length is kept back until the board has verified what it got."""
+        if status.state in (codes.STATE_WRITING, codes.STATE_UNPACKING) and 0 < status.count < length:
+            progress(status.count)
+
+    async def _until(self, state: int) -> None:
+        while (await self._next()).state != state:
+            pass  # what the board said to an update before this one
+
+    async def _next(self) -> _Status:
+        """The next thing the board says. UpdateError: it refuses, or is lost."""
+        while not self._statuses:
+            self._check_reset()
+            await self._change()
+        status = self._statuses.popleft()
+        if status.code != codes.OK:
+            raise UpdateError(status.code, status.wait_s)
+        return status
+
+    async def _send(self, kind: int, payload: bytes) -> None:
+        """When the piece before it is on its way, and the board ready. UpdateError: it has refused meanwhile."""
+        while self.device.link.backlog > 1 or not self.device.send_record(kind, payload):
+            self._check_reset()
+            if self._statuses and self._statuses[-1].code != codes.OK:
+                await self._next()
+            await asyncio.sleep(_ROOM_PAUSE_S)
+
+    def _check_reset(self) -> None:
+        if self._reset:
+            raise UpdateError(ERROR_BOARD_LOST)
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    # -- device.Service
+
+    def on_reset(self) -> None:
+        self._reset = True
+        self.switching = False
+        self._changed.set()
+
+    def on_record(self, kind: int, payload: bytes) -> None:
+        if kind == codes.UPDATE_STATUS and len(payload) >= _STATUS_SIZE and self._owner is not None:
+            self._statuses.append(_Status(*codes.unpack_status(payload)))
+            self._changed.set()
