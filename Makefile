@@ -6,7 +6,7 @@ STUBS  := .venv-stubs
 OBD    := .venv-obd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run repl test test-obd lint soak bench deb deb-test clean
+.PHONY: help setup run flash repl test test-obd lint soak bench deb deb-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -38,6 +38,10 @@ ifneq ($(filter $(OBD_CARS),$(CAR)),)
 else
 	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY)) $(if $(CAR),--car $(CAR))
 endif
+
+flash: setup ## MicroPython and openkline onto a board (PORT=/dev/..; BOARD=, FIRMWARE=, INTERFACE=: else found or asked)
+	$(BIN)/openkline flash $(if $(PORT),-d $(PORT)) $(if $(BOARD),--board $(BOARD)) $(if $(FIRMWARE),--firmware $(FIRMWARE)) \
+		$(if $(INTERFACE),--interface $(INTERFACE))
 
 repl: setup ## MicroPython's prompt on the board, its application told to quit (PORT=sim: on the virtual board)
 	$(BIN)/openkline repl $(if $(PORT),-d $(PORT))

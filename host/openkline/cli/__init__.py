@@ -13,7 +13,10 @@ from openkline.errors import OpenklineError
 EXIT_INTERRUPTED = 130
 
 # Each is a module of its name with a click command of its name, loaded when it is asked for.
-_COMMANDS = ("bridge", "monitor", "send", "commands", "status", "ports", "boards", "repl", "log", "obd", "bundle")
+_COMMANDS = (
+    "bridge", "monitor", "send", "commands", "status", "ports", "boards", "flash", "repl", "log",
+    "obd", "bundle",
+)  # fmt: skip
 
 
 class Main(click.RichGroup):

@@ -1,0 +1,83 @@
+"""`openkline flash`: MicroPython and openkline onto a board."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from openkline import passwords
+from openkline.cli.common import device_option
+from openkline.flash.flasher import STEPS, Done, Flasher, dry_run
+from openkline.flash.plan import Wishes
+from openkline.flash.progress import Progress
+from openkline.passwords import PasswordError
+
+
+class Password(click.ParamType[int]):
+    name = "hex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return passwords.parse(str(value))
+        except PasswordError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(
+    epilog="Examples: openkline flash; openkline flash -d /dev/ttyUSB0 --interface ibus-pc817; "
+    "openkline flash --firmware ESP32_GENERIC-20260406-v1.28.0.bin"
+)
+@device_option
+@click.option("--board", metavar="NAME", help="The board (openkline boards); default: the one with the chip found.")
+@click.option("--firmware", type=click.Path(path_type=Path), help="MicroPython's image, already downloaded.")
+@click.option(
+    "--interface", metavar="NAME", help="What is between board and wire; default: as last time, or it is asked."
+)
+@click.option("--pins", metavar="NAME", help="The board's alternative pins, such as WROVER; `usual` for the others.")
+@click.option(
+    "--password", type=Password(), help="Of updates through the gateway: 8 hex digits. Default: kept, or random."
+)
+@click.option(
+    "--mirror", metavar="URL", envvar="OPENKLINE_IMAGES", help="A folder of images, instead of micropython.org."
+)
+@click.option("--baud", type=int, help="Of the boot loader. Default: 460800 on a serial port, else 115200.")
+@click.option("--erase", is_flag=True, help="Begin with an empty flash, even if this MicroPython is there already.")
+@click.option("--dry-run", "only_plan", is_flag=True, help="Print what would be done; the board is left alone.")
+def flash(only_plan: bool, **given: Any) -> None:
+    """Put MicroPython and openkline onto an ESP32 board, from bare to tested.
+
+    Everything on a board that runs something else is erased. If it stops anywhere, run it again: it finishes the job.
+    """
+    wishes = Wishes(**given)
+    if only_plan:
+        click.echo("\n".join(dry_run(wishes, ask)))
+        return
+    done = Flasher(wishes, Progress(STEPS), ask).run()
+    _tell_next(done)
+
+
+def ask(question: str, lines: list[str]) -> int | None:
+    """The number of the line that a person chooses; None: nobody is there."""
+    if not sys.stdin.isatty():
+        return None
+    click.echo(f"\n{question}", err=True)
+    for number, line in enumerate(lines, 1):
+        click.echo(f"  {number}  {line}", err=True)
+    answer = click.prompt("Number", type=click.IntRange(1, len(lines)), err=True)
+    return int(answer) - 1
+
+
+def _tell_next(done: Done) -> None:
+    first = "openkline obd live" if done.interface.mode == "obd" else "openkline bridge"
+    click.echo(f"{done.profile.name} on {done.port} is ready. Next:")
+    for command, what in (
+        (f"openkline boards {done.profile.name}", "the wiring, as a picture"),
+        (f"openkline doctor -d {done.port}", "is the wiring right?"),
+        (f"{first} -d {done.port}", "to the car"),
+    ):
+        click.echo(f"  {command:<40} {what}")

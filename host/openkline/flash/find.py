@@ -1,0 +1,64 @@
+"""Which port the board is on, and what speaks against using it, before a program runs into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from openkline import ports
+from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
+from openkline.flash.esp import BootLoader
+from openkline.flash.trouble import FlashError, busy, no_permission
+from openkline.serial_io import who_has
+
+Choose = Callable[[str, list[str]], int | None]
+
+
+def find_port(named: str | None, choose: Choose) -> tuple[str, str]:
+    """-> the port and why it is this one. choose(question, lines): asks a person; None when there is nobody to ask.
+
+    DeviceMissing, DeviceAmbiguous (with chip and USB id of each), DeviceForbidden, DeviceBusy.
+    """
+    if named not in (None, "auto"):
+        assert named is not None
+        check(named)
+        return named, "as named"
+    found = [port for port in ports.list_ports() if port.is_candidate]
+    if not found:
+        ports.find_board([])
+    if len(found) == 1:
+        check(found[0].device)
+        return found[0].device, f"{found[0].board}, USB id {found[0].usb_id}"
+    lines = [f"{port.device}  {port.usb_id}  {port.board}, chip {_chip(port.device)}" for port in found]
+    number = choose("Several boards are connected. Which one?", lines)
+    if number is None:
+        listed = "".join(f"\n  {line}" for line in lines)
+        raise DeviceAmbiguous(f"several boards are connected; name one with -d (PORT= of make):{listed}", found)
+    check(found[number].device)
+    return found[number].device, f"USB id {found[number].usb_id}"
+
+
+def check(port: str) -> None:
+    """DeviceError: the port is not there, forbidden, or another program has it."""
+    if "://" in port:
+        return
+    path = Path(port)
+    if not path.exists() and os.name == "posix":
+        there = ", ".join(one.device for one in ports.list_ports()) or "none"
+        raise DeviceMissing(f"{port}: there is no such port. There are: {there} (openkline ports tells more)")
+    if path.exists() and not os.access(port, os.R_OK | os.W_OK):
+        raise DeviceForbidden(f"{port}: {no_permission(port)}")
+    if who_has(port):
+        raise DeviceBusy(f"{port}: {busy(port)}")
+
+
+def _chip(port: str) -> str:
+    """What its boot loader says, or why it says nothing."""
+    try:
+        check(port)
+        return BootLoader(port).detect().chip
+    except DeviceBusy:
+        return "unknown (another program has the port)"
+    except (DeviceError, FlashError):
+        return "unknown (no answer from its boot loader)"

@@ -1,0 +1,58 @@
+"""What was chosen for each board, remembered on this computer by the board's id (its MAC): asked once, never again.
+
+    {"24dcc3a1b2c4": {"board": "ESP32_GENERIC", "interface": "ibus-pc817", "pins": "WROVER"}}
+
+In $XDG_CONFIG_HOME/openkline/boards.json, beside passwords.json (openkline.passwords).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from openkline import passwords
+from openkline.flash.trouble import FlashError
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """board: a profile's name; interface: of interfaces.toml; pins: an alternative's name, "" for the usual ones."""
+
+    board: str
+    interface: str
+    pins: str = ""
+
+
+def path() -> Path:
+    return passwords.path().with_name("boards.json")
+
+
+def recall(board_id: str) -> Choice | None:
+    """What was chosen last; None: nothing, or it can't be read: then it is asked again."""
+    entry = _all().get(board_id)
+    try:
+        return Choice(**entry) if isinstance(entry, dict) else None
+    except TypeError:
+        return None
+
+
+def remember(board_id: str, choice: Choice) -> None:
+    """FlashError: the file can't be written."""
+    text = json.dumps(_all() | {board_id: asdict(choice)}, indent=1, sort_keys=True) + "\n"
+    target = path()
+    temporary = target.with_suffix(".new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise FlashError(f"{target} can't be written ({error}): make room, or mend its permissions") from error
+
+
+def _all() -> dict[str, object]:
+    try:
+        found = json.loads(path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,110 @@
+"""What is to be done with which board: decided before anything is changed, and printed by --dry-run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from openkline.boards import Interface, Profile, ProfileError, find_interface, find_profile, profile_for_chip
+from openkline.flash import images, memory
+from openkline.flash.trouble import FlashError
+
+Choose = Callable[[str, list[str]], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the person said; None: nothing. mirror: address of a folder of images; erase: even if nothing needs it."""
+
+    device: str | None = None
+    board: str | None = None
+    firmware: Path | None = None
+    interface: str | None = None
+    pins: str | None = None
+    password: int | None = None
+    mirror: str | None = None
+    baud: int | None = None
+    erase: bool = False
+
+
+def choose_profile(wishes: Wishes, chip: str | None, port: str = "") -> Profile:
+    """The board that was named, or that has this chip. FlashError: it can't be flashed, or has another chip."""
+    if wishes.board is None:
+        assert chip is not None
+        return profile_for_chip(chip)
+    profile = find_profile(wishes.board)
+    if profile.chip is None or not profile.can_be_flashed:
+        raise FlashError(f"{profile.name} can't be flashed: it is the virtual board. Use it with -d sim")
+    if chip is not None and chip.upper() != profile.chip.title.upper():
+        raise FlashError(
+            f"{port}: the chip is an {chip}, but {profile.name} has an {profile.chip.title}. "
+            "Leave --board (BOARD=) away: the board is then chosen by its chip"
+        )
+    return profile
+
+
+def choose_pins(wishes: Wishes, profile: Profile, known: memory.Choice | None) -> tuple[Profile, str]:
+    """-> the profile with these pins, and the alternative's name; "" for the usual ones."""
+    name = wishes.pins if wishes.pins is not None else known.pins if known is not None else ""
+    if name in ("", "usual"):
+        return profile, ""
+    return profile.alternative(name), name
+
+
+def choose_interface(
+    wishes: Wishes, profile: Profile, known: memory.Choice | None, choose: Choose
+) -> tuple[Interface, str]:
+    """-> the interface and who said so."""
+    if wishes.interface is not None:
+        return find_interface(profile, wishes.interface), "as named"
+    if known is not None and known.board == profile.name:
+        try:
+            return find_interface(profile, known.interface), "as last time"
+        except ProfileError:
+            pass  # its name has changed: ask again
+    lines = [f"{one.name:<17} {one.description}" for one in profile.interfaces]
+    number = choose("What is between the board and the car's wire?", lines)
+    if number is None:
+        listed = "".join(f"\n  {line}" for line in lines)
+        raise FlashError(f"which interface hangs on the board? Name it: --interface NAME, one of{listed}")
+    return profile.interfaces[number], "as chosen"
+
+
+def describe(wishes: Wishes, port: str, why: str, modules: dict[str, bytes]) -> list[str]:
+    """The plan in lines, without asking the board anything."""
+    profile = choose_profile(wishes, None) if wishes.board else None
+    board = "the one with the board's chip (esptool tells)"
+    image = "the one of that board"
+    if profile is not None and profile.image is not None and profile.flash_offset is not None:
+        board = f"{profile.name}, if the chip is an {profile.chip.title if profile.chip else '?'}"
+        image = f"{image_words(profile, wishes)}, to 0x{profile.flash_offset:X}"
+    elif wishes.firmware is not None:
+        image = str(wishes.firmware)
+    interface = wishes.interface or "as last time for this board, else it is asked"
+    size = sum(map(len, modules.values()))
+    erased = "whole, files included" if wishes.erase else "whole, files included, unless it holds the image already"
+    return [
+        f"board      {port} ({why})",
+        "chip       enter its boot loader, ask for chip and id",
+        f"profile    {board}",
+        f"interface  {interface}",
+        f"image      {image}; verified by its digests",
+        f"erase      {erased}",
+        "write      the image, compared by MD5 sums",
+        "start      reset, wait for MicroPython's prompt",
+        f"modules    {len(modules)} files, {size} bytes; those that differ by SHA-256",
+        "settings   main.py, board.json, boot.json",
+        "self-test  restart, HELLO, versions, round trips, counters",
+    ]
+
+
+def image_words(profile: Profile, wishes: Wishes) -> str:
+    assert profile.image is not None
+    if wishes.firmware is not None:
+        return str(wishes.firmware)
+    cached = images.cache_folder() / profile.image.file
+    if cached.is_file():
+        return str(cached)
+    where = images.address(profile.image, wishes.mirror)
+    return where if profile.image.checked or wishes.mirror else f"{where} (an address that we have not checked)"

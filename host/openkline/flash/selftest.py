@@ -1,0 +1,73 @@
+"""The board greeted and asked: its versions, the link's round trips, its counters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from kline.protocol import records
+from kline.version import VERSION
+from openkline.device import Device, DeviceSettings, State
+from openkline.flash.trouble import FlashError
+from openkline.serial_io import Port
+from openkline.welcome import BoardInfo
+
+HELLO_S = 40.0  # reset, boot window, and import of all modules on a slow chip
+_ROUNDS = 10
+_ROUND_S = 3.0
+_ERRORS = ("rx_bad", "rx_gaps", "misread")  # of our end of the link; a few bytes of boot messages belong to none
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """round_trip_ms: the median of ten; lost: those without an answer; errors: by the link's counters, above zero."""
+
+    info: BoardInfo
+    round_trip_ms: float
+    errors: dict[str, int]
+    counters: int
+
+
+async def self_test(port: Port) -> Result:
+    """FlashError: it does not answer as it should. DeviceRefused: its versions don't fit."""
+    device = Device(port, DeviceSettings(backoff_min_s=0.1))
+    await device.start()
+    try:
+        try:
+            await device.wait_for(State.READY, timeout_s=HELLO_S)
+        except TimeoutError:
+            why = device.trouble or "it does not answer"
+            raise FlashError(
+                f"{port.name}: the board was flashed, but {why}. Press its EN (or RST) button and run this again"
+            ) from None
+        info = device.info
+        assert info is not None
+        firmware = ".".join(map(str, info.firmware))
+        if firmware != VERSION:
+            raise FlashError(
+                f"{port.name}: the board runs openkline {firmware} and not {VERSION}, which was copied: is there "
+                "another kline on it (frozen, or in /lib)? Make its file system anew: openkline flash --erase"
+            )
+        before = device.link.counters()
+        times_ms = [await _round_trip(device) for _ in range(_ROUNDS)]
+        after = device.link.counters()
+        errors = {name: after[name] - before[name] for name in _ERRORS if after[name] > before[name]}
+        return Result(info, median(times_ms), errors, len(device.board_counters))
+    finally:
+        await device.stop()
+
+
+async def _round_trip(device: Device) -> float:
+    """Milliseconds from asking for the counters to having them."""
+    before_s = device.board_counted_s
+    start_s = time.monotonic()
+    sent = device.send_record(records.COUNTERS_REQUEST, b"")
+    while device.board_counted_s == before_s:
+        if time.monotonic() - start_s > _ROUND_S or not sent:
+            raise FlashError(
+                f"{device.port.name}: the board greets, but does not answer in {_ROUND_S:.0f} s. Try another cable"
+            )
+        await asyncio.sleep(0.002)
+    return (device.board_counted_s - start_s) * 1000
