@@ -181,7 +181,7 @@ class Updater:
             self._tell(status, progress, length)
 
     def abort(self) -> None:
-        """Nobody wants this update any more. A board that already switches goes on."""
+        """Nobody wants this update any more; for who cancels open() or write(). A board that switches goes on."""
         if not self.switching:
             self.device.send_record(codes.UPDATE_ABORT, b"")
 
@@ -199,11 +199,11 @@ class Updater:
 
     @contextlib.contextmanager
     def _or_abort(self) -> Iterator[None]:
-        """Whatever breaks it off: the board shall not wait for more."""
+        """What the board doesn't know: that we wait no longer."""
         try:
             yield
-        except BaseException as error:
-            if not isinstance(error, UpdateError) or error.code == ERROR_BOARD_SILENT:
+        except UpdateError as error:
+            if error.code == ERROR_BOARD_SILENT:
                 self.abort()
             raise
 

@@ -71,6 +71,8 @@ class FakeBoard:
         self.transmits: list[unpack.Transmit] = []
         self.configured: list[tuple[int, int]] = []
         self.on_transmit: Callable[[unpack.Transmit], None] = self.succeed
+        self.capabilities = records.CAN_IBUS
+        self.on_other: Callable[[int, bytes], None] = lambda kind, payload: None  # records of OBD, update, probe
         self.mute = False
         self.boots = 0
         self.text = b""
@@ -84,7 +86,7 @@ class FakeBoard:
         self._zero_s = time.monotonic()
         self.link = links.Link(is_device=True)
         identity = records.pack_welcome(
-            1000 + self.boots, self.max_frame, records.CAN_IBUS, self.firmware, self.micropython, "FAKE", b"\x01\x02"
+            1000 + self.boots, self.max_frame, self.capabilities, self.firmware, self.micropython, "FAKE", b"\x01\x02"
         )
         identity[0] = self.protocol
         self.link.identity = identity
@@ -137,6 +139,8 @@ class FakeBoard:
             key, value = unpack.unpack_configure(buf, start, end)
             self.configured.append((key, value))
             self.send_record(records.CONFIGURED, bytes((key, 1)) + value.to_bytes(4, "little"))
+        elif records.OBD_FIRST <= kind <= records.PROBE_LAST:
+            self.on_other(kind, bytes(buf[start:end]))
 
 
 class _BoardEnd(asyncio.Protocol):

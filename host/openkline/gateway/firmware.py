@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from kline.protocol import update as codes
 from kline.protocol.checksum import crc16
@@ -95,7 +96,7 @@ class FirmwareDesk:
             self._refuse(update.ERROR_OTHER_CLIENT)
         else:
             self.state = DeskState.ASKING
-            self._start(self._ask(self._updater, password))
+            self._start(partial(self._ask, self._updater, password))
 
     def _begin(self, upload: UploadFirmware) -> None:
         self._counters.uploads += 1
@@ -132,7 +133,7 @@ class FirmwareDesk:
             self._end(codes.ERROR_CRC)
         elif self._updater is not None:
             self.state = DeskState.WRITING
-            self._start(self._to_board(self._updater, bytes(self._buffer)))
+            self._start(partial(self._to_board, self._updater, bytes(self._buffer)))
 
     # -- the update
 
@@ -153,13 +154,13 @@ class FirmwareDesk:
     def _progress(self, count: int) -> None:
         self._write(UploadStatus(uploaded=count).to_bytes())
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         self._stop_waiting()
         self._task = asyncio.get_running_loop().create_task(self._guarded(work), name="openkline gateway update")
 
-    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except UpdateError as error:
             self._finish()
             self._refuse(error.code)
@@ -167,10 +168,9 @@ class FirmwareDesk:
     def _end(self, code: int = 0) -> None:
         """Break it off from our side."""
         self._answered = self.state is DeskState.RECEIVING
-        task = self._task
-        if task is not None:
-            task.cancel()  # then the updater tells the board by itself
-        if self._updater is not None and self.state in (DeskState.OPEN, DeskState.RECEIVING):
+        if self._task is not None:
+            self._task.cancel()
+        if self._updater is not None:
             self._updater.abort()
         self._finish()
         if code:

@@ -1,0 +1,444 @@
+"""A firmware update, byte for byte: 66 69, 66 75. The board is a fake one on a real link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from kline.protocol import update as codes
+from openkline import update
+from openkline.device import Device, State
+from openkline.gateway import firmware
+from openkline.gateway.options import GatewayOptions
+from openkline.gateway.server import GatewayServer
+from openkline.update import Updater
+
+from ..fake_device import FAST, FakeBoard, FakePort
+from ..fake_update import FakeUpdates, crc_of
+from .fakebus import with_checksum
+from .raw import DISCONNECT, Gateway, Raw, free_base, until
+
+ASK_VERSION = bytes.fromhex("66 67 00 00 00 00 00 00")
+VERSION_0_1 = bytes.fromhex("66 67 00 00 01 00 00 00")
+INIT = bytes.fromhex("66 69 00 00 22 11 33 44")
+WRONG_INIT = bytes.fromhex("66 69 00 00 22 11 33 45")
+GO_ON = bytes.fromhex("66 69 00 00 00 00 00 00")
+TO_75 = bytes.fromhex("66 04 75 01 02 14")
+OTHER = bytes.fromhex("80 04 BF 11 01 2B")
+OTHER_MESSAGE = bytes.fromhex("80 BF 02 00 64 00 00 00 11 01")
+BUNDLE = random.Random(6).randbytes(3000)
+
+
+def upload(data: bytes, crc: int | None = None) -> bytes:
+    """For version 2.6."""
+    crc = crc_of(data) if crc is None else crc
+    return b"\x66\x75" + len(data).to_bytes(2, "big") + crc.to_bytes(2, "little") + b"\x02\x06" + data
+
+
+def answer(count: int = 0, error: int = 0) -> bytes:
+    return b"\x66\x75" + count.to_bytes(2, "big") + error.to_bytes(2, "little") + bytes(2)
+
+
+@dataclass
+class Setup:
+    gateway: Gateway
+    server: GatewayServer
+    board: FakeBoard
+    port: FakePort
+    updates: FakeUpdates
+
+    async def join(self) -> Raw:
+        return await self.gateway.join()
+
+    async def opened(self) -> Raw:
+        """A client that may upload."""
+        raw = await self.join()
+        await raw.send(INIT)
+        await raw.expect(GO_ON)
+        return raw
+
+    async def counts(self, raw: Raw, length: int) -> list[int]:
+        """Of the answers up to the one with the whole length."""
+        found: list[int] = []
+        while not found or found[-1] != length:
+            got = await raw.read(8)
+            assert got[:2] == b"\x66\x75" and got[4:] == bytes(4), got.hex(" ")
+            found.append(int.from_bytes(got[2:4], "big"))
+        return found
+
+
+@pytest.fixture
+async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
+    if request.config.getoption("--gateway", default=None):
+        pytest.skip("needs our own gateway, with a board of ours")
+    marker = request.node.get_closest_marker("options")
+    options = GatewayOptions(port=free_base(8), drain_s=0.5, **(dict(marker.kwargs) if marker else {}))
+    board = FakeBoard()
+    updates = FakeUpdates(board)
+    port = FakePort(board)
+    device = Device(port, FAST)
+    server = GatewayServer(device, options, Updater(device))
+    await device.start()
+    await device.wait_for(State.READY, timeout_s=10)
+    await server.start()
+    gateway = Gateway("127.0.0.1", server.port, options.clients, options.alive_timeout_s, None, server)
+    try:
+        yield Setup(gateway, server, board, port, updates)
+    finally:
+        await gateway.close()
+        await server.stop()
+        await device.stop()
+    assert not [task for task in asyncio.all_tasks() if "gateway update" in task.get_name()]
+
+
+async def test_a_whole_update(setup: Setup) -> None:
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE))
+    assert await setup.counts(raw, 3000) == [512, 1024, 1536, 2048, 2560, 3000]
+    assert setup.updates.installed == BUNDLE and setup.updates.version == (2, 6)
+    assert setup.updates.kinds() == [codes.UPDATE_OPEN, codes.UPDATE_BEGIN]
+    await raw.send(ASK_VERSION)
+    await raw.expect(ASK_VERSION)  # 0.0: it restarts
+    setup.board.firmware = (2, 6, 0)
+    setup.board.reboot()
+    await until(lambda: setup.server.bus.firmware_version == (2, 6, 0))
+    await raw.send(ASK_VERSION)
+    await raw.expect(bytes.fromhex("66 67 00 00 06 02 00 00"))
+    counters = setup.server.sessions[setup.gateway.port + 1].counters
+    assert (counters.uploads, counters.upload_bytes, counters.updates, counters.updates_refused) == (1, 3000, 1, 0)
+
+
+async def test_the_password_is_11_22_33_44(setup: Setup) -> None:
+    await setup.opened()
+    assert setup.updates.heard == [(codes.UPDATE_OPEN, bytes.fromhex("44 33 22 11"))]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+async def test_in_any_pieces_as_any_stream(setup: Setup, chunk: int) -> None:
+    raw = await setup.join()
+    data = BUNDLE[:300]
+    await raw.send(INIT[:5])
+    await raw.send(INIT[5:])
+    await raw.expect(GO_ON)
+    stream = upload(data)
+    for at in range(0, len(stream), chunk):
+        await raw.send(stream[at : at + chunk])
+    assert (await setup.counts(raw, 300))[-1] == 300
+    assert setup.updates.installed == data
+
+
+async def test_the_largest_upload(setup: Setup) -> None:
+    setup.updates.safe = 16384
+    data = random.Random(7).randbytes(65535)
+    raw = await setup.opened()
+    await raw.send(upload(data))
+    assert await setup.counts(raw, 65535) == [16384, 32768, 49152, 65535]
+    assert setup.updates.installed == data
+
+
+async def test_a_wrong_password_and_then_the_right_one(setup: Setup) -> None:
+    raw = await setup.join()
+    for wrong in (1, 2):
+        await raw.send(WRONG_INIT)
+        await raw.expect(answer(error=0x0106))
+        assert setup.updates.wrong == wrong
+    await raw.send(upload(BUNDLE))
+    await raw.expect(answer(error=0x0103))
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+
+
+async def test_a_wrong_crc_stops_at_the_gateway(setup: Setup) -> None:
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE, crc_of(BUNDLE) ^ 1))
+    await raw.expect(answer(error=0x0104))
+    await raw.send(upload(BUNDLE))
+    await raw.expect(answer(error=0x0103))
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+    assert setup.updates.kinds() == [codes.UPDATE_OPEN, codes.UPDATE_ABORT, codes.UPDATE_OPEN]
+
+
+async def test_without_66_69_an_upload_is_consumed_and_refused(setup: Setup) -> None:
+    raw = await setup.join()
+    await raw.send(upload(BUNDLE))
+    await raw.expect(answer(error=0x0103))
+    assert not setup.updates.heard
+
+
+async def test_an_upload_of_nothing(setup: Setup) -> None:
+    raw = await setup.opened()
+    await raw.send(upload(b""))
+    await raw.expect(answer(error=0x0302))
+    assert setup.updates.kinds() == [codes.UPDATE_OPEN, codes.UPDATE_ABORT]
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2999])
+async def test_a_short_upload_is_told_so_and_forgotten(setup: Setup, sent: int) -> None:
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE)[: 8 + sent])
+    raw.writer.write_eof()
+    await raw.expect(answer(error=0x0302))
+    await raw.expect_end()
+    await until(lambda: setup.updates.kinds() == [codes.UPDATE_OPEN, codes.UPDATE_ABORT])
+    await setup.opened()
+
+
+async def test_what_is_too_much_is_the_next_message(setup: Setup) -> None:
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE) + bytes.fromhex("68 18 01 00 64 00 00 00 01"))
+    await until(lambda: setup.board.bodies() == [bytes.fromhex("68 03 18 01")])
+    await until(lambda: setup.updates.installed == BUNDLE)
+
+
+@pytest.mark.parametrize("code", [0x0103, 0x0302, 0x0303, 0x0305, 0x0306, 0x0307])
+async def test_the_boards_refusal_at_the_beginning_is_passed_on(setup: Setup, code: int) -> None:
+    setup.updates.refuse[codes.UPDATE_BEGIN] = code
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE))
+    await raw.expect(answer(error=code))
+    await raw.ping()
+    setup.updates.refuse.clear()
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+
+
+@pytest.mark.parametrize("code", [0x0104, 0x0301, 0x0304, 0x0305])
+async def test_the_boards_refusal_of_the_bundle_comes_instead_of_the_last_count(setup: Setup, code: int) -> None:
+    setup.updates.refuse_bundle = code
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE[:600]))
+    await raw.expect(answer(512) + answer(error=code))
+    await raw.ping()
+    await raw.send(ASK_VERSION)
+    await raw.expect(VERSION_0_1)
+
+
+@pytest.mark.parametrize("code", [0x0105, 0x0306])
+async def test_a_refusal_in_the_middle_ends_it(setup: Setup, code: int) -> None:
+    setup.updates.refuse[codes.UPDATE_DATA] = code
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE))
+    await raw.expect(answer(error=code))
+    await raw.ping()
+    assert len(setup.updates.heard) < 10
+
+
+async def test_one_client_at_a_time(setup: Setup) -> None:
+    first, second = await setup.opened(), await setup.join()
+    await second.send(INIT)
+    await second.expect(answer(error=0x0204))
+    await first.close()
+    await until(lambda: setup.updates.kinds()[-1] == codes.UPDATE_ABORT)
+    await second.send(INIT)
+    await second.expect(GO_ON)
+
+
+async def test_66_69_again(setup: Setup) -> None:
+    raw = await setup.opened()
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+    setup.updates.deaf_to.add(codes.UPDATE_DATA)
+    await raw.send(upload(BUNDLE) + INIT)
+    await raw.expect(answer(error=0x0204))
+    await raw.send(upload(b"12"))
+    await raw.expect(answer(error=0x0204))
+    assert setup.updates.kinds() == [codes.UPDATE_OPEN, codes.UPDATE_OPEN, codes.UPDATE_BEGIN]
+
+
+async def test_nobody_updates_while_the_board_restarts(setup: Setup) -> None:
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE[:100]))
+    await raw.expect(answer(100))
+    await raw.send(INIT)
+    await raw.expect(answer(error=0x0204))
+    setup.board.reboot()
+    await until(lambda: setup.server.updater is not None and not setup.server.updater.switching)
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+
+
+@pytest.mark.options(read_only=True)
+async def test_read_only(setup: Setup) -> None:
+    raw = await setup.join()
+    await raw.send(INIT)
+    await raw.expect(answer(error=0x0202))
+    await raw.send(upload(BUNDLE))
+    await raw.expect(answer(error=0x0103))
+    assert not setup.updates.heard
+
+
+async def test_a_board_that_cannot(setup: Setup) -> None:
+    setup.board.capabilities = 1
+    setup.board.reboot()
+    await until(lambda: setup.board.boots == 3 and setup.board.link.state == 2)
+    raw = await setup.join()
+    await raw.send(INIT)
+    await raw.expect(answer(error=0x0303))
+
+
+async def test_without_a_board(setup: Setup) -> None:
+    setup.port.unplug()
+    device = setup.server.bus
+    assert isinstance(device, Device)
+    await device.wait_for(State.WAITING, timeout_s=10)
+    raw = await setup.join()
+    await raw.send(INIT)
+    await raw.expect(answer(error=0x0203))
+
+
+async def test_a_board_that_says_nothing_to_the_password(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update, "_OPEN_S", 0.1)
+    setup.updates.deaf_to.add(codes.UPDATE_OPEN)
+    raw = await setup.join()
+    await raw.send(INIT)
+    await raw.expect(answer(error=0x0206))
+    setup.updates.deaf_to.clear()
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+
+
+async def test_a_board_that_falls_silent(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update, "_SILENT_S", 0.2)
+    setup.updates.deaf_to.add(codes.UPDATE_DATA)
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE[:1000]))
+    await raw.expect(answer(error=0x0206))
+    await until(lambda: setup.updates.kinds()[-1] == codes.UPDATE_ABORT)
+
+
+@pytest.mark.parametrize("deaf_to", [codes.UPDATE_BEGIN, codes.UPDATE_DATA])
+async def test_a_board_that_restarts_in_the_middle(setup: Setup, deaf_to: int) -> None:
+    setup.updates.deaf_to.add(deaf_to)
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE))
+    await until(lambda: setup.updates.heard[-1][0] == deaf_to)
+    setup.board.reboot()
+    await raw.expect(answer(error=0x0205))
+    setup.updates.deaf_to.clear()
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+
+
+async def test_a_cable_pulled_for_a_moment_costs_nothing(setup: Setup) -> None:
+    setup.updates.safe = 1
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE))
+    await raw.expect(answer(128))
+    setup.port.hang_up()
+    assert (await setup.counts(raw, 3000))[-1] == 3000
+    assert setup.updates.installed == BUNDLE
+
+
+@pytest.mark.parametrize("how", ["reset", "end", "disconnect", "no ping"])
+@pytest.mark.options(alive_timeout_s=1.0)
+async def test_a_client_that_vanishes_midway(setup: Setup, how: str) -> None:
+    setup.updates.deaf_to.add(codes.UPDATE_DATA)  # so it stays midway
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE))
+    await until(lambda: setup.updates.heard[-1][0] == codes.UPDATE_DATA)
+    if how == "reset":
+        await raw.reset()
+    elif how == "end":
+        await raw.close()
+    elif how == "disconnect":
+        await raw.send(DISCONNECT)
+    await until(lambda: setup.updates.kinds()[-1] == codes.UPDATE_ABORT)
+    setup.updates.deaf_to.clear()
+    await setup.opened()
+    assert setup.updates.installed is None
+
+
+@pytest.mark.parametrize("sent", [0, 8, 1000])
+async def test_a_client_that_stalls(setup: Setup, sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firmware, "_IDLE_S", 0.1)
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE)[:sent])
+    await raw.expect(answer(error=0x0207))
+    await until(lambda: setup.updates.kinds()[-1] == codes.UPDATE_ABORT)
+    await raw.send(upload(BUNDLE)[sent:])
+    if not sent:  # a new upload; else the rest of one that has its answer
+        await raw.expect(answer(error=0x0103))
+    await raw.ping()
+
+
+async def test_the_gateways_end_is_an_end_of_the_update(setup: Setup) -> None:
+    setup.updates.deaf_to.add(codes.UPDATE_DATA)
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE))
+    await until(lambda: setup.updates.heard[-1][0] == codes.UPDATE_DATA)
+    await setup.server.stop()
+    await raw.expect(DISCONNECT)
+    await until(lambda: setup.updates.kinds()[-1] == codes.UPDATE_ABORT)
+
+
+async def test_frames_from_66_to_75_are_withheld_from_who_updates_only(setup: Setup) -> None:
+    setup.updates.deaf_to.add(codes.UPDATE_DATA)
+    raw, other = await setup.join(), await setup.join()
+    message = bytes.fromhex("66 75 02 00 64 00 00 00 01 02")
+    setup.board.send_frame(TO_75)
+    await raw.expect(message)
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+    setup.board.send_frame(TO_75)
+    setup.board.send_frame(OTHER)
+    await raw.expect(OTHER_MESSAGE)
+    await other.expect(message + message + OTHER_MESSAGE)
+    setup.updates.deaf_to.clear()
+    await raw.send(upload(BUNDLE[:100]))
+    await raw.expect(answer(100))
+    setup.board.send_frame(TO_75)
+    await raw.expect(message)
+    assert setup.server.counters.frames_withheld == 1
+
+
+async def test_the_bus_goes_on_in_both_directions(setup: Setup) -> None:
+    """A message to the bus has at most two pieces of the bundle before it."""
+    at: list[int] = []
+    succeed = setup.board.succeed
+
+    def transmitted(message: object) -> None:
+        at.append(sum(kind == codes.UPDATE_DATA for kind, _ in setup.updates.heard))
+        succeed(message)  # type: ignore[arg-type]
+
+    setup.board.on_transmit = transmitted
+    setup.updates.safe = 128
+    raw, other = await setup.opened(), await setup.join()
+    data = BUNDLE * 4
+    await raw.send(upload(data))
+    sent_at: list[int] = []
+    for n in range(5):
+        while not (got := await raw.read(8)).startswith(b"\x66\x75"):
+            await raw.read(got[2])
+        sent_at.append(int.from_bytes(got[2:4], "big") // 128)
+        message = bytes.fromhex("68 18 02 00 64 00 00 00 01") + bytes((n,))
+        await other.send(message)
+        await other.expect(message)
+    assert len(at) == 5 and at[-1] < len(data) // 128
+    assert all(piece - before <= 8 for piece, before in zip(at, sent_at, strict=True)), (at, sent_at)
+
+
+async def test_every_answer_to_noise_is_a_refusal(setup: Setup) -> None:
+    """Firmware messages in any order, with any fields: nothing reaches the bus, and the gateway lives."""
+    rng = random.Random(66)
+    for _ in range(20):
+        raw = await setup.join()
+        for _ in range(10):
+            firmware = upload(rng.randbytes(rng.randrange(300)), rng.choice((None, 0)))
+            await raw.send(rng.choice((INIT, WRONG_INIT, ASK_VERSION, firmware)))
+        with contextlib.suppress(OSError):
+            await rng.choice((raw.close, raw.reset))()
+    await until(lambda: not setup.server.sessions)
+    assert not setup.board.transmits
+    setup.board.reboot()
+    await until(lambda: setup.board.link.state == 2)
+    await setup.opened()
+
+
+def test_frame_for_the_bus_is_one() -> None:
+    assert with_checksum(TO_75[:-1]) == TO_75 and with_checksum(OTHER[:-1]) == OTHER
