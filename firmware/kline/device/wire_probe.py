@@ -21,7 +21,6 @@ from kline.protocol import probe
 from kline.protocol.records import get_u16, get_u32
 from kline.version import VERSION
 
-_PART = 160  # bytes of one part of OP_BOARD's text
 _CHUNK = 512
 # From a pull, or an edge of ours, until the level is there: an optocoupler's slowest edge, with room.
 _SETTLE_US = 800
@@ -103,9 +102,9 @@ class WireProbe:
     def _board(self, part):
         if part == 0:
             self._text = json.dumps(self._describe()).encode()
-        begin = part * _PART
-        more = begin + _PART < len(self._text)
-        return probe.PROBE_DONE if more else probe.PROBE_NO_MORE, self._text[begin : begin + _PART]
+        begin = part * probe.BOARD_PART
+        more = begin + probe.BOARD_PART < len(self._text)
+        return probe.PROBE_DONE if more else probe.PROBE_NO_MORE, self._text[begin : begin + probe.BOARD_PART]
 
     def _describe(self):
         board = self._app.board

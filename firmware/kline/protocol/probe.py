@@ -21,7 +21,7 @@ PROBE_END = 0x3A
 
 # PROBE_CALL: operations, their arguments -> their data
 OP_LINK_ECHO = 1  # bytes -> the same bytes
-OP_BOARD = 2  # -> JSON in parts that are to be joined
+OP_BOARD = 2  # part u8 -> that part of a JSON text, BOARD_PART bytes each; NO_MORE with the last
 OP_FILE = 3  # number u16 of the file -> FILE_.. u8, SHA-256 (zeros: the file is missing), path
 OP_WATCH = 4  # dominant u8, pieces u8 -> level u8, seen u8, widths u16 in us of whole pulses (dominant, or recessive)
 OP_RX_PULLS = 5  # -> RX levels u8: bit 0 as it is, bit 1 with the chip's pull-up, bit 2 with its pull-down
@@ -45,6 +45,8 @@ MAX_PIECES = 4  # of PIECE_US each
 PIECE_US = 12_000
 MAX_WIDTHS = 64
 
+BOARD_PART = 160
+
 # OP_FILE
 FILE_RIGHT = 0  # as slot.json says
 FILE_WRONG = 1
@@ -59,7 +61,7 @@ PROBE_DONE = 0
 PROBE_BUSY = 1  # somebody was talking, or a message of ours waits: ask again
 PROBE_BAD_CALL = 2  # unknown operation, or arguments that can't be
 PROBE_FAILED = 3  # a fault of the firmware
-PROBE_NO_MORE = 4  # OP_FILE: that was the last one
+PROBE_NO_MORE = 4  # as DONE: that was the last part, or there is no such file
 
 
 def pack_call(out: bytearray, ident: int, operation: int, arguments: "Buffer" = b"") -> int:

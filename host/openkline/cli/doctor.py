@@ -1,0 +1,80 @@
+"""`openkline doctor`"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import rich_click as click
+
+from openkline.cli.common import device_option, json_option, set_up_logging
+from openkline.doctor import examine, report
+from openkline.doctor.facts import WireFacts
+from openkline.doctor.judge import cause, judge
+from openkline.serial_io import port_for
+from openkline.sim import SimOptions
+
+EXIT_FINDINGS = 9
+
+
+@click.command(
+    epilog="Exit status: 0 nothing is wrong (also when only listening was possible), 9 something is. "
+    "docs/doctor.md explains each finding."
+)
+@device_option
+@json_option
+@click.option("--yes", is_flag=True, help="Don't ask before the bus is pulled low for some milliseconds.")
+@click.option("--obd", is_flag=True, help="The wire is a K-line (OBD-II), not the I-Bus.")
+@click.option(
+    "--listen",
+    type=click.FloatRange(0.1, 600),
+    default=3.0,
+    show_default=True,
+    metavar="S",
+    help="How many seconds to listen for others on the wire.",
+)
+@click.option("--car", default="none", help="With -d sim: what sits on the virtual wire.")
+@click.option("--fault", metavar="NAME", help="With -d sim: what is broken (docs/doctor.md lists the names).")
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    device: str | None,
+    as_json: bool,
+    yes: bool,
+    obd: bool,
+    listen: float,
+    car: str,
+    fault: str | None,
+) -> None:
+    """Find out what is wrong between this computer and the car's wire, in this order: port, board, link, wiring.
+
+    First it only listens. Then it asks before it pulls the bus low, for less than a message takes; where nobody can be
+    asked and --yes is missing, that part is left out.
+    """
+    set_up_logging(3)
+    if fault is not None and device != "sim":
+        raise click.UsageError("--fault needs -d sim")
+    name = device or "auto"
+    port = port_for(name, SimOptions(car=car, extra=("--fault", fault) if fault else ()))
+
+    async def consent(heard: WireFacts) -> bool:
+        return yes or (sys.stdin.isatty() and click.confirm(_question(heard), err=True))
+
+    facts = asyncio.run(examine(name, port, consent, obd=obd, listen_s=listen))
+    found = judge(facts)
+    likely = cause(found)
+    if as_json:
+        lines = [json.dumps(one) for one in (*map(report.as_json, found), report.summary_json(facts, likely))]
+    else:
+        lines = [line for finding in found for line in report.lines_of(finding)] + ["", *report.ending(facts, likely)]
+    click.echo("\n".join(lines))
+    ctx.exit(EXIT_FINDINGS if likely is not None else 0)
+
+
+def _question(heard: WireFacts) -> str:
+    now = "Somebody talks on the bus now. " if heard.talking else "The bus is silent now. "
+    return (
+        f"{now}To test the wiring the board has to pull it low for some milliseconds at a time, less than a message "
+        "takes, between others' messages. A sleeping car wakes up from it. Go on?"
+    )

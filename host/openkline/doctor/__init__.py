@@ -1,0 +1,55 @@
+"""openkline doctor: facts are gathered on the way from the PC to the wire, judged (pure), and told.
+
+    pc.py -> board.py -> wire.py      facts.py      judge.py, judge_wire.py      report.py, pictures.py
+
+What comes behind a part that doesn't work is not looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kline.protocol import records
+from openkline.device import Device, DeviceSettings
+from openkline.doctor import board, pc, wire
+from openkline.doctor.calls import ProbeCalls
+from openkline.doctor.facts import Facts
+from openkline.doctor.wire import Consent
+from openkline.serial_io import Port
+
+READY_TIMEOUT_S = 15.0  # a board that starts anew needs some seconds
+
+
+async def examine(
+    name: str,
+    port: Port,
+    consent: Consent,
+    *,
+    obd: bool = False,
+    listen_s: float = 3.0,
+    timeout_s: float = READY_TIMEOUT_S,
+) -> Facts:
+    """All that can be found out about the board behind `port`, which is called `name` on the command line.
+
+    consent: asked once, before the first pulse on the wire; obd: the wire is a K-line; listen_s: for others' traffic;
+    timeout_s: for the board's first answer
+    """
+    facts = Facts(await pc.examine(name, port))
+    if facts.pc.kind:
+        await port.close()
+        return facts
+    configure = ((records.CONFIG_MODE, records.MODE_OBD),) if obd else ()
+    device = Device(port, DeviceSettings(configure=configure))
+    calls = ProbeCalls(device)
+    with board.Lines() as heard:
+        await device.start()
+        try:
+            found = await board.examine(device, calls, heard, timeout_s)
+            facts = replace(facts, board=found)
+            if found.info is not None and found.can_probe:
+                facts = replace(facts, link=await board.try_link(device, calls))
+                if facts.link is not None and not facts.link.lost:
+                    facts = replace(facts, wire=await wire.examine(device, calls, found.described, listen_s, consent))
+        finally:
+            await device.stop()
+    return facts

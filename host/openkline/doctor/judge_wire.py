@@ -1,0 +1,302 @@
+"""What is wrong with the wire and the stage. Pure.
+
+    RX before / during a dominant pulse of TX     what it means
+    recessive, dominant                           the loop is closed: then how wide the bits come back, and what a TX
+                                                  that is let go does
+    dominant, recessive                           one of the two inversions is wrong; which one says TX let go
+    dominant, dominant                            held low: by the wire, by either half of the stage; or RX is TX's wire
+    recessive, recessive                          nothing of ours arrives; whether others are heard says which half
+
+A board has two pins at the stage and sees no volts: some faults look alike from there. Such a finding names them all,
+the likeliest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kline.protocol import probe, records
+from openkline.doctor import rates
+from openkline.doctor.facts import ActiveFacts, Echo, WireFacts
+from openkline.doctor.finding import FAULT, NOTE, OK, WARNING, Finding
+
+# A receiver looks at the middle of a bit: with half a bit of distortion it reads the neighbour.
+_DISTORTED = 0.35
+# A bus with its pull-up rises in some 10 us, an optocoupler's transistor lets go within 100.
+_RISE_US = 400
+# Pieces shorter than this part of a bit are nobody's bits.
+_SPLINTER = 0.4
+_SPLINTERS = 0.15  # of all pulses
+
+
+def judge_wire(wire: WireFacts) -> list[Finding]:
+    """The likeliest fault first, then what else was seen."""
+    found = list(_passive(wire))
+    active = wire.active
+    if active is None:
+        if not any(finding.wrong for finding in found):
+            found += _seen_only(wire)
+        reason = f" ({wire.skipped})" if wire.skipped else ""
+        found.append(
+            Finding(
+                "active_skipped",
+                "wire",
+                NOTE,
+                f"Nothing was sent{reason}: our own side of the wire is untested.",
+                "doctor --yes, at a moment when the bus may be pulled low for some milliseconds",
+            )
+        )
+        return found
+    if not any(finding.level == FAULT for finding in found):
+        found += _loop(wire, active)
+    if not any(finding.wrong for finding in found):
+        found.append(Finding("wire", "wire", OK, _praise(wire, active)))
+    return found
+
+
+def _fault(name: str, text: str, remedy: str, places: str = "", level: str = FAULT) -> Finding:
+    return Finding(name, "wire", level, text, remedy, places)
+
+
+def _praise(wire: WireFacts, active: ActiveFacts) -> str:
+    told = ", ".join(str(echo.baud) for echo in active.echoes if echo.right)
+    heard = f"others are heard ({wire.frames} messages)" if wire.talking else "nobody talks just now"
+    return f"It idles as it should, {heard}, and our own bits come back right at {told} baud."
+
+
+# -- by listening
+
+
+def _passive(wire: WireFacts) -> Iterator[Finding]:
+    bit = rates.bit_of(wire.lows, wire.highs)
+    if wire.mode == records.MODE_OBD and len(wire.lows) >= 2:
+        rate = f" at {rates.name_of(bit)}" if bit else ""
+        yield _fault(
+            "other_tester",
+            f"Somebody talks on the K-line{rate} though nobody was asked: another tester is connected.",
+            "unplug the other tester (or end its program): a K-line has one",
+            "B",
+        )
+    elif bit is not None and not rates.fits(bit, wire.baud):
+        kline = ": that is a K-line, not the I-Bus" if rates.fits(bit, 10_400) else ""
+        yield _fault(
+            "wrong_rate",
+            f"Others talk at {rates.name_of(bit)}, the board listens at {wire.baud}{kline}.",
+            "connect the interface to the right wire of the car, or run doctor --obd for a K-line",
+            "B",
+        )
+    elif bit is not None and _splinters(wire) and wire.bad > wire.frames:
+        yield _fault(
+            "noise",
+            f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.",
+            "shorten the wires, and give the stage's ground its own wire to the car's",
+            "B",
+            WARNING,
+        )
+
+
+def _splinters(wire: WireFacts) -> bool:
+    widths = wire.lows + wire.highs
+    return sum(width < _SPLINTER * 1e6 / wire.baud for width in widths) > _SPLINTERS * len(widths)
+
+
+def _seen_only(wire: WireFacts) -> Iterator[Finding]:
+    """Without a pulse of ours less can be told."""
+    if wire.rx.loose:
+        yield _rx_not_connected(wire)
+    elif wire.dominant_seen and not wire.recessive_seen:
+        yield _fault(
+            "idle_dominant",
+            "RX says that the bus is low all the time; it should be so only while somebody talks.",
+            "let doctor test with pulses of its own (--yes): it can tell a short circuit from a wrong rx_invert",
+            "BD",
+        )
+    elif wire.talking:
+        yield Finding("wire", "wire", OK, f"It idles as it should, and others are heard ({wire.frames} messages).")
+    else:
+        yield Finding("wire", "wire", OK, "It idles as it should; nobody talks just now.")
+
+
+# -- with our own pulses
+
+
+def _loop(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
+    pulse = active.pulse
+    if pulse.seen:
+        yield from _closed(wire, active)
+    elif active.swapped is not None and active.swapped.seen:
+        yield _fault(
+            "swapped",
+            f"TX and RX are exchanged: what is sent on GPIO {wire.rx_pin} comes back on GPIO {wire.tx_pin}.",
+            f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX",
+            "DG",
+        )
+    elif pulse.upside_down:
+        yield _upside_down(active)
+    elif wire.rx.loose:
+        yield _loose(wire, active)
+    elif pulse.before:
+        yield _held()
+    else:
+        yield _nothing(wire, active)
+
+
+def _upside_down(active: ActiveFacts) -> Finding:
+    """TX let go is recessive in truth, by the stage's pull; what RX says then shows whose inversion is wrong."""
+    if active.rx_alone:
+        return _fault(
+            "rx_invert_wrong",
+            "RX is upside down: it says low while the bus is high.",
+            "change rx_invert in board.json (openkline flash asks which interface it is)",
+            "D",
+        )
+    return _fault(
+        "tx_invert_wrong",
+        "TX is upside down: at rest the board pulls the bus low, and nobody can talk.",
+        "change tx_invert in board.json (openkline flash asks which interface it is)",
+        "G",
+    )
+
+
+def _rx_not_connected(wire: WireFacts) -> Finding:
+    return _fault(
+        "rx_not_connected",
+        f"RX (GPIO {wire.rx_pin}) hangs in the air: it follows the chip's own weak pulls.",
+        f"check the wire from GPIO {wire.rx_pin} to the stage, and that the pull-up of RX is there",
+        "CD",
+    )
+
+
+def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
+    if active.pulled is not None and active.pulled.seen:
+        return _rx_pull_missing()
+    if active.tx.loose:
+        return _fault(
+            "wrong_pins",
+            f"Nothing is connected to GPIO {wire.rx_pin} (RX), nor to GPIO {wire.tx_pin} (TX).",
+            "does board.json name the pins that your wires are on? openkline flash asks; openkline boards lists them",
+            "DG",
+        )
+    return _rx_not_connected(wire)
+
+
+def _rx_pull_missing() -> Finding:
+    return _fault(
+        "rx_pull_missing",
+        "RX has no pull-up of its own: only the chip's weak one holds it.",
+        "put 4k7 from RX to 3V3: the weak pull makes slow edges",
+        "C",
+        WARNING,
+    )
+
+
+def _held() -> Finding:
+    return _fault(
+        "stuck_low",
+        "RX says that the bus is low all the time, whatever TX does: the bus is shorted to ground (or a module without "
+        "power holds it), or one of the stage's two transistors is always on.",
+        "take the bus wire off the stage: if RX then goes high, it is the bus; if not, the stage",
+        "BEF",
+    )
+
+
+def _nothing(wire: WireFacts, active: ActiveFacts) -> Finding:
+    if active.tx.loose:
+        return _fault(
+            "tx_not_connected",
+            f"TX (GPIO {wire.tx_pin}) hangs in the air, and nothing of ours reaches the bus.",
+            f"check the wire from GPIO {wire.tx_pin} to the stage",
+            "G",
+        )
+    if wire.talking:
+        return _fault(
+            "tx_no_effect",
+            "Others are heard, but nothing of ours reaches the bus: the sending half of the stage does not pull.",
+            "check the sending optocoupler: its LED's resistor and direction, its transistor's wires to bus and ground",
+            "F",
+        )
+    return _fault(
+        "no_echo",
+        "Nothing of ours comes back, and nobody is heard: the stage has no 12 V, its receiving half is open (LED the "
+        "wrong way round), the bus is shorted to 12 V, or its sending half does not pull.",
+        "measure 12 V at the stage; then run doctor with the ignition on: if it hears the car, it is the sending half",
+        "ABF",
+    )
+
+
+# -- the loop is closed
+
+
+def _closed(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
+    pulse = active.pulse
+    if pulse.after or pulse.rise == probe.NEVER or pulse.rise > _RISE_US:
+        yield _no_pull_up(active)
+        return
+    yield from _bits(wire, active)
+    if wire.rx.loose:
+        yield _rx_pull_missing()
+    if active.tx.loose:
+        yield _fault(
+            "tx_pull_missing",
+            "Nothing keeps TX quiet while the board does not drive it: at each reset it may pull the bus low.",
+            f"put 10k from TX to {'ground' if wire.tx_invert else '3V3'}",
+            "H",
+            WARNING,
+        )
+    elif active.rx_alone:
+        yield _fault(
+            "both_inverts_wrong",
+            "TX and RX are both upside down: the echo is right, but at rest the board pulls the bus low.",
+            "change tx_invert and rx_invert in board.json (openkline flash asks which interface it is)",
+            "DG",
+        )
+
+
+def _no_pull_up(active: ActiveFacts) -> Finding:
+    rise = active.pulse.rise
+    took = f"only after {rise} us" if rise >= 0 else f"not within {probe.LIMIT_US} us"
+    return _fault(
+        "no_pull_up",
+        f"After a short pulse the bus goes high {took}: nothing pulls it up.",
+        "a K-line needs 510 ohm from the line to 12 V at the tester; on the I-Bus the car pulls up: is it connected?",
+        "AB",
+    )
+
+
+def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
+    own = next((echo for echo in active.echoes if echo.baud == wire.baud), None)
+    if own is None:
+        return
+    stretch = _stretch_us(active.echoes)
+    share = stretch / own.bit_us
+    level = WARNING if own.right else FAULT
+    if share > _DISTORTED:
+        yield _fault(
+            "slow",
+            f"The bus' low bits come back {stretch:.0f} us too long, of {own.bit_us:.0f}: the stage lets go slowly.",
+            "a smaller pull-up at RX (4k7, or 2k2), and not too much current in the receiving LED (2k2 at 12 V)",
+            "CE",
+            level,
+        )
+    elif share < -_DISTORTED:
+        yield _fault(
+            "weak",
+            f"The bus' low bits come back {-stretch:.0f} us too short, of {own.bit_us:.0f}: the stage pulls weakly.",
+            "less resistance at the sending LED (220 ohm for the I-Bus), or a transistor to pull a K-line",
+            "FA",
+            level,
+        )
+    elif not own.right:
+        yield _fault(
+            "echo_wrong",
+            f"What comes back differs from what was sent ({own.got.hex(' ').upper() or 'nothing'} instead of "
+            f"{probe.PATTERN.hex(' ').upper()}).",
+            "run doctor again at a quiet moment; if it stays so, look for a loose contact",
+            "BDG",
+        )
+
+
+def _stretch_us(echoes: tuple[Echo, ...]) -> float:
+    """How much longer low bits get: from the slowest rate, where bits keep apart even on a bad stage."""
+    found = [echo.stretch_us for echo in echoes if echo.stretch_us is not None]
+    return found[0] if found else 0.0

@@ -1,0 +1,56 @@
+"""Findings as lines for a person, and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from openkline.doctor.facts import Facts
+from openkline.doctor.finding import FAULT, NOTE, OK, WARNING, Finding
+from openkline.doctor.pictures import picture
+
+_MARKS = {OK: "ok", NOTE: "note", WARNING: "warning", FAULT: "FAULT"}
+
+
+def lines_of(finding: Finding) -> list[str]:
+    """The sentence, and what to try below it."""
+    lines = [f"{finding.part:<6}{_MARKS[finding.level]:<9}{finding.text}"]
+    if finding.remedy:
+        lines.append(f"{'':15}try: {finding.remedy}")
+    return lines
+
+
+def ending(facts: Facts, likely: Finding | None) -> list[str]:
+    """The most likely cause, and the picture to compare the wiring with."""
+    if likely is None:
+        if facts.wire is not None and facts.wire.active is None:
+            return ["Nothing is wrong as far as listening tells."]
+        return ["Nothing is wrong."]
+    lines = [f"Most likely: {likely.text}"]
+    if likely.remedy:
+        lines.append(f"Try: {likely.remedy}")
+    if likely.places and facts.wire is not None:
+        wire = facts.wire
+        lines += ["", *picture(wire.tx_invert, wire.rx_pin, wire.tx_pin, likely.places)]
+    return lines
+
+
+def as_json(finding: Finding) -> dict[str, Any]:
+    """finding, part, level, text, try, places"""
+    fields = asdict(finding)
+    return {
+        "finding": fields["name"],
+        **{name: fields[name] for name in ("part", "level", "text")},
+        "try": fields["remedy"],
+        "places": fields["places"],
+    }
+
+
+def summary_json(facts: Facts, likely: Finding | None) -> dict[str, Any]:
+    """The last line: most likely cause (null: nothing is wrong), and whether our own pulses were tried."""
+    wire = facts.wire
+    return {
+        "healthy": likely is None,
+        "cause": likely.name if likely is not None else None,
+        "active": wire is not None and wire.active is not None,
+    }

@@ -1,0 +1,121 @@
+"""The wire as the board sees it: first by listening only, then, if the person agrees, by short pulses of our own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from kline.protocol import probe
+from openkline.device import Device
+from openkline.doctor.board import count
+from openkline.doctor.calls import ProbeCalls, ProbeFailed
+from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts
+
+RATES = (2400, 4800, 9600, 19200)
+_PULSE_US = 1000
+_ENOUGH = 60  # pulses of each level: then there is no need to listen longer
+_TRIES = 3  # a car that begins to talk at that moment spoils a measurement
+
+# Asked before the first pulse, with what was heard so far. The answer: go on?
+Consent = Callable[[WireFacts], Awaitable[bool]]
+
+
+async def examine(
+    device: Device, calls: ProbeCalls, board: dict[str, Any], listen_s: float, consent: Consent
+) -> WireFacts:
+    """board: OP_BOARD's fields. ProbeFailed: the board no longer answers."""
+    heard = await _listen(device, calls, board, listen_s)
+    if not await consent(heard):
+        return replace(heard, skipped="not agreed to")
+    return replace(heard, active=await _pull(calls, heard))
+
+
+async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], listen_s: float) -> WireFacts:
+    rx = Pulls.of((await calls.ask(probe.OP_RX_PULLS))[0])
+    before = await count(device)
+    widths: dict[bool, list[int]] = {True: [], False: []}
+    seen = 0
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + listen_s
+    while True:
+        for dominant in (True, False):
+            data = await calls.ask(probe.OP_WATCH, bytes((dominant, probe.MAX_PIECES)))
+            seen |= data[1]
+            widths[dominant] += probe.unpack_widths(data, 2)
+        if loop.time() >= until_s or min(map(len, widths.values())) >= _ENOUGH:
+            break
+    after = await count(device)
+
+    def grown(*names: str) -> int:
+        return sum(after.get(name, 0) - before.get(name, 0) for name in names)
+
+    return WireFacts(
+        mode=int(board["mode"]),
+        baud=int(board["baud"]),
+        rx_pin=int(board["rx"]),
+        tx_pin=int(board["tx"]),
+        tx_invert=bool(board["tx_invert"]),
+        rx_invert=bool(board["rx_invert"]),
+        rx=rx,
+        dominant_seen=bool(seen & probe.SEEN_DOMINANT),
+        recessive_seen=bool(seen & probe.SEEN_RECESSIVE),
+        lows=tuple(widths[True]),
+        highs=tuple(widths[False]),
+        frames=grown("frames"),
+        bad=grown("bad_checksum", "bad_length", "too_long", "stalled"),
+        received=grown("rx_bytes"),
+    )
+
+
+async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
+    bits = (await calls.ask(probe.OP_TX_PULLS))[0]
+    pulse = await _pulse(calls, heard, 0)
+    pulled = swapped = None
+    if not pulse.seen and not pulse.upside_down:
+        if heard.rx.loose:
+            pulled = await _pulse(calls, heard, probe.PULSE_PULL_UP)
+        try:
+            swapped = await _pulse(calls, heard, probe.PULSE_SWAPPED)
+        except ProbeFailed as error:
+            if error.code < 0:
+                raise
+            # RX is a pin that can only be an input.
+    echoes = []
+    if pulse.seen:
+        echoes = [await _echo(calls, baud) for baud in sorted({heard.baud, *RATES})]
+    return ActiveFacts(
+        tx=Pulls.of(bits),
+        rx_alone=bool(bits >> 4 & 1) == heard.rx_invert,
+        pulse=pulse,
+        pulled=pulled,
+        swapped=swapped,
+        echoes=tuple(echoes),
+    )
+
+
+async def _pulse(calls: ProbeCalls, heard: WireFacts, flags: int) -> Pulse:
+    arguments = bytes((flags, _PULSE_US & 0xFF, _PULSE_US >> 8))
+    for _ in range(_TRIES):
+        levels, fall, rise = probe.unpack_pulse(await calls.ask(probe.OP_PULSE, arguments))
+        before, during, after = (bool(levels >> bit & 1) == heard.rx_invert for bit in range(3))
+        pulse = Pulse(before, during, after, fall, rise)
+        if pulse.seen and not pulse.after:
+            break
+    return pulse
+
+
+async def _echo(calls: ProbeCalls, baud: int) -> Echo:
+    widths: dict[bool, tuple[int, ...]] = {}
+    got: dict[bool, bytes] = {}
+    for dominant in (True, False):
+        for _ in range(_TRIES):
+            data = await calls.ask(probe.OP_ECHO, baud.to_bytes(4, "little") + bytes((dominant,)))
+            n = data[0]
+            got[dominant] = data[1 : 1 + n]
+            widths[dominant] = tuple(probe.unpack_widths(data, 1 + n))
+            if got[dominant] == probe.PATTERN:
+                break
+    worse = got[True] if got[True] != probe.PATTERN else got[False]
+    return Echo(baud, worse, widths[True], widths[False])
