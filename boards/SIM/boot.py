@@ -27,11 +27,12 @@ HELP = """options:
   --fault NAME[,NAME]     breaks the wiring, or lets others talk: names in sim/faults.py
   --script FILE           runs a program with `w` (the World) and `sim` before the firmware
   --flash DIR             the board's file system (default: a new one, empty)
+  --bare                  nothing but that: no firmware beside it, so without a main.py there it is MicroPython's prompt
   --reset-cause N         machine.reset_cause() (1)
   --for S                 ends after so many seconds of model time
   --no-repl               ends when main.py returns"""
 
-FLAGS = ("replay-loop", "no-repl")
+FLAGS = ("replay-loop", "no-repl", "bare")
 OPTIONS = ("clock", "seed", "car", "replay", "replay-after", "start-file", "baud", "parity", "noise", "fault", "script",
            "flash", "reset-cause", "for")
 
@@ -76,8 +77,11 @@ def absolute(path):
     return path if path.startswith("/") else os.getcwd() + "/" + path
 
 
-def enter_flash(folder, here):
-    """Changes into the board's file system; board.json is written if it isn't there. Returns its fields."""
+def enter_flash(folder, here, bare):
+    """Changes into the board's file system. Returns the fields of board.json, which is written if it isn't there.
+
+    bare: it is not written; the wire hangs on the pins of board.toml until it is there at the next start.
+    """
     if folder is None:
         word = "".join(["%02x" % b for b in os.urandom(6)])
         folder = (os.getenv("TMPDIR") or "/tmp") + "/openkline-board-" + word
@@ -91,8 +95,9 @@ def enter_flash(folder, here):
             return json.load(f)
     except OSError:
         fields = board_fields(here + "/board.toml")
-        with open("board.json", "w") as f:
-            json.dump(fields, f)
+        if not bare:
+            with open("board.json", "w") as f:
+                json.dump(fields, f)
         return fields
 
 
@@ -228,7 +233,12 @@ def main():
     for i, p in enumerate(usys.path):
         if p and p != ".frozen":
             usys.path[i] = absolute(p)
-    usys.path.append(firmware)
+    bare = "bare" in options
+    if bare:
+        usys.path.insert(0, "")  # as on the board
+        usys.path.append("lib")
+    else:
+        usys.path.append(firmware)
     replay = script = None
     if "replay" in options:
         with open(options["replay"], "rb") as f:
@@ -239,7 +249,7 @@ def main():
     if options.get("car", "none") not in ("none", "demo"):
         options["car-script"] = read_car(options["car"], here)
     start_file = absolute(options["start-file"]) if "start-file" in options else None
-    fields = enter_flash(options.get("flash"), here)
+    fields = enter_flash(options.get("flash"), here, bare)
 
     clock = options.get("clock", "paced")
     w = sim.World(int(options.get("seed", 1)), clock, board=fields, reset_cause=int(options.get("reset-cause", 1)))
@@ -255,7 +265,8 @@ def main():
         exec(script, {"w": w, "sim": sim})
 
     plain = print_to(w.usb.stdout)
-    status = run_firmware(w, find_main(firmware))
+    main_py = find_main(firmware, bare)
+    status = run_firmware(w, main_py) if main_py else None
     w.pacer.finish()
     builtins.print = plain
     if status is not None or "no-repl" in options:
@@ -265,8 +276,10 @@ def main():
     os.putenv("MICROPYINSPECT", "1")
 
 
-def find_main(firmware):
-    """main.py on the path (an installed package links it elsewhere), else the source tree's."""
+def find_main(firmware, bare):
+    """main.py on the path (an installed package links it elsewhere), else the source tree's; bare: the board's own."""
+    if bare:
+        return "main.py" if "main.py" in os.listdir() else None
     for p in usys.path:
         try:
             os.stat(p + "/main.py")
