@@ -5,7 +5,7 @@ from sim.portpin import Pin, time_pulse_us
 from sim.porttimer import WDT, Timer
 from sim.portuart import UART
 
-__all__ = ("UART", "WDT", "Pin", "Timer", "disable_irq", "enable_irq", "freq", "idle", "reset", "reset_cause",
+__all__ = ("ADC", "UART", "WDT", "Pin", "Timer", "disable_irq", "enable_irq", "freq", "idle", "reset", "reset_cause",
            "soft_reset", "time_pulse_us", "unique_id")
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
@@ -27,6 +27,23 @@ def _end(status):
     if w.in_callback:
         w.interrupt(SystemExit(status))
     raise SystemExit(status)
+
+
+class ADC:
+    """Reads the same on every pin: world.adc_uv."""
+
+    ATTN_11DB = 3
+
+    def __init__(self, pin, *, atten=0):
+        if not isinstance(pin, Pin):
+            raise ValueError("invalid pin")
+
+    def read_uv(self):
+        w = _w
+        w.enter("misc")
+        found = w.adc_uv
+        w.leave()
+        return found
 
 
 def reset():

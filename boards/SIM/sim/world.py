@@ -54,6 +54,7 @@ class World:
         self.cost = dict(COSTS)
         self.before_call = None  # fn(name), before each hardware call; may call burn(us)
         self.reset_cause = reset_cause
+        self.adc_uv = 2_210_500  # on every pin with an ADC: 12.6 V through a divider of 5.7
         self._queue = [[_NEVER, None, None]]  # latest first; an event is a list [t_us, fn, arg]
         # callbacks that became due, (callback, argument), and the machinery that runs them
         self.due = []

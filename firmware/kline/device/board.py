@@ -7,8 +7,9 @@
 
 import json
 
-from machine import Pin
+from machine import ADC, Pin
 
+_READINGS = 16
 _MODES = ("ibus", "obd")  # in the order of records.MODE_..
 
 
@@ -24,6 +25,8 @@ class Board:
     tx_invert  the stage inverts TX: True for an optocoupler, False for a transistor
     rx_invert  RX idles low
     mode       what the application does after its start: "ibus" or "obd"; an attribute of records.MODE_..
+    vin_pin    GPIO with an ADC that sees the supply voltage through a divider; None = none
+    vin_ratio  supply voltage by voltage at that pin: 5.7 for 47 kohm above 10 kohm
     password   32-bit number that an update over the gateway needs; None = no such updates
     """
 
@@ -40,6 +43,8 @@ class Board:
         rx_invert=False,
         mode="ibus",
         password=None,
+        vin_pin=None,
+        vin_ratio=5.7,
     ):
         self.name = name
         self.uart = uart
@@ -56,8 +61,23 @@ class Board:
         if password is not None and (not isinstance(password, int) or not 0 <= password <= 0xFFFFFFFF):
             raise ValueError("password: expected a number of 32 bits")  # which one it is stays untold
         self.password = password
+        self.vin_pin = None if vin_pin is None else _pin("vin_pin", vin_pin)
+        if isinstance(vin_ratio, bool) or not isinstance(vin_ratio, (int, float)) or not 1 <= vin_ratio <= 20:
+            raise ValueError("vin_ratio: %r is not a number from 1 to 20" % (vin_ratio,))
+        self.vin_ratio = vin_ratio
         if self.rx == self.tx:
             raise ValueError("rx and tx: both are GPIO %d" % self.rx)
+
+
+def supply_mv(board):
+    """The supply voltage, mean of some readings; None: the board measures none."""
+    if board.vin_pin is None:
+        return None
+    adc = ADC(Pin(board.vin_pin), atten=ADC.ATTN_11DB)
+    total_uv = 0
+    for _ in range(_READINGS):
+        total_uv += adc.read_uv()
+    return int(total_uv // _READINGS * board.vin_ratio) // 1000
 
 
 class ActivityLed:
@@ -97,7 +117,10 @@ def load(path="board.json"):
     if not isinstance(fields, dict):
         raise ValueError("%s: expected an object with rx and tx" % path)
     fields["name"] = fields.pop("board", "custom")
-    known = ("name", "uart", "rx", "tx", "spare", "led", "led_on", "tx_invert", "rx_invert", "mode", "password")
+    known = (
+        "name", "uart", "rx", "tx", "spare", "led", "led_on", "tx_invert", "rx_invert", "mode", "password", "vin_pin",
+        "vin_ratio",
+    )  # fmt: skip
     try:
         return Board(**{name: fields[name] for name in known if name in fields})
     except (TypeError, ValueError) as error:

@@ -73,7 +73,7 @@ class KLineObd2:
 
     def slow_init_steps(self, address=OBD_ADDRESS):
         """slow_init() in steps."""
-        return self._init_steps(SLOW, address)
+        return self.init_steps(SLOW, address)
 
     def fast_init(self, target=OBD_ADDRESS):
         """Fast initialisation (0.5 s): a Session, or ObdError."""
@@ -81,14 +81,15 @@ class KLineObd2:
 
     def fast_init_steps(self, target=OBD_ADDRESS):
         """fast_init() in steps."""
-        return self._init_steps(FAST, target)
+        return self.init_steps(FAST, target)
 
-    def _init_steps(self, kind, address):
+    def init_steps(self, kind, address, own=None):
+        """SLOW or FAST. own: of a slow one, whether any key bytes will do; of a fast one, what starts communication."""
         self.reset()
         steps = obd_init.slow_steps if kind == SLOW else obd_init.fast_steps
         for tries_left in range(_LATE_TRIES - 1, -1, -1):
             try:
-                session = yield from steps(self.line, address, self.on_progress)
+                session = yield from steps(self.line, address, self.on_progress, own)
                 break
             except ObdError as error:
                 if error.code != obd_errors.LATE or not tries_left:
@@ -144,7 +145,7 @@ class KLineObd2:
             reasons = []
             for kind, address in order:
                 try:
-                    session = yield from self._init_steps(kind, address)
+                    session = yield from self.init_steps(kind, address)
                     yield from self._verify_steps()
                     return session
                 except ObdError as error:
@@ -222,18 +223,31 @@ class KLineObd2:
         """request() in steps. Raises ObdError NOT_CONNECTED, or of the re-initialisation, or of the line."""
         if self.session is None:
             raise ObdError(obd_errors.NOT_CONNECTED)
-        if self.initialized and self._expired():
-            self.initialized = False
-        if not self.initialized:
+        if not self.alive():
             yield from self._reconnect_steps()
         assembly = yield from self._exchange_steps(data)
-        if assembly.answers:
-            self._silences = 0
-        else:
-            self._silences += 1
-            if self._silences >= _SILENCES:
-                yield from self._still_there_steps()
+        yield from self.account_steps(bool(assembly.answers))
         return assembly
+
+    def account_steps(self, answered):
+        """After a request: silence three times, and then to a keep-alive, and the session is lost."""
+        self._last_ms = ticks_ms()
+        if answered:
+            self._silences = 0
+            return
+        self._silences += 1
+        if self._silences >= _SILENCES:
+            yield from self._still_there_steps()
+
+    def alive(self):
+        """Whether the session lives, as far as can be told without asking."""
+        if self.initialized and self._expired():
+            self.initialized = False
+        return self.initialized
+
+    def idle_ms(self):
+        """Since the last request."""
+        return ticks_diff(ticks_ms(), self._last_ms)
 
     def _expired(self):
         p3_max_us = self.session.timing.p3_max_us
@@ -274,7 +288,7 @@ class KLineObd2:
         try:
             yield from self._send_steps(frame)
         except ObdError as error:
-            if last or error.code != obd_errors.ECHO_WRONG:
+            if last or error.code not in (obd_errors.ECHO_WRONG, obd_errors.LATE):
                 raise
             return True
         times = self.session.timing
@@ -326,9 +340,9 @@ class KLineObd2:
         """To be called now and then: asks for a sign of life after 3.5 s without requests. True: the session lives."""
         return drain(self.keep_alive_steps())
 
-    def keep_alive_steps(self):
+    def keep_alive_steps(self, after_ms=_KEEP_ALIVE_MS):
         """keep_alive() in steps."""
-        if self.initialized and ticks_diff(ticks_ms(), self._last_ms) >= _KEEP_ALIVE_MS:
+        if self.initialized and self.idle_ms() >= after_ms:
             yield from self.request_steps(obd.keep_alive(self.session.key))
             if not self.answers:
                 yield from self._still_there_steps()

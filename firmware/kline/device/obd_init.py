@@ -62,8 +62,8 @@ class Session:
         return "%s init of %02X at %d baud, key bytes %s" % (self.kind, self.address, self.baud, self.key.text())
 
 
-def slow_steps(line, address=OBD_ADDRESS, progress=None):
-    """5-baud initialisation."""
+def slow_steps(line, address=OBD_ADDRESS, progress=None, any_key=False):
+    """5-baud initialisation. any_key: whatever the key bytes are, and whether the address is confirmed or not."""
     say = progress or _silent
     say("waiting for a quiet line")
     gc.collect()
@@ -90,10 +90,10 @@ def slow_steps(line, address=OBD_ADDRESS, progress=None):
     answer = yield from _next_steps(line, timing.W4_MAX_US)
     if answer < 0 and late_us > 0:
         raise ObdError(obd_errors.LATE, late_us)
-    if answer != address ^ 0xFF:
+    if answer != address ^ 0xFF and not any_key:
         what = "nothing came within W4" if answer < 0 else "%02X instead of %02X" % (answer, address ^ 0xFF)
         raise ObdError(obd_errors.NO_ADDRESS, what)
-    if key.protocol == keybytes.UNKNOWN:
+    if key.protocol == keybytes.UNKNOWN and not any_key:
         raise ObdError(obd_errors.KEY_BYTES, "%02X %02X" % (first, second))
     return Session(SLOW, address, baud, key)
 
@@ -131,19 +131,20 @@ def _sync_steps(line, address, until_us):
     return line.baud
 
 
-def fast_steps(line, target=OBD_ADDRESS, progress=None):
-    """Fast initialisation with StartCommunication; answers of several ECUs are all heard."""
+def fast_steps(line, target=OBD_ADDRESS, progress=None, own=None):
+    """Fast initialisation with StartCommunication; answers of several ECUs are all heard. own: a frame of one's own."""
     say = progress or _silent
     say("waiting for a quiet line")
     gc.collect()
     yield from line.quiet_steps(timing.FAST_IDLE_US)
     say("fast initialisation of %02X" % target)
     mode = kwp.FUNCTIONAL if target == OBD_ADDRESS else kwp.PHYSICAL
-    frame = kwp.encode(kwp.START_COMMUNICATION, target, kwp.TESTER, mode)
+    frame = own or kwp.encode(kwp.START_COMMUNICATION, target, kwp.TESTER, mode)
     start_us = yield from line.pulse_steps()
     yield from line.send_steps(frame, timing.LIMITS["P4"][0], start_us)
     assembly = obd.Assembly(kwp.START_COMMUNICATION)
-    yield from listen_steps(line, kwp.FrameParser(kwp.HEAR_ADDRESSED), assembly, timing.Timing())
+    parser = kwp.FrameParser(kwp.HEAR_ADDRESSED, own[2] if own else kwp.TESTER)
+    yield from listen_steps(line, parser, assembly, timing.Timing())
     best = assembly.best()
     if best is None and line.gap_most_us > timing.LIMITS["P4"][1]:
         raise ObdError(obd_errors.LATE, line.gap_most_us - timing.LIMITS["P4"][1])

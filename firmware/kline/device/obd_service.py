@@ -9,6 +9,7 @@ request is here when P3min is over.
 import sys
 from time import ticks_diff, ticks_ms, ticks_us
 
+from kline.device import board, obd_chip
 from kline.device.kline_obd2 import FAST, ORDER, SLOW, KLineObd2
 from kline.device.obd_errors import ObdError
 from kline.device.obd_raw import raw_steps
@@ -18,11 +19,13 @@ from kline.protocol.checksum import sum8
 
 _KINDS = (SLOW, FAST)
 _BAUD = 10_400
-_BAUD_MIN, _BAUD_MAX = 1_200, 15_000
+_BAUD_MIN, _BAUD_MAX = 1_200, 16_000
 _POLL_MS = 10
 _TICK_US = 10_000
 _REST_US = 500
 _KEEP_ALIVE_LOOK_MS = 500
+_KEEP_ALIVE_MS = 3_500
+_KEEP_ALIVE_MIN_MS = 100
 _TEXT_PART = 200
 _RAW_SILENCE_MS = 100
 _RAW_MAX = 255
@@ -49,7 +52,7 @@ class ObdService:
         self._end = None  # (id, code, flags, found) that found no room yet
         self._lost = False
         self._renewed = 0
-        self._keep = True
+        self._keep_alive = obd_chip.KeepAlive(_KEEP_ALIVE_MS)
         self._looked_ms = ticks_ms()
 
     # -- the application's side --------------------------------------------------------------------------------------
@@ -207,17 +210,52 @@ class ObdService:
         elif operation == records.OP_CLOSE:
             yield from self.obd.stop_steps()
         elif operation == records.OP_KEEP_ALIVE and arguments:
-            self._keep = bool(arguments[0])
+            self._keep_alive = _wishes(arguments)
         elif operation == records.OP_TIMING and arguments and arguments[0] <= records.TIMING_FASTEST:
             times = yield from self.obd.access_timing_steps(fastest=arguments[0] == records.TIMING_FASTEST)
             return timing.encode_access_timing(times)
+        elif operation == records.OP_INIT and len(arguments) >= 5 and arguments[0] <= records.INIT_NONE:
+            return (yield from self._init_steps(arguments))
+        elif operation == records.OP_EXCHANGE and len(arguments) > 6:
+            yield from self._exchange_steps(arguments)
+        elif operation == records.OP_LISTEN:
+            yield from obd_chip.listen_steps(self.obd.line, self._tell_whole)
+        elif operation == records.OP_VOLTAGE:
+            mv = board.supply_mv(self._transport.board)
+            return b"" if mv is None else bytes((mv & 0xFF, mv >> 8))
         else:
             raise ValueError("operation %d with %d bytes of arguments" % (operation, len(arguments)))
 
+    def _init_steps(self, arguments):
+        kind, address = arguments[0], arguments[1]
+        self.obd.begin_at(_baud(arguments, 2))
+        if kind == records.INIT_NONE:
+            self.obd.reset()
+            return b""
+        own = bool(arguments[4] & records.INIT_ANY_KEY)
+        if kind == records.INIT_FAST:
+            own = arguments[5:]
+            if 0 < len(own) < 4:
+                raise ValueError("StartCommunication has %d bytes, must be 4 or more" % len(own))
+            if own:
+                address = own[1]
+                own += bytes((sum8(own, 0, len(own)),))
+        yield from self.obd.init_steps(_KINDS[kind], address, own or None)
+        return self._found()
+
+    def _exchange_steps(self, arguments):
+        first_us, more_us = records.get_u16(arguments, 1) * 1000, records.get_u16(arguments, 3) * 1000
+        in_session = bool(arguments[0] & records.EXCHANGE_SESSION)
+        return obd_chip.exchange_steps(
+            self.obd, arguments[6:], first_us, more_us, arguments[5], in_session, self._tell_whole
+        )
+
+    def _tell_whole(self, message, good):
+        mode = records.ANSWER_WHOLE if good else records.ANSWER_NO_FRAME
+        self._tell(mode, 0, 0, message)
+
     def _connect_steps(self, arguments):
-        baud = records.get_u16(arguments, 0) or _BAUD
-        if not _BAUD_MIN <= baud <= _BAUD_MAX:
-            raise ValueError("baud is %d, must be %d..%d" % (baud, _BAUD_MIN, _BAUD_MAX))
+        baud = _baud(arguments, 0)
         order = []
         for i in range(2, len(arguments), 2):
             if arguments[i] >= len(_KINDS):
@@ -259,15 +297,30 @@ class ObdService:
 
     def _look_after_the_session(self):
         now_ms = ticks_ms()
-        if ticks_diff(now_ms, self._looked_ms) < _KEEP_ALIVE_LOOK_MS:
+        if ticks_diff(now_ms, self._looked_ms) < min(_KEEP_ALIVE_LOOK_MS, self._keep_alive.interval_ms // 4):
             return
         self._looked_ms = now_ms
-        if self._keep and self.obd.initialized and self._link.state == links.OPEN:
+        if self._keep_alive.interval_ms and self.obd.initialized and self._link.state == links.OPEN:
             self._steps = self._keep_alive_steps()
             self._budget_us = 0
 
     def _keep_alive_steps(self):
-        alive = yield from self.obd.keep_alive_steps()
+        alive = yield from self._keep_alive.steps(self.obd)
         if not alive:
             n = records.pack_event(self._out, records.EVENT_OBD_LOST, ticks_us())
             self._send(records.EVENT, n)
+
+
+def _baud(arguments, at):
+    baud = records.get_u16(arguments, at) or _BAUD
+    if not _BAUD_MIN <= baud <= _BAUD_MAX:
+        raise ValueError("baud is %d, must be %d..%d" % (baud, _BAUD_MIN, _BAUD_MAX))
+    return baud
+
+
+def _wishes(arguments):
+    """KeepAlive of OP_KEEP_ALIVE's arguments."""
+    if not arguments[0]:
+        return obd_chip.KeepAlive(0)
+    interval_ms = records.get_u16(arguments, 1) if len(arguments) > 2 else 0
+    return obd_chip.KeepAlive(max(interval_ms or _KEEP_ALIVE_MS, _KEEP_ALIVE_MIN_MS), arguments[3:])

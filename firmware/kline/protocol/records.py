@@ -103,13 +103,20 @@ OP_CONNECT = 1  # baud u16 (0 = 10400), then pairs of INIT_.. u8 and address u8,
 OP_REQUEST = 2  # P2max in ms u16 (0 = the session's), then service, PID ..
 OP_RAW = 3  # RAW_.. flags u8, silence in ms u16 that ends it (0 = 100), then bytes for the line
 OP_CLOSE = 4  # end the session
-OP_KEEP_ALIVE = 5  # u8: 1 on (as at the start), 0 off
+OP_KEEP_ALIVE = 5  # u8: 1 on (as at the start), 0 off; interval in ms u16 (0 = 3500), a frame without checksum
 OP_TIMING = 6  # u8: TIMING_..; OBD_END carries what holds: the five bytes of AccessTimingParameters
 CALL_ARGUMENTS = 3
+OP_INIT = 7  # INIT_.. u8, address u8, baud u16 (0 = 10400), INIT_.. flags u8, StartCommunication without checksum
+OP_EXCHANGE = 8  # EXCHANGE_.. flags u8, silence in ms u16 before and u16 after an answer, count u8, a frame without sum
+OP_LISTEN = 9  # until it is cancelled
+OP_VOLTAGE = 10  # OBD_END carries mV u16; nothing where board.json names no vin_pin
 TIMING_READ = 0  # what holds
 TIMING_FASTEST = 1  # the shortest times that the ECU offers, now and whenever the session has to be opened again
 INIT_SLOW = 0
 INIT_FAST = 1
+INIT_NONE = 2  # OP_INIT: forget the session, the line at that rate
+INIT_ANY_KEY = 1  # flag of OP_INIT: whatever the key bytes are
+EXCHANGE_SESSION = 1  # flag of OP_EXCHANGE: only in a session
 RAW_CHECKSUM = 1  # the board appends the sum
 RAW_PULSE = 2  # the wake-up pattern of fast initialisation in front
 
@@ -118,7 +125,8 @@ TEXT_PROGRESS = 0
 TEXT_ERROR = 1  # why the call failed; its parts are to be joined
 
 # OBD_ANSWER: mode, besides the address modes of kwp.py (0 .. 3)
-ANSWER_NO_FRAME = 255  # bytes of which some belong to no frame (OP_RAW)
+ANSWER_WHOLE = 254  # a message as it was, with header and checksum (OP_EXCHANGE, OP_LISTEN)
+ANSWER_NO_FRAME = 255  # bytes of which some belong to no frame (OP_RAW), or that are none (OP_EXCHANGE, OP_LISTEN)
 
 # OBD_END: codes (from END_ERROR + 1 on: OBD_ERRORS), flags
 END_DONE = 0

@@ -195,7 +195,7 @@ def unpack_obd_text(buf: "Buffer", start: int, end: int) -> "tuple[int, int, byt
 def unpack_obd_answer(buf: "Buffer", start: int, end: int) -> ObdAnswer:
     _need("OBD_ANSWER", start, end, 7)
     mode = buf[start + 3]
-    bare = mode in (0, 255)
+    bare = mode in (0, 254, 255)
     target, source = (-1, -1) if bare else (buf[start + 4], buf[start + 5])
     return ObdAnswer(get_u16(buf, start), buf[start + 2], mode, target, source, bytes(buf[start + 6 : end]))
 
