@@ -21,7 +21,7 @@ _WAITING_TICK_S = 0.25
 
 
 class User(Protocol):
-    """Who uses a Connection. Calls come in this order: opening, (trouble, or open, received and tick .., closed)."""
+    """Who uses a Connection. Calls come in this order: opening, then trouble, or open, received and tick.., closed."""
 
     def on_opening(self) -> None: ...
 
@@ -29,8 +29,8 @@ class User(Protocol):
 
     def on_received(self, data: bytes) -> None: ...
 
-    def on_tick(self) -> float:
-        """Seconds until the next one."""
+    def on_tick(self) -> None:
+        """The time that tick_in() named is over."""
         ...
 
     def on_closed(self) -> bool:
@@ -52,7 +52,6 @@ class _Wire(asyncio.Protocol):
     def __init__(self, user: User) -> None:
         self.data_received = user.on_received  # type: ignore[method-assign]
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        self.ended = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(exc)
@@ -72,6 +71,7 @@ class Connection:
         self._user = user
         self._transport: asyncio.WriteTransport | None = None
         self._wire: _Wire | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._finished = False
 
     async def run(self) -> None:
@@ -107,6 +107,23 @@ class Connection:
         if transport is not None:
             transport.abort()
 
+    def tick_in(self, seconds: float) -> None:
+        """Call on_tick() then, and not before. Setting it anew costs less than a wake-up for nothing."""
+        self._stop_ticking()
+        if self._wire is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._user.on_tick)
+
+    def tick_soon(self, seconds: float) -> None:
+        """The same, but an earlier tick stays."""
+        now_s = asyncio.get_running_loop().time()
+        if self._timer is not None and self._timer.when() > now_s + seconds:
+            self.tick_in(seconds)
+
+    def _stop_ticking(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
     @property
     def room(self) -> int:
         """Bytes that may be written now; 0 without a port."""
@@ -133,21 +150,14 @@ class Connection:
         """Until the port closes."""
         self._wire = wire
         self._user.on_open()
-        self._tick(wire)
         try:
             await wire.lost
         finally:
-            wire.ended = True
             self._wire = None
+            self._stop_ticking()
             self.drop()
             was_of_use = self._user.on_closed()
         return was_of_use
-
-    def _tick(self, wire: _Wire) -> None:
-        """A plain timer, because it goes on all day."""
-        if not wire.ended:
-            pause_s = self._user.on_tick()
-            asyncio.get_running_loop().call_later(pause_s, self._tick, wire)
 
     async def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds

@@ -37,8 +37,10 @@ board_log = logging.getLogger("openkline.board")
 
 _TICK_S = 0.05
 # Once the board is there, ticks only expire messages and acknowledge the last frames before a silence (the board
-# repeats after 250 ms); on a busy bus acknowledgements go along with what comes, at most every _TICK_S.
-_READY_TICK_S = 0.1
+# repeats after 250 ms); on a busy bus both go along with what comes, at most every _BUSY_S. Few, because a processor
+# that was asleep takes as long for a tick as for a frame.
+_BUSY_S = 0.12
+_QUIET_TICK_S = 0.2
 
 
 class Service(Protocol):
@@ -175,7 +177,7 @@ class Device:
         self._was_ready = False
         self._greet()
         self.link.open(resume=self._lost_at_s is not None)
-        self._pump()
+        self.on_tick()
 
     def on_received(self, data: bytes) -> None:
         self.counters.bytes_in += len(data)
@@ -185,19 +187,21 @@ class Device:
         self.link.feed(data, now_s)
         if self.queue.in_flight < self.settings.in_flight:
             self._hand_over()
-        if now_s - self._pumped_s >= _TICK_S or self.link.urgent():
+        if now_s - self._pumped_s >= _BUSY_S:
+            self.on_tick()
+        elif self.link.urgent():
             self._pump()
 
-    def on_tick(self) -> float:
+    def on_tick(self) -> None:
         self.queue.expire(self._state is State.READY)
         if self._state is State.GREETING:
             if self._give_up_session():
                 self.link.open(resume=False)
             if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
                 self._silent()
+        self._connection.tick_in(_QUIET_TICK_S if self._state is State.READY else _TICK_S)
         self._hand_over()
         self._pump()
-        return _READY_TICK_S if self._state is State.READY else _TICK_S
 
     def on_closed(self) -> bool:
         self._lose()
@@ -250,6 +254,8 @@ class Device:
         if room > 0:
             self._pumped_s = time.monotonic()
             self._connection.write(self.link.pump(self._pumped_s, room))
+        if self.queue or self.link.backlog:
+            self._connection.tick_soon(_TICK_S)
 
     # -- what the board says (boardlink.Listener)
 

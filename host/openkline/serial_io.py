@@ -24,6 +24,7 @@ from openkline.sim import SimBoard, SimOptions
 
 BAUD = 115200
 CONNECT_TIMEOUT_S = 5.0
+_READ_SIZE = 4096  # of one read; serialx would ask for 256 KiB, and getting so much memory costs more than reading
 
 ProtocolFactory = Callable[[], asyncio.Protocol]
 
@@ -73,6 +74,8 @@ class SerialPort:
             if type(error).__module__ != "termios":
                 raise
             raise explain(self.path, OSError(*error.args)) from error
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_SIZE
         return transport
 
     async def close(self) -> None:
