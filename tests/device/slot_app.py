@@ -1,7 +1,8 @@
 """What the slots of mpy_update*.py hold: an application that is the real one, under the version of its slot.
 
-A slot's kline/device/app.py is two lines that lead here. The firmware itself is imported once, from the source tree, and
-put back in sys.modules when a slot's application starts; main.py's removal and import of the slot's modules is real.
+A slot's kline/device/app.py is two lines that lead here. The firmware itself is imported once, from the source tree,
+and put back in sys.modules when a slot's application starts; main.py's removal and import of the slot's modules is
+real.
 """
 
 import sys

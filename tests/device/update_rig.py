@@ -12,7 +12,7 @@ from sim.flash import Flash, PowerCut
 
 from kline.protocol import bundle, records, update
 from kline.protocol.checksum import crc16
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import CLOSED, OPEN, Link
 
 PASSWORD = 0x8899AABB
 BOARD = {"board": "SIM", "rx": 16, "tx": 17, "led": 2, "spare": 4, "password": PASSWORD}
@@ -67,7 +67,6 @@ class Pc:
         self._out = bytearray(160)
         self._script = script(self) if script is not None else None
         if script is not None:
-            self.link.open(0x01020305 + world.seed)
             self.host.attach(self.link)
             self._next()
 
@@ -95,7 +94,10 @@ class Pc:
 
     # -- parts of scripts: `yield from` ------------------------------------------------------------------------------
 
-    def opened(self):
+    def opened(self, session=0x01020305):
+        """Say HELLO until there is a session."""
+        if self.link.state == CLOSED:
+            self.link.open(session + self.world.seed)
         while self.link.state != OPEN:
             yield
 
@@ -136,18 +138,22 @@ class Pc:
             status = yield from self.begin(data, **begin)
         if status[0] == update.OK:
             yield from self.data(data)
-        while status[0] == update.OK and status[1] != update.STATE_SWITCHING:
-            status = yield from self.status()
+            status = yield from self.upload_ends()
         return status
+
+    def upload_ends(self):
+        """-> the last status: SWITCHING, or a refusal."""
+        while True:
+            status = yield from self.status()
+            if status[0] != update.OK or status[1] == update.STATE_SWITCHING:
+                return status
 
 
 class Board:
     """A flash with a version in slot a (and, for something to be removed, an older one in b)."""
 
     def __init__(self, blocks=64, running="0.1.0", before="0.0.9", fields=BOARD):
-        self.flash = Flash(blocks)
-        self.starts = 0
-        self.pc = None
+        self._begin(Flash(blocks))
         self.flash.power_on()
         with open("board.json", "w") as file:
             json.dump(fields, file)
@@ -156,6 +162,17 @@ class Board:
             self.fill("b", before)
         with open("boot.json", "w") as file:
             json.dump({"slot": "a"}, file)
+
+    def _begin(self, flash):
+        self.flash = flash
+        self.starts = 0
+        self.pc = None
+
+    def copy(self):
+        """Another board with the same contents of its flash."""
+        other = object.__new__(Board)
+        other._begin(Flash(image=self.flash.image))
+        return other
 
     def fill(self, slot, version, **options):
         """Put a version in a slot, as flashing does."""

@@ -2,56 +2,67 @@
 
     flash = Flash()
     flash.power_on()            # the current directory is the root of its file system
-    flash.fail_at(17)           # the 17th program or erase from now raises PowerCut and does nothing (tear: half of it)
-    flash.power_on()            # what is there after it
+    flash.fail_at(17)           # the 17th program or erase from now does nothing (tear: half of it), PowerCut is raised
+    flash.power_on()            # power is back: what is there now
 
 With a World, erasing and programming take their time, and no interrupt is served meanwhile: of what comes over USB only
 as much is kept as the UART's FIFO holds.
 """
 
 import os
+from errno import EIO
 
 import vfs
 
 from .costs import RX_FIFO, STDIN_RING
+from .world import current
 
 BLOCK = 4096
 ERASE_US = 45_000  # a sector of a usual 4 MB chip (W25Q32: typical 45 ms, at most 400)
 PROGRAM_US = 3  # a byte (W25Q32: 0.7 ms for a page of 256)
 _POINT = "/flash"
 
+_mounted = None
+
 
 class PowerCut(BaseException):
-    """The power has failed: whatever the firmware does after it reaches nothing."""
+    """The power has failed. Raised at the firmware's next call of the hardware; littlefs, being C, gets errors."""
+
+
+def power_off():
+    """Of the board that is on, if one is."""
+    global _mounted
+    if _mounted is not None:
+        _mounted.dead = True
+        _mounted = None
+        os.chdir("/")
+        vfs.umount(_POINT)
 
 
 class Flash:
-    """operations: programs and erases so far; erased: blocks erased; world: whose time it takes, None = nobody's."""
+    """operations: programs and erases so far; erased: blocks erased; world: whose time it takes, None = nobody's.
 
-    def __init__(self, blocks=128):
-        self.image = bytearray(blocks * BLOCK)
+    image: another flash's contents to begin with, else it is formatted
+    """
+
+    def __init__(self, blocks=128, image=None):
+        self.image = bytearray(blocks * BLOCK) if image is None else bytearray(image)
         self.operations = 0
+        self.broken = False  # every write fails
         self.erased = 0
         self.world = None
         self._fail_at = -1
         self._tear = False
-        self._device = None
-        vfs.VfsLfs2.mkfs(_Device(self))
+        if image is None:
+            vfs.VfsLfs2.mkfs(_Device(self))
 
     def power_on(self):
-        """Mount what is there; what was open before is lost."""
-        self.power_off()
-        self._fail_at = -1
-        self._device = _Device(self)
-        vfs.mount(vfs.VfsLfs2(self._device), _POINT)
+        """Mount what is there; what was open before is lost. Only one board is on at a time."""
+        global _mounted
+        power_off()
+        _mounted = _Device(self)
+        vfs.mount(vfs.VfsLfs2(_mounted), _POINT)
         os.chdir(_POINT)
-
-    def power_off(self):
-        if self._device is not None:
-            self._device.dead = True
-            self._device = None
-            os.chdir("/")
-            vfs.umount(_POINT)
 
     def fail_at(self, n, tear=False):
         """The n-th operation from now, counting from 1, is the last."""
@@ -59,17 +70,19 @@ class Flash:
         self._tear = tear
 
     def operate(self, device, at, data):
-        """Program (or, all FF, erase) the bytes from `at` on."""
-        if device.dead:
-            raise PowerCut
+        """Program (or, all FF, erase) the bytes from `at` on. -> 0 or an error"""
+        if device.dead or self.broken:
+            return -EIO
         self.operations += 1
         if self.operations == self._fail_at:
             device.dead = True
             if self._tear:
                 half = len(data) // 2
                 self.image[at : at + half] = data[:half]
-            raise PowerCut
+            current().interrupt(PowerCut())
+            return -EIO
         self.image[at : at + len(data)] = data
+        return 0
 
     def take_time(self, us):
         w = self.world
@@ -90,14 +103,16 @@ class _Device:
 
     def readblocks(self, block, buf, offset=0):
         if self.dead:
-            raise PowerCut
+            return -EIO
         at = block * BLOCK + offset
         buf[:] = memoryview(self.flash.image)[at : at + len(buf)]
+        return 0
 
     def writeblocks(self, block, buf, offset=0):
-        self.flash.operate(self, block * BLOCK + offset, buf)
+        error = self.flash.operate(self, block * BLOCK + offset, buf)
         if self.flash.world is not None:
             self.flash.take_time(len(buf) * PROGRAM_US)
+        return error
 
     def ioctl(self, op, arg):
         if op == 4:
@@ -105,10 +120,11 @@ class _Device:
         if op == 5:
             return BLOCK
         if op == 6:
-            self.flash.operate(self, arg * BLOCK, _ERASED)
+            error = self.flash.operate(self, arg * BLOCK, _ERASED)
             self.flash.erased += 1
             if self.flash.world is not None:
                 self.flash.take_time(ERASE_US)
+            return error
         return 0
 
 
