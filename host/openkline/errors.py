@@ -10,7 +10,8 @@
      +- DeviceRefused                 4   the board answered, but can't be worked with (versions)
      +- NotSent                       5   a message did not get onto the bus
      +- GatewayError                  6   no bridge there, or it has no room
-     '- ObdError                      7   the car did not answer, or refused, or its line is broken
+     +- ObdError                      7   the car did not answer, or refused, or its line is broken
+     '- UpdateFailed                  8   the board refused an update, or runs what it ran before
 
 0: done; 2: wrong usage (as usual for command lines); 130: interrupted with Ctrl-C.
 """
@@ -60,6 +61,10 @@ class NotSent(OpenklineError):
 
 class GatewayError(OpenklineError):
     exit_code = 6
+
+
+class UpdateFailed(OpenklineError):
+    exit_code = 8
 
 
 class ObdError(OpenklineError):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from kline.protocol import records
 from kline.protocol import update as codes
 from openkline.device import Device, State
-from openkline.errors import OpenklineError
+from openkline.errors import UpdateFailed
 from openkline.welcome import BoardInfo
 
 # The gateway's codes. Below 0200 are those of OpenBM's bootloader, from 0300 on the board's (kline.protocol.update).
@@ -68,15 +68,15 @@ _BEGIN_S = 30.0  # the board empties the other slot: each file costs it some 50 
 _SILENT_S = 15.0  # it reports each 4 KiB, which take half a second
 _UNPACK_S = 120.0  # and writes twice as much as it got
 _ROOM_PAUSE_S = 0.005
+_ABORT_S = 0.5
+_LOOK_S = 1.0
 _STATUS_SIZE = 9
 
 Progress = Callable[[int], None]
 
 
-class UpdateError(OpenklineError):
+class UpdateError(UpdateFailed):
     """An update was refused or failed; the version that ran goes on. code: as in docs/gateway-protocol.md."""
-
-    exit_code = 8
 
     def __init__(self, code: int, wait_s: int = 0) -> None:
         meaning = MEANINGS.get(code, "a code that this openkline doesn't know")
@@ -185,12 +185,23 @@ class Updater:
         if not self.switching:
             self.device.send_record(codes.UPDATE_ABORT, b"")
 
+    async def abort_and_wait(self) -> None:
+        """The same before the port is closed: the board has heard it, or does not listen."""
+        self.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ABORT_S):
+                while self.device.link.backlog:
+                    await asyncio.sleep(_ROOM_PAUSE_S)
+
     async def back(self, timeout_s: float) -> BoardInfo | None:
-        """After write(): what the board says of itself when it is back; None: not in time."""
+        """After write(): what the board says of itself when it is back; None: not in time. DeviceRefused."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self.switching:
-                    await self._change()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._change(), _LOOK_S)
+                    if self.device.refusal is not None:
+                        raise self.device.refusal
         except TimeoutError:
             return None
         return self.device.info

@@ -15,7 +15,7 @@ EXIT_INTERRUPTED = 130
 # Each is a module of its name with a click command of its name, loaded when it is asked for.
 _COMMANDS = (
     "bridge", "monitor", "send", "commands", "status", "ports", "doctor", "boards", "flash", "repl", "log",
-    "obd", "bundle",
+    "obd", "bundle", "update",
 )  # fmt: skip
 
 
@@ -46,7 +46,8 @@ class Main(click.RichGroup):
     cls=Main,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 no port or no board, 4 the board's versions don't fit, "
-    "5 message not sent, 6 no bridge or no room there, 7 the car did not answer or refused, 130 interrupted.",
+    "5 message not sent, 6 no bridge or no room there, 7 the car did not answer or refused, 8 update refused or "
+    "failed, 130 interrupted.",
 )
 @click.version_option(__version__, "-v", "--version", prog_name="openkline")
 def main() -> None:
