@@ -62,7 +62,7 @@ class ObdLine:
     """One K-line behind a KLineTransport.
 
     baud           the rate of the UART
-    last_end_us    ticks at the end of the newest byte on the line, ours or theirs: when it was noticed
+    last_end_us    ticks at the end of the newest byte on the line, ours or theirs: when it was noticed; or of our edge
     unseen_us      how much earlier that byte may have ended, because nobody looked
     late_most_us   the latest edge ever made
     gap_most_us    the longest pause that there may have been between bytes of the newest frame of ours
@@ -134,7 +134,8 @@ class ObdLine:
         sleep_us(left_us)
         enable_irq(masked)
         fn(arg)
-        late = ticks_diff(ticks_us(), due_us)
+        self.last_end_us = ticks_us()
+        late = ticks_diff(self.last_end_us, due_us)
         if late > self.late_most_us:
             self.late_most_us = late
         if late > late_us:
@@ -225,7 +226,7 @@ class ObdLine:
 
         The first low is waited for at C speed; then the falling edges two, four, six and eight bits after it are timed.
         Only falling edges: an optocoupler delays the rising ones more. Interrupts are masked in pieces: soft callbacks
-        would spoil the measurement.
+        would spoil the measurement. ObdError LATE: we were kept from looking, and it may have passed meanwhile.
         """
         dominant = self._rx_dominant
         baud = 0
@@ -235,11 +236,14 @@ class ObdLine:
             if left_us <= 0:
                 break
             masked = disable_irq()
+            self._looked_us = ticks_us()
             low_us = time_pulse_us(self._rx, dominant, left_us if left_us < _PIECE_US else _PIECE_US)
             if _BIT_MIN_US <= low_us <= _BIT_MAX_US:
                 baud = self._time_falling_edges(low_us)
             enable_irq(masked)
-        self._looked_us = ticks_us()
+            late_us = ticks_diff(ticks_us(), self._looked_us) - _PIECE_US - 8 * _BIT_MAX_US
+            if baud < 0 or late_us > 0:
+                raise ObdError(obd_errors.LATE, max(late_us, -baud))
         return baud
 
     def _time_falling_edges(self, bit_us):
@@ -261,7 +265,9 @@ class ObdLine:
                     last_us = now_us
                     edges += 1
             elif ticks_diff(now_us, last_us) > 3 * bit_us + 100:
-                return 0
+                # Much more: it was not the edge that was missing, but we.
+                late_us = ticks_diff(now_us, last_us) - 3 * bit_us - 400
+                return -late_us if late_us > 0 else 0
         return baud_of_sync(ticks_diff(last_us, first_us), 6)
 
     # -- bytes -------------------------------------------------------------------------------------------------------
@@ -270,14 +276,16 @@ class ObdLine:
         """The next received byte, or -1 when none has come by until_us."""
         transport = self._transport
         while True:
+            # Before the look: what has come by then is found, however long we are kept from it.
+            now_us = ticks_us()
             if transport.drain_uart():
                 self.last_end_us = transport.last_byte_us
                 self.unseen_us = ticks_diff(self.last_end_us, self._looked_us)
-            self._looked_us = ticks_us()
+            self._looked_us = now_us
             byte = transport.rx_read()
             if byte >= 0:
                 return byte
-            left_us = ticks_diff(until_us, ticks_us())
+            left_us = ticks_diff(until_us, now_us)
             if left_us <= 0:
                 return -1
             yield left_us if left_us < POLL_US else POLL_US
@@ -304,11 +312,17 @@ class ObdLine:
             raise ObdError(obd_errors.ECHO_WRONG, "%02X instead of %02X" % (echo, byte))
 
     def send_steps(self, frame, p4_us, begin_us=-1):
-        """Send a frame, now or exactly at begin_us, p4_us between its bytes; last_end_us is its end."""
+        """Send a frame, now or exactly at begin_us, p4_us between its bytes; last_end_us is its end.
+
+        ObdError LATE: there was a pause of over P4max, so no ECU listens any more, and the rest was not sent.
+        """
         gap_most_us = 0
         for i in range(len(frame)):
             if i:
                 yield from wait_until(ticks_add(self.last_end_us, p4_us))
+                late_us = ticks_diff(ticks_us(), self.last_end_us) - timing.LIMITS["P4"][1]
+                if late_us > 0:
+                    raise ObdError(obd_errors.LATE, late_us)
                 ended_us = ticks_add(self._begun_us, self.byte_us)
                 self.send_byte(frame[i])
                 # The byte began before it ended; whatever kept us meanwhile may have come before it.
