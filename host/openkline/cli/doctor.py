@@ -16,6 +16,19 @@ from openkline.serial_io import port_for
 from openkline.sim import SimOptions
 
 EXIT_FINDINGS = 9
+# Of the virtual board (boards/SIM/sim/faults.py); what they are: docs/doctor.md.
+FAULTS = (
+    "both_inverted", "bus_high", "bus_low", "car_10400", "car_9600", "no_12v", "no_pull_up", "other_tester",
+    "rx_inverted", "rx_loose", "rx_open", "rx_pull_missing", "rx_stuck", "slow", "swapped", "tx_inverted", "tx_loose",
+    "tx_open", "tx_pull_missing", "tx_stuck", "unwired", "weak",
+)  # fmt: skip
+
+
+def _known_faults(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    unknown = [name for name in (value or "").split(",") if name and name not in FAULTS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(FAULTS)}")
+    return value
 
 
 @click.command(
@@ -35,7 +48,12 @@ EXIT_FINDINGS = 9
     help="How many seconds to listen for others on the wire.",
 )
 @click.option("--car", default="none", help="With -d sim: what sits on the virtual wire.")
-@click.option("--fault", metavar="NAME", help="With -d sim: what is broken (docs/doctor.md lists the names).")
+@click.option(
+    "--fault",
+    metavar="NAME[,NAME]",
+    callback=_known_faults,
+    help="With -d sim: what is broken (docs/doctor.md lists the names).",
+)
 @click.pass_context
 def doctor(
     ctx: click.Context,
