@@ -77,7 +77,7 @@ def _passive(wire: WireFacts) -> Iterator[Finding]:
             "unplug the other tester (or end its program): a K-line has one",
             "B",
         )
-    elif bit is not None and not rates.fits(bit, wire.baud):
+    elif bit is not None and not rates.fits(bit, wire.baud) and not _understood(wire):
         kline = ": that is a K-line, not the I-Bus" if rates.fits(bit, 10_400) else ""
         yield _fault(
             "wrong_rate",
@@ -85,7 +85,7 @@ def _passive(wire: WireFacts) -> Iterator[Finding]:
             "connect the interface to the right wire of the car, or run doctor --obd for a K-line",
             "B",
         )
-    elif bit is not None and _splinters(wire) and wire.bad > wire.frames:
+    elif _splinters(wire) and wire.bad > wire.frames:
         yield _fault(
             "noise",
             f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.",
@@ -93,6 +93,11 @@ def _passive(wire: WireFacts) -> Iterator[Finding]:
             "B",
             WARNING,
         )
+
+
+def _understood(wire: WireFacts) -> bool:
+    """Messages with a right checksum (five bytes and more) are most of what came: the rate can't be wrong."""
+    return bool(wire.frames) and 10 * wire.frames >= wire.received
 
 
 def _splinters(wire: WireFacts) -> bool:
