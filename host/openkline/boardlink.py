@@ -218,12 +218,11 @@ class BoardLink:
             board_log.warning("a record of the board is too short (%s): is its firmware of another version?", error)
 
     def _frame(self, buf: bytearray, start: int, end: int) -> None:
-        frame = unpack.unpack_frame(buf, start, end)
-        data = frame.data
+        ticks, own, data = unpack.unpack_frame(buf, start, end)
         if len(data) >= MIN_FRAME and len(data) >= data[1] + 2:
             if len(data) > data[1] + 2:  # what follows a payload that is known is ignored
                 data = data[: data[1] + 2]
-            self._listener.on_frame(BusFrame(self.clock.unix(frame.time_us, self._now_s), data, frame.own))
+            self._listener.on_frame(BusFrame(self.clock.unix(ticks, self._now_s), data, own))
         else:
             self.misread += 1
 

@@ -38,6 +38,8 @@ class BusLoad:
     def _move(self) -> None:
         """Clear the seconds that have gone by since the last call."""
         now = int(self._monotonic())
+        if now == self._newest:
+            return
         for second in range(max(self._newest, now - _SECONDS) + 1, now + 1):
             self._bytes[second % _SECONDS] = 0
         self._newest = max(self._newest, now)

@@ -168,8 +168,8 @@ ticks = st.integers(0, 2**30 - 1)
 @given(ticks, st.booleans(), st.binary(min_size=5, max_size=257))
 def test_frame(time_us: int, own: bool, data: bytes) -> None:
     out = bytearray(280)
-    frame = unpack.unpack_frame(out, 0, records.pack_frame(out, time_us, int(own), data, len(data)))
-    assert (frame.time_us, frame.own, frame.data) == (time_us, own, data)
+    n = records.pack_frame(out, time_us, int(own), data, len(data))
+    assert unpack.unpack_frame(out, 0, n) == (time_us, own, data)
 
 
 @given(u16, u8, u8, u16, st.binary(min_size=4, max_size=256))
@@ -252,4 +252,4 @@ def test_heartbeat() -> None:
 
 
 def test_show() -> None:
-    assert repr(unpack.unpack_frame(bytes(4) + b"\x01abc", 0, 8)) == "Frame(data=b'abc', own=True, time_us=0)"
+    assert repr(unpack.unpack_event(bytes((1, 2, 0, 0, 0)), 0, 5)) == "Event(argument=None, code=1, time_us=2)"

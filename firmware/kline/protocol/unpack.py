@@ -4,7 +4,7 @@ Each `unpack_x(buf, start, end)` reads buf[start:end], ignores what follows the 
 when the payload is too short: it has passed its CRC, so that is a device of another version, not noise.
 """
 
-from kline.protocol.records import COUNTER_NAMES, WELCOME_FIXED, get_u16, get_u32
+from kline.protocol.records import COUNTER_NAMES, FRAME_OWN, WELCOME_FIXED, get_u16, get_u32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,17 +80,6 @@ def _string(buf: "Buffer", at: int, end: int) -> "tuple[bytes, int]":
     n = buf[at]
     _need("WELCOME: a string", at + 1, end, n)
     return bytes(buf[at + 1 : at + 1 + n]), at + 1 + n
-
-
-class Frame(Record):
-    """`data`: the whole frame with its checksum; `time_us`: ticks of its last byte's end; `own`: we transmitted it."""
-
-    __slots__ = ("data", "own", "time_us")
-
-    def __init__(self, time_us: int, own: bool, data: bytes) -> None:
-        self.time_us = time_us
-        self.own = own
-        self.data = data
 
 
 class Transmit(Record):
@@ -226,9 +215,14 @@ def unpack_log(buf: "Buffer", start: int, end: int) -> "tuple[int, str]":
     return buf[start], bytes(buf[start + 1 : end]).decode("utf-8", "replace")
 
 
-def unpack_frame(buf: "Buffer", start: int, end: int) -> Frame:
-    _need("FRAME", start, end, 6)
-    return Frame(get_u32(buf, start), bool(buf[start + 4] & 1), bytes(buf[start + 5 : end]))
+def unpack_frame(buf: "Buffer", start: int, end: int) -> "tuple[int, bool, bytes]":
+    """(ticks of its last byte's end, whether we transmitted it, the whole frame with its checksum)
+
+    No object of its own: a gateway does this for each frame.
+    """
+    if end - start < 6:
+        _need("FRAME", start, end, 6)
+    return get_u32(buf, start), bool(buf[start + 4] & FRAME_OWN), bytes(buf[start + 5 : end])
 
 
 def unpack_transmit(buf: "Buffer", start: int, end: int) -> Transmit:
