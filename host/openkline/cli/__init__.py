@@ -15,7 +15,7 @@ EXIT_INTERRUPTED = 130
 # Each is a module of its name with a click command of its name, loaded when it is asked for.
 _COMMANDS = (
     "bridge", "monitor", "send", "commands", "status", "ports", "doctor", "boards", "flash", "repl", "log",
-    "obd", "bundle", "update",
+    "obd", "elm327", "bundle", "update",
 )  # fmt: skip
 
 

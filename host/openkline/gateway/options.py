@@ -21,6 +21,29 @@ class GatewayOptionError(OpenklineError, ValueError):
     exit_code = 2
 
 
+def is_local(host: str) -> bool:
+    """Whether only this computer can connect to a server that listens on `host`."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def networks_of(allow: tuple[str, ...]) -> tuple[Network, ...]:
+    """Those networks. GatewayOptionError names the text that is none."""
+    found = []
+    for text in allow:
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            raise GatewayOptionError(
+                f"allow is {text!r}, must be an address or a network such as 192.168.0.0/24 or fe80::/10"
+            ) from None
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
     """host, port, clients, alive_timeout_s, as the original's -i -p -c -t; the rest is ours.
@@ -89,23 +112,10 @@ class GatewayOptions:
     @property
     def local(self) -> bool:
         """Whether only this computer can connect."""
-        if self.host.lower() == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_local(self.host)
 
     def networks(self) -> tuple[Network, ...]:
-        found = []
-        for text in self.allow:
-            try:
-                found.append(ipaddress.ip_network(text, strict=False))
-            except ValueError:
-                raise GatewayOptionError(
-                    f"allow is {text!r}, must be an address or a network such as 192.168.0.0/24 or fe80::/10"
-                ) from None
-        return tuple(found)
+        return networks_of(self.allow)
 
     def rules(self) -> tuple[Rule, ...]:
         found: list[Rule] = []

@@ -16,6 +16,7 @@ from openkline.device import Device, State
 from openkline.errors import ObdError
 
 Progress = Callable[[str], None]
+OnAnswer = Callable[[unpack.ObdAnswer], None]
 
 _ROOM_PAUSE_S = 0.02
 _CANCEL_TIMEOUT_S = 2.0
@@ -49,6 +50,7 @@ class _Call:
     done: asyncio.Future[Done]
     progress: Progress | None
     timeout_s: float
+    on_answer: OnAnswer | None = None
     answers: list[unpack.ObdAnswer] = field(default_factory=list)
     error: bytes = b""
 
@@ -64,12 +66,21 @@ class ObdCalls:
         device.serve(records.OBD_FIRST, records.OBD_LAST, self)
 
     async def call(
-        self, operation: int, arguments: bytes = b"", *, timeout_s: float, progress: Progress | None = None
+        self,
+        operation: int,
+        arguments: bytes = b"",
+        *,
+        timeout_s: float,
+        progress: Progress | None = None,
+        on_answer: OnAnswer | None = None,
     ) -> Done:
-        """ObdError: what went wrong, in words for a person; also when the board went away meanwhile."""
+        """ObdError: what went wrong, in words for a person; also when the board went away meanwhile.
+
+        on_answer gets each answer when it comes; then none are kept.
+        """
         async with self._room:
             self._last = self._last % 0xFFFF + 1
-            call = _Call(self._last, asyncio.get_running_loop().create_future(), progress, timeout_s)
+            call = _Call(self._last, asyncio.get_running_loop().create_future(), progress, timeout_s, on_answer)
             self._under_way[call.ident] = call
             try:
                 async with asyncio.timeout(sum(one.timeout_s for one in self._under_way.values())):
@@ -118,7 +129,7 @@ class ObdCalls:
             elif call.progress is not None:
                 call.progress(text.decode("utf-8", "replace"))
         elif kind == records.OBD_ANSWER:
-            call.answers.append(unpack.unpack_obd_answer(payload, 0, n))
+            (call.on_answer or call.answers.append)(unpack.unpack_obd_answer(payload, 0, n))
         elif kind == records.OBD_END:
             self._ended(call, unpack.unpack_obd_end(payload, 0, n))
 

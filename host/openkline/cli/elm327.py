@@ -1,0 +1,108 @@
+"""`openkline elm327`"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+
+import rich_click as click
+
+from openkline.cli.common import device_option, set_up_logging, stop_on_signals, tell
+from openkline.device import Device, State
+from openkline.elm.backend import BoardLine
+from openkline.elm.options import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_VOLTS, ElmOptions, parse_listen
+from openkline.elm.pseudo import PseudoPort
+from openkline.elm.server import ElmServer
+from openkline.errors import OpenklineError
+from openkline.obd.session import SETTINGS
+from openkline.serial_io import port_for
+from openkline.sim import SimOptions
+
+
+@click.command(
+    epilog="Examples: openkline elm327 -d sim --car obd; openkline elm327 --listen 0.0.0.0:35000 "
+    "--allow 192.168.0.0/24; openkline elm327 --pty"
+)
+@device_option
+@click.option(
+    "--listen",
+    metavar="[HOST:]PORT",
+    default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
+    show_default=True,
+    help="Where programs connect; 0.0.0.0:35000 for a phone, with --allow.",
+)
+@click.option("--allow", multiple=True, metavar="CIDR", help="Networks that may connect (repeatable).")
+@click.option("--pty", "with_pty", is_flag=True, help="Also a serial port: its path is printed on stdout.")
+@click.option(
+    "--voltage",
+    type=click.FloatRange(0, 99),
+    default=DEFAULT_VOLTS,
+    show_default=True,
+    help="What AT RV says where the board measures none (vin_pin in its board.json).",
+)
+@click.option("--car", default="obd", help="With -d sim: which virtual car (a name or a file).")
+@click.option("--sim", default="", metavar="WORDS", help="With -d sim: more options of boards/SIM/boot.py.")
+@click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
+def elm327(
+    device: str | None,
+    listen: str,
+    allow: tuple[str, ...],
+    with_pty: bool,
+    voltage: float,
+    car: str,
+    sim: str,
+    log_json: bool,
+) -> None:
+    """An ELM327 for apps on phones and for programs such as python-OBD, on the board's K-line.
+
+    ISO 9141-2 and ISO 14230-4. One client drives at a time. Messages go to stderr; Ctrl-C or SIGTERM ends it.
+    """
+    set_up_logging(0, log_json)
+    host, port = parse_listen(listen)
+    options = ElmOptions(host=host, port=port, allow=allow, volts=voltage)
+    name = device or "auto"
+    board = Device(port_for(name, SimOptions(car=car, extra=tuple(shlex.split(sim)))), SETTINGS)
+    asyncio.run(_serve(board, options, with_pty, f"a virtual car ({car})" if name == "sim" else name))
+
+
+async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str) -> None:
+    server = ElmServer(BoardLine(board), options)
+    pseudo = PseudoPort(server)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    try:
+        await board.start()
+        await server.start()
+        if with_pty:
+            click.echo(pseudo.start())
+        tell(
+            f"openkline elm327\n  board    {about}\n  clients  {options.host}:{server.port}\n"
+            + (f"  pty      {pseudo.path}\n" if with_pty else "")
+            + "  stop     Ctrl-C"
+        )
+        await _until(stop, board)
+        tell("stopping")
+    except OSError as error:
+        raise OpenklineError(
+            f"cannot listen on {options.host}:{options.port} ({error.strerror or error}): --listen names another port"
+        ) from error
+    finally:
+        pseudo.stop()
+        await server.stop()
+        await board.stop()
+
+
+async def _until(stop: asyncio.Event, board: Device) -> None:
+    """Until it is told to stop, or the board can't be worked with (DeviceRefused)."""
+    stopped = asyncio.ensure_future(stop.wait())
+    refused = asyncio.ensure_future(board.wait_for(State.REFUSED))
+    try:
+        await asyncio.wait((stopped, refused), return_when=asyncio.FIRST_COMPLETED)
+        if refused.done():
+            refused.result()
+    finally:
+        for task in (stopped, refused):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OpenklineError):
+                await task

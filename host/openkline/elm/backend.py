@@ -1,0 +1,149 @@
+"""The car's line behind the interpreter: its operations as calls to a board in OBD mode (docs/link-protocol.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from kline.protocol import records, unpack
+from openkline.device import Device, State
+from openkline.elm.operations import (
+    Bypass,
+    Close,
+    Exchange,
+    Initialise,
+    KeepAlive,
+    Monitor,
+    Operation,
+    Outcome,
+    Voltage,
+)
+from openkline.errors import DeviceRefused, ObdError
+from openkline.obd.calls import Done, ObdCalls
+
+log = logging.getLogger("openkline.elm327")
+
+Hear = Callable[[bytes, bool], None]
+
+_BOARD_S = 3.0  # a board that starts anew: the client may wait so long for it
+_CALL_S = 20.0
+_LONG_S = 60.0  # an ECU may say 78 again and again
+_FOREVER_S = 1e6
+# An ECU that believes itself in a session may not listen to another initialisation; after P3max it does.
+_FORGOTTEN_S = 5.3
+_DEAF = ("no_sync", "sync_wrong", "no_key_bytes", "no_address", "silent")
+# After these nobody knows of a session.
+_GONE = ("interrupted", "timeout", "wrong_mode", "failed", "not_connected")
+_KINDS = {"slow": records.INIT_SLOW, "fast": records.INIT_FAST}
+
+
+class Line(Protocol):
+    """Who carries operations out. A run() that is cancelled ends soon, and leaves the line free."""
+
+    async def run(self, operation: Operation, hear: Hear) -> Outcome: ...
+
+
+class BoardLine:
+    """A board in OBD mode (openkline.obd.session.SETTINGS)."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._calls = ObdCalls(device)
+        self._alive_s = 0.0  # when an ECU was last known to be in a session; 0: it isn't
+        self._told = ""
+
+    async def run(self, operation: Operation, hear: Hear) -> Outcome:
+        try:
+            await self._wait_for_board()
+            outcome = await self._run(operation, hear)
+        except ObdError as error:
+            self._tell(operation, str(error))
+            return Outcome(error.name or "failed", alive=error.name not in _GONE)
+        self._told = ""
+        return outcome
+
+    def _tell(self, operation: Operation, text: str) -> None:
+        """The chip's words are few: here is why. The same thing is told once."""
+        if text != self._told:
+            log.warning("%s: %s", type(operation).__name__.lower(), text)
+        self._told = text
+
+    async def _wait_for_board(self) -> None:
+        try:
+            await self.device.wait_for(State.READY, timeout_s=_BOARD_S)
+        except TimeoutError:
+            raise ObdError(self.device.trouble or "the board is not there", "interrupted") from None
+        except DeviceRefused as error:
+            raise ObdError(str(error), "failed") from error
+
+    async def _run(self, operation: Operation, hear: Hear) -> Outcome:
+        match operation:
+            case Initialise():
+                return await self._initialise(operation)
+            case Exchange():
+                return await self._exchange(operation, hear)
+            case Monitor():
+                return await self._monitor(operation, hear)
+            case Bypass():
+                await self._call(records.OP_INIT, _init(records.INIT_NONE, 0, operation.baud))
+            case KeepAlive():
+                interval = min(operation.interval_ms, 0xFFFF).to_bytes(2, "little")
+                await self._call(records.OP_KEEP_ALIVE, bytes((operation.interval_ms > 0,)) + interval
+                                 + operation.message)  # fmt: skip
+            case Close():
+                await self._close()
+            case Voltage():
+                done = await self._call(records.OP_VOLTAGE)
+                volts = int.from_bytes(done.found[:2], "little") / 1000 if len(done.found) >= 2 else None
+                return Outcome(volts=volts)
+        return Outcome()
+
+    async def _call(self, operation: int, arguments: bytes = b"", timeout_s: float = _CALL_S,
+                    hear: Hear | None = None) -> Done:  # fmt: skip
+        def on_answer(answer: unpack.ObdAnswer) -> None:
+            if hear is not None:
+                hear(answer.data, answer.mode == records.ANSWER_WHOLE)
+
+        return await self._calls.call(operation, arguments, timeout_s=timeout_s, on_answer=on_answer)
+
+    async def _initialise(self, operation: Initialise) -> Outcome:
+        flags = 0 if operation.check_keys else records.INIT_ANY_KEY
+        arguments = _init(_KINDS[operation.kind], operation.address, operation.baud, flags) + operation.frame
+        try:
+            done = await self._call(records.OP_INIT, arguments)
+        except ObdError as error:
+            left_s = self._alive_s + _FORGOTTEN_S - time.monotonic()
+            if not self._alive_s or left_s < 0 or error.name not in _DEAF:
+                raise
+            log.info("no ECU answered, but one may still be in the session before: trying again in %.1f s", left_s)
+            self._alive_s = 0.0
+            await asyncio.sleep(left_s)
+            done = await self._call(records.OP_INIT, arguments)
+        self._alive_s = time.monotonic()
+        return Outcome(alive=done.alive, key_bytes=unpack.ObdFound(done.found).key_bytes)
+
+    async def _exchange(self, operation: Exchange, hear: Hear) -> Outcome:
+        head = bytes((operation.session,)) + operation.first_ms.to_bytes(2, "little")
+        head += operation.more_ms.to_bytes(2, "little") + bytes((operation.count,))
+        done = await self._call(records.OP_EXCHANGE, head + operation.frame, _LONG_S, hear)
+        if done.alive:
+            self._alive_s = time.monotonic()
+        return Outcome(alive=done.alive or not operation.session)
+
+    async def _monitor(self, operation: Monitor, hear: Hear) -> Outcome:
+        if not self._alive_s:
+            await self._call(records.OP_INIT, _init(records.INIT_NONE, 0, operation.baud))
+        done = await self._call(records.OP_LISTEN, timeout_s=_FOREVER_S, hear=hear)
+        return Outcome(alive=done.alive)
+
+    async def _close(self) -> None:
+        with contextlib.suppress(ObdError):  # it ends by itself
+            await self._call(records.OP_CLOSE)
+
+
+def _init(kind: int, address: int, baud: int, flags: int = 0) -> bytes:
+    return bytes((kind, address)) + baud.to_bytes(2, "little") + bytes((flags,))

@@ -1,0 +1,270 @@
+"""The ELM327 for programs: TCP clients and perhaps a pty, of which one drives; the others are told who does.
+
+    bytes of a client -> Seat -> (its turn?) -> Dialogue -> Interpreter -> Line
+                                 else: BUSY ..
+
+Who first sends something drives, until the connection ends, or it has been silent for idle_s and another one sends.
+Each gets an ELM327 as after power on; what it left running is broken off before the next one begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from openkline.elm.backend import Line
+from openkline.elm.client import MAX_BACKLOG, Dialogue
+from openkline.elm.interpreter import Interpreter
+from openkline.elm.options import ElmOptions
+from openkline.elm.state import Memory
+from openkline.gateway.door import peer_address
+from openkline.gateway.limits import Doorman, TokenBucket
+from openkline.gateway.options import networks_of
+
+log = logging.getLogger("openkline.elm327")
+
+_BACKLOG = 16
+_MAX_HELD = 4096  # what a client may have sent before it is its turn
+# A phone that went out of reach never says so: asked after 10 s of silence, given up after four questions.
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
+_CLOSING_S = 5.0
+
+
+class Seat:
+    """A client that may drive. write, backlog: its bytes; hold: stop or go on reading from it."""
+
+    def __init__(
+        self,
+        server: ElmServer,
+        name: str,
+        write: Callable[[bytes], None],
+        backlog: Callable[[], int],
+        hold: Callable[[bool], None],
+    ) -> None:
+        self.name = name
+        self.write = write
+        self.backlog = backlog
+        self.hold = hold
+        self.dialogue: Dialogue | None = None
+        self.heard_s = 0.0
+        self.held = b""
+        self._server = server
+
+    def receive(self, data: bytes) -> None:
+        self.heard_s = time.monotonic()
+        if self._server.turn_of(self):
+            assert self.dialogue is not None
+            self.dialogue.receive(data)
+        elif self._server.changing:
+            self.held = (self.held + data)[-_MAX_HELD:]
+            self.hold(True)
+        else:
+            self._refuse(data)
+
+    def _refuse(self, data: bytes) -> None:
+        """One answer to whatever has come, where a line was ended."""
+        if b"\r" in data or b"\n" in data:
+            driver = self._server.driver
+            name = driver.name if driver is not None else "another client"
+            if self.backlog() < MAX_BACKLOG:
+                self.write(f"BUSY: {name} drives this ELM327; try again when it has gone\r\r>".encode())
+
+    def go_on(self) -> None:
+        held, self.held = self.held, b""
+        self.hold(False)
+        if held:
+            self.receive(held)
+
+
+class ElmServer:
+    """start(), stop(); seats may also be made by others (pty.py). All calls from one event loop."""
+
+    def __init__(self, line: Line, options: ElmOptions | None = None) -> None:
+        self.line = line
+        self.options = options or ElmOptions()
+        self.port = self.options.port
+        self.memory = Memory()
+        self.seats: list[Seat] = []
+        self.driver: Seat | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._listener: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self.doorman: Doorman
+
+    async def start(self) -> None:
+        """Listen. OSError: the address or the port can't be had."""
+        loop = asyncio.get_running_loop()
+        options = self.options
+        self.doorman = Doorman(networks_of(options.allow), options.accepts_per_s, loop.time)
+        self._listener = await loop.create_server(
+            lambda: Connection(self), options.host, options.port, backlog=_BACKLOG
+        )
+        self.port = self._listener.sockets[0].getsockname()[1]
+        if warning := options.warning():
+            log.warning("%s", warning)
+
+    async def stop(self) -> None:
+        """Close the connections; the car's session is ended."""
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.end()
+        if self.driver is not None:
+            self.leave(self.driver)
+        if self._leaving is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._leaving), _CLOSING_S)
+
+    # -- whose turn it is
+
+    @property
+    def changing(self) -> bool:
+        """The one before is still being tidied up."""
+        return self._leaving is not None
+
+    def join(self, seat: Seat) -> None:
+        self.seats.append(seat)
+        log.info("%s: connected", seat.name)
+
+    def turn_of(self, seat: Seat) -> bool:
+        """Whether this one drives, or may now."""
+        if self.driver is seat:
+            return True
+        if self.driver is not None and time.monotonic() - self.driver.heard_s >= self.options.idle_s:
+            log.info("%s: silent for %.0f s; %s takes its place", self.driver.name, self.options.idle_s, seat.name)
+            self._vacate()
+        if self.driver is not None or self.changing:
+            return False
+        self.driver = seat
+        seat.dialogue = Dialogue(
+            Interpreter(self.memory, self.options.volts), self.line, seat.write, seat.backlog, seat.name
+        )
+        log.info("%s: drives", seat.name)
+        return True
+
+    def leave(self, seat: Seat) -> None:
+        """Its connection has ended."""
+        if seat in self.seats:
+            self.seats.remove(seat)
+            log.info("%s: gone", seat.name)
+        if self.driver is seat:
+            self._vacate()
+
+    def _vacate(self) -> None:
+        seat, self.driver = self.driver, None
+        if seat is not None and seat.dialogue is not None:
+            dialogue, seat.dialogue = seat.dialogue, None
+            self._leaving = asyncio.get_running_loop().create_task(self._tidy(dialogue), name="elm327 tidying up")
+
+    async def _tidy(self, dialogue: Dialogue) -> None:
+        try:
+            await dialogue.close()
+        except Exception:
+            log.exception("%s: an error of ours at its end", dialogue.name)
+        finally:
+            self._leaving = None
+        for seat in list(self.seats):
+            seat.go_on()
+
+    # -- TCP
+
+    def admit(self, connection: Connection, address: str) -> bool:
+        if not self.doorman.allowed(address) or not self.doorman.in_time(address):
+            log.warning("%s: not let in (see --allow)", address)
+            return False
+        if len(self._connections) >= self.options.clients:
+            log.warning("%s: not let in: %d clients are connected", address, len(self._connections))
+            return False
+        self._connections.add(connection)
+        return True
+
+    def gone(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+
+class Connection(asyncio.Protocol):
+    """A TCP client. Not read from while it doesn't read what it is sent, or sends more than it may."""
+
+    def __init__(self, server: ElmServer) -> None:
+        self._server = server
+        self._bucket: TokenBucket
+        self._seat: Seat | None = None
+        self._full = self._held = self._owes = False
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        address = peer_address(transport)
+        if not self._server.admit(self, address):
+            transport.abort()
+            return
+        _watch_peer(transport)
+        rate = self._server.options.input_bytes_per_s
+        self._bucket = TokenBucket(rate, rate, asyncio.get_running_loop().time)
+        peer = transport.get_extra_info("peername")
+        name = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) > 1 else "client"
+        self._seat = Seat(self._server, name, transport.write, transport.get_write_buffer_size, self._hold)
+        self._server.join(self._seat)
+
+    def data_received(self, data: bytes) -> None:
+        if self._seat is None:
+            return
+        if debt_s := self._bucket.owes_s(len(data)):
+            self._owes = True
+            self._read_or_not()
+            asyncio.get_running_loop().call_later(debt_s, self._paid)
+        self._seat.receive(data)
+        self._read_or_not()
+
+    def _paid(self) -> None:
+        self._owes = False
+        self._read_or_not()
+
+    def _hold(self, held: bool) -> None:
+        self._held = held
+        self._read_or_not()
+
+    def pause_writing(self) -> None:
+        self._full = True
+        self._read_or_not()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        """What prints for as long as nobody interrupts it (AT MA) must be interruptible."""
+        if self._transport.is_closing():
+            return
+        busy = self._seat is not None and self._seat.dialogue is not None and self._seat.dialogue.busy
+        if self._held or self._owes or (self._full and not busy):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.gone(self)
+        if self._seat is not None:
+            self._server.leave(self._seat)
+            self._seat = None
+
+    def end(self) -> None:
+        self._transport.close()
+
+
+def _watch_peer(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for name, value in _KEEP_ALIVE if sys.platform != "win32" else ():
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
