@@ -158,16 +158,20 @@ def _what_there_is() -> str:
 
 
 def permission_hint(path: str) -> str:
-    group = "dialout"
-    try:
-        import grp
-
-        group = grp.getgrgid(Path(path).stat().st_gid).gr_name
-    except (ImportError, OSError, KeyError):
-        pass
+    group = group_of(path)
     if group == "root":
         return "It belongs to root alone: a udev rule, or sudo, can open it"
     return f"Join its group, then log in again: sudo usermod -aG {group} $USER"
+
+
+def group_of(path: str) -> str:
+    """The group whose members may open the port; dialout, as most systems have it, where that can't be told."""
+    try:
+        import grp
+
+        return grp.getgrgid(Path(path).stat().st_gid).gr_name
+    except (ImportError, OSError, KeyError):
+        return "dialout"
 
 
 def who_has(path: str, proc: Path = Path("/proc")) -> str:

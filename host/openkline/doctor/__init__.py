@@ -12,8 +12,8 @@ from dataclasses import replace
 from kline.protocol import records
 from openkline.device import Device, DeviceSettings
 from openkline.doctor import board, pc, wire
-from openkline.doctor.calls import ProbeCalls
-from openkline.doctor.facts import Facts
+from openkline.doctor.calls import ProbeCalls, ProbeFailed
+from openkline.doctor.facts import BoardFacts, Facts
 from openkline.doctor.wire import Consent
 from openkline.serial_io import Port
 
@@ -44,12 +44,23 @@ async def examine(
     with board.Lines() as heard:
         await device.start()
         try:
-            found = await board.examine(device, calls, heard, timeout_s)
-            facts = replace(facts, board=found)
-            if found.info is not None and found.can_probe:
-                facts = replace(facts, link=await board.try_link(device, calls))
-                if facts.link is not None and not facts.link.lost:
-                    facts = replace(facts, wire=await wire.examine(device, calls, found.described, listen_s, consent))
+            facts = replace(facts, board=await board.wait_for(device, heard, timeout_s))
+            if facts.board is not None and facts.board.can_probe:
+                facts = await _ask(facts, facts.board, device, calls, listen_s, consent)
         finally:
             await device.stop()
+    return facts
+
+
+async def _ask(
+    facts: Facts, found: BoardFacts, device: Device, calls: ProbeCalls, listen_s: float, consent: Consent
+) -> Facts:
+    """What only the running firmware can tell, as far as it gets."""
+    try:
+        found = await board.examine(found, calls)
+        facts = replace(facts, board=found, link=await board.try_link(device, calls))
+        if facts.link is not None and not facts.link.lost:
+            facts = replace(facts, wire=await wire.examine(device, calls, found.described, listen_s, consent))
+    except ProbeFailed as error:
+        facts = replace(facts, gone=str(error))
     return facts

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 from kline.protocol import probe, records
@@ -56,8 +57,8 @@ class Lines(logging.Handler):
         self._logger.propagate = self._propagate
 
 
-async def examine(device: Device, calls: ProbeCalls, heard: Lines, timeout_s: float) -> BoardFacts:
-    """Waits for the board; then asks it about itself."""
+async def wait_for(device: Device, heard: Lines, timeout_s: float) -> BoardFacts:
+    """Until the board says WELCOME, or has been silent for so long; what it said instead is in .lines."""
     refusal = ""
     try:
         await device.wait_for(State.READY, State.WAITING, timeout_s=timeout_s)
@@ -65,15 +66,17 @@ async def examine(device: Device, calls: ProbeCalls, heard: Lines, timeout_s: fl
         pass
     except DeviceRefused as error:
         refusal = str(error)
-    facts: dict[str, Any] = {}
     info = device.info if device.state is State.READY else None
     can_probe = info is not None and bool(info.capabilities & records.CAN_PROBE)
-    if can_probe:
-        facts["described"] = await describe(calls)
-        facts["files"] = await _files(calls)
-        if facts["files"] is not None:
-            facts["ours"] = await asyncio.get_running_loop().run_in_executor(None, _ours)
-    return BoardFacts(info, refusal, tuple(heard.lines), heard.prompts, can_probe, **facts)
+    return BoardFacts(info, refusal, tuple(heard.lines), heard.prompts, can_probe)
+
+
+async def examine(board: BoardFacts, calls: ProbeCalls) -> BoardFacts:
+    """What the board says of itself and of its files. ProbeFailed."""
+    described = await describe(calls)
+    files = await _files(calls)
+    ours = await asyncio.get_running_loop().run_in_executor(None, _ours) if files is not None else {}
+    return replace(board, described=described, files=files, ours=ours)
 
 
 async def describe(calls: ProbeCalls) -> dict[str, Any]:

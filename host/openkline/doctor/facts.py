@@ -171,9 +171,10 @@ class WireFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """None: not reached, because of what came before."""
+    """None: not reached, because of what came before. gone: why the board could not be asked any further."""
 
     pc: PcFacts
     board: BoardFacts | None = None
     link: LinkFacts | None = None
     wire: WireFacts | None = None
+    gone: str = ""

@@ -27,6 +27,16 @@ def judge(facts: Facts) -> list[Finding]:
         found += judge_link(facts.link)
     if facts.wire is not None:
         found += judge_wire(facts.wire)
+    if facts.gone:
+        found.append(
+            Finding(
+                "board_gone",
+                "link",
+                FAULT,
+                f"The board could not be asked to the end: {facts.gone}.",
+                "another cable, another USB port; and if it restarts when the bus is touched, check the stage's supply",
+            )
+        )
     return found
 
 
@@ -47,7 +57,8 @@ def judge_pc(pc: PcFacts) -> Iterator[Finding]:
         text, remedy = _halves(pc.trouble)
         vendor = pc.usb[:4].lower()
         if vendor:
-            rule = _ESP_RULE.format(vendor=vendor, group=pc.group or "dialout")
+            group = "dialout" if pc.group in ("", "root") else pc.group
+            rule = _ESP_RULE.format(vendor=vendor, group=group)
             remedy += f"; or, for this kind of board, /etc/udev/rules.d/70-openkline.rules: {rule}"
         yield Finding("port_forbidden", "pc", FAULT, text, remedy)
     else:

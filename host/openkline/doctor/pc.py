@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from openkline import ports
 from openkline.doctor.facts import PcFacts
@@ -15,7 +14,7 @@ from openkline.errors import (
     DeviceMissing,
     SimulatorError,
 )
-from openkline.serial_io import Port, who_has
+from openkline.serial_io import Port, group_of, who_has
 
 _KINDS: tuple[tuple[type[DeviceError], str], ...] = (
     (DeviceAmbiguous, "several"),
@@ -63,13 +62,3 @@ def _usb(path: str) -> str:
         if port.device == path and port.usb_id:
             return f"{port.usb_id} {port.board or port.description}".strip()
     return ""
-
-
-def group_of(path: str) -> str:
-    """The group whose members may open the port, by its name; "" where there is no such thing."""
-    try:
-        import grp
-
-        return grp.getgrgid(Path(path).stat().st_gid).gr_name
-    except (ImportError, OSError, KeyError):
-        return ""
