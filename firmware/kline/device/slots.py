@@ -71,5 +71,5 @@ def finish(slot, version, board, files):
 
 def free_bytes():
     """Room in the file system."""
-    stat = os.statvfs("")
+    stat = os.statvfs(".")
     return stat[1] * stat[4]

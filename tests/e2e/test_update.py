@@ -1,0 +1,143 @@
+"""A new version over the bridge: the real command, daemon and firmware, on a virtual board with two slots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from openkline import bundle, modules
+from openkline.sim import SimBoard, SimOptions
+
+from .daemon import bridge, command, free_ports, read_log
+from .fixtures import VECTOR
+from .rig import ROOT, PlainClient, until
+
+PASSWORD = "1122aabb"
+OLD = ".".join(map(str, bundle.version_of(modules.firmware_root())))
+
+
+def fill_slot(folder: Path, files: dict[str, bytes], version: str) -> None:
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
+    (folder / "slot.json").write_text(json.dumps({"version": version, "board": "SIM", "files": digests}))
+
+
+@pytest.fixture
+def flash(tmp_path: Path) -> Path:
+    """The file system of a board as `openkline flash` leaves it."""
+    folder = tmp_path / "flash"
+    fill_slot(folder / "a", modules.compile_modules(), OLD)
+    board = {"board": "SIM", "uart": 1, "rx": 16, "tx": 17, "spare": 4, "led": 2, "tx_invert": True}
+    (folder / "board.json").write_text(json.dumps({**board, "rx_invert": False, "password": int(PASSWORD, 16)}))
+    (folder / "boot.json").write_text('{"slot": "a"}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def new_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The firmware, as version 9.1.2."""
+    root = tmp_path_factory.mktemp("new")
+    shutil.copytree(ROOT / "firmware" / "kline", root / "kline")
+    (root / "kline" / "version.py").write_text('VERSION = "9.1.2"\n')
+    return root
+
+
+@pytest.fixture(scope="module")
+def new(new_source: Path) -> Path:
+    place = new_source / "new.okb"
+    place.write_bytes(bundle.build(root=new_source).raw)
+    return place
+
+
+@dataclass
+class Rig:
+    path: str
+    port: int
+    log: Path
+    flash: Path
+
+    async def update(self, *words: str, password: str = PASSWORD) -> tuple[int, list[dict[str, object]], str]:
+        gateway = ("--gateway", f"127.0.0.1:{self.port}", "--password", password, "--json")
+        status, out, err = await command("update", *words, *gateway, timeout_s=120)
+        return status, [json.loads(line) for line in out.splitlines()], err.decode()
+
+
+@contextlib.asynccontextmanager
+async def board(flash: Path, *extra: str) -> AsyncIterator[str]:
+    sim = SimBoard(SimOptions(extra=("--flash", str(flash), *extra)))
+    try:
+        yield await sim.start()
+    finally:
+        await sim.stop()
+
+
+@contextlib.asynccontextmanager
+async def rig(flash: Path, tmp_path: Path, *extra: str) -> AsyncIterator[Rig]:
+    log = tmp_path / "bus.log"
+    async with board(flash, *extra) as path:
+        async with bridge("-l", "4", "-f", str(log), device=path, port=free_ports()) as running:
+            while (await running.status())["device"]["state"] != "ready":
+                await asyncio.sleep(0.05)
+            yield Rig(path, running.port, log, flash)
+
+
+async def test_a_new_version_over_the_bridge_while_the_bus_is_logged(flash: Path, tmp_path: Path, new: Path) -> None:
+    drive, go = tmp_path / "drive.log", tmp_path / "go"
+    drive.write_bytes(VECTOR)
+    expected = [frame.data for frame in read_log(drive)[0]]
+    async with rig(flash, tmp_path, "--replay", str(drive), "--start-file", str(go)) as all_:
+        client = await PlainClient(all_.port).connect()
+        work = asyncio.create_task(all_.update(str(new)))
+        await until(lambda: work.done() or (flash / "b" / "update.okb").exists(), "the upload has begun")
+        assert not work.done(), work.result()
+        go.touch()
+        await until(lambda: len(client.frames) >= len(expected), "the whole drive has been heard")
+        assert not (flash / "b" / "slot.json").exists(), "the drive was heard during the update"
+        status, told, err = await work
+        assert status == 0, err
+        states = [line["state"] for line in told]
+        assert states[0] == "uploading" and states[-2:] == ["restarting", "updated"], told
+        assert told[-1] == {"state": "updated", "version": "9.1.2", "certain": True}
+        counts = [int(str(line["bytes"])) for line in told if "bytes" in line]
+        assert counts == sorted(set(counts)) and counts[-1] == new.stat().st_size
+        assert json.loads((flash / "boot.json").read_text()) == {"slot": "b"}
+        await client.close()
+    assert client.frames == expected
+    assert [frame.data for frame in read_log(all_.log)[0]] == expected
+
+
+async def test_refusals_end_to_end(flash: Path, tmp_path: Path, new: Path) -> None:
+    for_another = tmp_path / "another.okb"
+    files = {"kline/small.mpy": b"M\x06"}
+    for_another.write_bytes(bundle.pack(files, (9, 1, 2), ("ESP32_GENERIC",)).raw)
+    async with rig(flash, tmp_path) as all_:
+        status, told, err = await all_.update(str(for_another))
+        assert status == 8 and "0301" in err and "another board" in err and not told
+        status, _, err = await all_.update(str(for_another), password="00000001")
+        assert status == 8 and "0106" in err
+        status, _, err = await all_.update(str(for_another))
+        assert status == 8 and "0106" in err and "too soon" in err
+        running = json.loads((flash / "boot.json").read_text())
+        assert running == {"slot": "a"} and not (flash / "b" / "slot.json").exists()
+
+
+async def test_a_version_that_does_not_start_is_told(flash: Path, tmp_path: Path) -> None:
+    """Also without a bridge: the command has the board to itself."""
+    files = modules.compile_modules() | {"kline/device/app.mpy": b"no module"}
+    broken = tmp_path / "broken.okb"
+    broken.write_bytes(bundle.pack(files, (9, 9, 9)).raw)
+    async with board(flash) as path:
+        status, out, err = await command("update", "-d", path, str(broken), "--password", PASSWORD, timeout_s=120)
+    assert status == 8 and not out, (out, err)
+    assert f"version 9.9.9 did not start; the board is back with {OLD}" in err.decode(), err
+    assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
