@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kline.protocol import link, outbox, records, unpack
+from kline.protocol import link, outbox, probe, records, unpack
 
 from .vectors import load
 
@@ -35,6 +35,30 @@ def test_numbers_of_the_document() -> None:
     for name in records.COUNTER_NAMES:
         assert name in text, name
     assert " ".join(records.OBD_ERRORS) in text
+
+
+def test_probe_numbers_of_the_document() -> None:
+    text = DOC.read_text()
+    for name in ("PROBE_CALL", "PROBE_ANSWER", "PROBE_END"):
+        assert f"| `{getattr(probe, name):02X}` | {name} |" in text, name
+    prefixes = ("OP_", "FILE_", "SEEN_", "MAX_", "PULSE_", "PROBE_", "BOARD_", "LIMIT_", "PIECE_", "NEVER", "AT_ONCE")
+    for name in dir(probe):
+        if name.startswith(prefixes) and name not in ("PROBE_CALL", "PROBE_ANSWER", "PROBE_END"):
+            assert re.search(rf"(?<!\w){getattr(probe, name)} {name}\b", text), name
+    assert probe.PATTERN.hex(" ").upper() in text
+
+
+def test_probe_records() -> None:
+    """Packing and unpacking fit each other, and the layouts of the document."""
+    out = bytearray(200)
+    n = probe.pack_call(out, 0x0102, probe.OP_PULSE, b"\x00\xe8\x03")
+    assert out[:n] == bytes.fromhex("02 01 07 00 E8 03")
+    assert out[: probe.pack_end(out, 0x0102, probe.PROBE_BUSY)] == bytes.fromhex("02 01 01")
+    for pulse in ((5, -1, -2), (2, 3000, 0), (7, 0, 2999)):
+        assert probe.unpack_pulse(probe.pack_pulse(*pulse)) == pulse
+    assert probe.pack_pulse(5, 104, probe.NEVER) == bytes.fromhex("05 68 00 FF FF")
+    assert probe.pack_widths([104, 70_000]) == bytes.fromhex("68 00 FF FF")
+    assert probe.unpack_widths(b"\x09\x68\x00\xff\xff", 1) == [104, 0xFFFF]
 
 
 def test_constants_of_the_document() -> None:
