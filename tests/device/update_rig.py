@@ -9,6 +9,7 @@ import sys
 import sim
 import slot_app
 from sim.flash import Flash, PowerCut
+from sim.porttimer import Timer
 
 from kline.protocol import bundle, records, update
 from kline.protocol.checksum import crc16
@@ -24,6 +25,10 @@ with open(_MAIN) as file:
 
 class Late(BaseException):
     """The board's time is over. (The application goes on after an Exception.)"""
+
+
+class Done(BaseException):
+    """The script of the PC has seen what it waited for."""
 
 
 class Failed(BaseException):
@@ -44,6 +49,13 @@ def pack(files, version=(0, 2, 0), boards="", wbits=9, digests=None, count=None,
     count = len(files) if count is None else count
     head = b"OKB1" + bytes((1,)) + bytes(version) + bytes((mpy, wbits, len(boards))) + boards.encode()
     return head + bytes((count & 255, count >> 8)) + _u32(len(stream)) + packed
+
+
+def hello(pc):
+    """Script: there is a session; what the board does in its first moments it may still do."""
+    yield from pc.opened()
+    yield from pc.wait(0.2)
+    pc.world.interrupt(Done())
 
 
 def _u32(n):
@@ -191,13 +203,14 @@ class Board:
             json.dump({"version": version, "board": "SIM", "files": found}, file)
 
     def start(self, script=None, limit_s=60, prepare=None):
-        """From power-on to reset, power cut or the limit. -> RESET, PowerCut, Late or None (main.py has returned)
+        """From power-on to reset, power cut or the limit. -> RESET, PowerCut, Done, Late or None (main.py returned)
 
         script     the PC's part; None: there is no PC
         prepare    fn(world), called before the start
         """
         self.flash.power_on()
         self.starts += 1
+        Timer._all.clear()  # they would keep every former World
         world = sim.World(seed=self.starts)
         self.pc = Pc(world, script)
         if prepare is not None:
@@ -208,7 +221,7 @@ class Board:
             exec(_main, {"__name__": "__main__"})
         except SystemExit as end:
             return end.value
-        except (PowerCut, Late) as end:
+        except (PowerCut, Late, Done) as end:
             return type(end)
         finally:
             sys.path[:] = path
