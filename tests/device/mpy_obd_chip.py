@@ -64,9 +64,13 @@ def test_all_ecus_in_the_order_of_arrival_or_as_many_as_wanted():
     assert rig.world.now - begun < whole_us - 40_000  # the last silence is not waited for
     _, answers = exchange(rig, KWP_RPM, count=1)
     assert [data[2] for _, data in answers] == [0x18]
-    rig.turn_for(0.2)  # the other one still speaks
+    for _ in range(3):  # at once, while the other one still speaks, or between the two
+        _, answers = exchange(rig, KWP_RPM, count=1)
+        assert [data[2] for _, data in answers] == [0x18]
+    rig.turn_for(0.045)
     _, answers = exchange(rig, KWP_RPM)
     assert len(answers) == 2
+    assert rig.car.refusals == []
 
 
 def test_own_header_and_no_answer():

@@ -7,7 +7,6 @@ from time import ticks_add, ticks_diff, ticks_us
 
 from kline.device import obd_errors
 from kline.device.obd_errors import ObdError
-from kline.device.obd_line import wait_until
 from kline.protocol import kwp, nrc, timing
 from kline.protocol.burst import next_message
 from kline.protocol.checksum import sum8
@@ -46,9 +45,11 @@ def _send_steps(tester, frame, first_us, more_us, count, tell):
     line = tester.line
     frame += bytes((sum8(frame, 0, len(frame)),))
     for tries_left in range(_LATE_TRIES - 1, -1, -1):
-        due_us = ticks_add(line.last_end_us, times.p3_min_us)
-        if 0 < ticks_diff(due_us, ticks_us()) <= times.p3_min_us:  # last_end_us may be old, and have wrapped
-            yield from wait_until(due_us)
+        line.ignore()
+        since_us = ticks_diff(ticks_us(), line.last_end_us)
+        if 0 <= since_us < times.p3_min_us:  # else it is long ago, and has perhaps wrapped
+            # With a count of answers, an ECU that nobody waits for may still speak.
+            yield from line.quiet_steps(times.p3_min_us)
         line.flush()
         try:
             yield from line.send_steps(frame, times.p4_min_us)

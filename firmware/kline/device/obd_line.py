@@ -106,6 +106,12 @@ class ObdLine:
         """Forget received bytes."""
         self._transport.flush_rx()
 
+    def ignore(self):
+        """Nobody was asked: forget what has come, but not that the line was busy."""
+        if self._transport.drain_uart():
+            self.last_end_us = self._transport.last_byte_us
+        self.flush()
+
     def dominant(self):
         """RX says that the line is low."""
         return self._rx() == self._rx_dominant
@@ -222,14 +228,14 @@ class ObdLine:
         return ticks_add(begin_us, timing.TWUP_US)
 
     def measure_sync(self, until_us):
-        """Blocks until the sync byte 55 passes, at most until until_us: its rate; 0: it wasn't measured.
+        """Blocks until the sync byte 55 passes, at most until until_us: its rate; 0: it is none, -1: silence.
 
         The first low is waited for at C speed; then the falling edges two, four, six and eight bits after it are timed.
         Only falling edges: an optocoupler delays the rising ones more. Interrupts are masked in pieces: soft callbacks
         would spoil the measurement. ObdError LATE: we were kept from looking, and it may have passed meanwhile.
         """
         dominant = self._rx_dominant
-        baud = 0
+        baud = -1
         low_us = -2
         while low_us < _BIT_MIN_US:
             left_us = ticks_diff(until_us, ticks_us())
@@ -238,12 +244,15 @@ class ObdLine:
             masked = disable_irq()
             self._looked_us = ticks_us()
             low_us = time_pulse_us(self._rx, dominant, left_us if left_us < _PIECE_US else _PIECE_US)
+            found = 0
             if _BIT_MIN_US <= low_us <= _BIT_MAX_US:
-                baud = self._time_falling_edges(low_us)
+                found = self._time_falling_edges(low_us)
             enable_irq(masked)
             late_us = ticks_diff(ticks_us(), self._looked_us) - _PIECE_US - 8 * _BIT_MAX_US
-            if baud < 0 or late_us > 0:
-                raise ObdError(obd_errors.LATE, max(late_us, -baud))
+            if found < 0 or late_us > 0:
+                raise ObdError(obd_errors.LATE, max(late_us, -found))
+            if low_us >= _BIT_MIN_US:
+                baud = found
         return baud
 
     def _time_falling_edges(self, bit_us):

@@ -76,7 +76,7 @@ class ObdService:
             self._start_waiting()
             return
         if self._steps is None:
-            self._transport.flush_rx()  # nobody was asked
+            self.obd.line.ignore()
             self._look_after_the_session()
             return
         try:
