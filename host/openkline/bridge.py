@@ -16,11 +16,12 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from kline.protocol import records
 from openkline.boardlink import BusEvent
 from openkline.bus import Unsubscribe
-from openkline.device import Device, DeviceSettings, State
+from openkline.device import Device, DeviceSettings
 from openkline.events import EventRunner
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
@@ -37,11 +38,14 @@ log = logging.getLogger("openkline.bridge")
 
 @dataclass(slots=True)
 class BridgeSettings:
-    """status_port: where `openkline status` asks; None: nowhere; 0: any free one (tests)."""
+    """status_port: where `openkline status` asks; None: nowhere; 0: any free one (tests)
+    mode: records.MODE_.., what the board is told to do after each of its starts, whatever its board.json says
+    """
 
     device: DeviceSettings = field(default_factory=DeviceSettings)
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
     status_port: int | None = None
+    mode: int = records.MODE_IBUS
 
 
 class Bridge:
@@ -49,7 +53,8 @@ class Bridge:
 
     def __init__(self, port: Port, settings: BridgeSettings) -> None:
         self.settings = settings
-        self.device = Device(port, settings.device)
+        first = (records.CONFIG_MODE, settings.mode)  # other settings belong to a mode
+        self.device = Device(port, replace(settings.device, configure=(first, *settings.device.configure)))
         self.server = GatewayServer(self.device, settings.gateway, Updater(self.device))
         self.stop = asyncio.Event()
         self.logs: list[FrameLog] = []
@@ -100,17 +105,15 @@ class Bridge:
         return f"{board}; {clients} client{'' if clients == 1 else 's'} on port {self.server.port}"
 
     async def run(self) -> None:
-        """Until `stop` is set. DeviceRefused: the board can't be worked with."""
+        """Until `stop` is set. DeviceRefused: the board can't be worked with. DeviceFailed: a mistake of ours."""
         stopped = asyncio.ensure_future(self.stop.wait())
-        refused = asyncio.ensure_future(self.device.wait_for(State.REFUSED))
+        ended = asyncio.ensure_future(self.device.wait_for())  # for no state: it ends only with such an error
         try:
-            await asyncio.wait((stopped, refused), return_when=asyncio.FIRST_COMPLETED)
-            if refused.done():
-                refused.result()
-                if self.device.refusal is not None:
-                    raise self.device.refusal
+            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
         finally:
-            for task in (stopped, refused):
+            for task in (stopped, ended):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
@@ -122,7 +125,7 @@ class Bridge:
             self.status.stop()
         try:
             await self.device.stop()
-        finally:  # an error of ours that ended the device comes out here: the logs are closed all the same
+        finally:  # whatever goes wrong there, the logs are closed
             for unsubscribe in self._unsubscribe:
                 unsubscribe()
             if self.events is not None:

@@ -26,7 +26,7 @@ from openkline.connection import Connection
 from openkline.devicestate import DeviceCounters as DeviceCounters
 from openkline.devicestate import DeviceSettings as DeviceSettings
 from openkline.devicestate import State as State
-from openkline.errors import DeviceRefused
+from openkline.errors import DeviceFailed, DeviceRefused
 from openkline.repl import ReplWaker, StartWatch, is_prompt
 from openkline.serial_io import Port
 from openkline.txqueue import TransmitQueue
@@ -62,6 +62,7 @@ class Device:
         self.board_counted_s = 0.0  # time.monotonic() when they came
         self.info: BoardInfo | None = None
         self.refusal: DeviceRefused | None = None
+        self.failure: Exception | None = None  # an error of ours that ended the connecting for good
         self.trouble: str = ""  # why there is no connection, for a person; "" when there is
         self.queue = TransmitQueue(self.settings.queue_limit, self.settings.in_flight, self.settings.patience_s)
         self.link = BoardLink(self)
@@ -84,12 +85,6 @@ class Device:
     def state(self) -> State:
         return self._state
 
-    @property
-    def failure(self) -> BaseException | None:
-        """An error of ours that ended the connecting for good; None: there is none, as it should be."""
-        task = self._task
-        return task.exception() if task is not None and task.done() and not task.cancelled() else None
-
     async def start(self) -> None:
         """Begin to connect, and go on until stop(). Does not wait: see wait_for()."""
         if self._task is None:
@@ -110,11 +105,16 @@ class Device:
             self._set_state(State.CLOSED)
 
     async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
-        """Wait until the device is in one of the states. TimeoutError; DeviceRefused when it never will be."""
+        """Wait for one of the states. TimeoutError; DeviceRefused, DeviceFailed when it never will come."""
         async with asyncio.timeout(timeout_s):
             while self._state not in states:
                 if self.refusal is not None:
                     raise self.refusal
+                if self.failure is not None:
+                    raise DeviceFailed(
+                        f"the connection to the board ended by an error of this program ({self.failure!r}): "
+                        "please report it, with the traceback"
+                    ) from self.failure
                 self._changed.clear()
                 await self._changed.wait()
         return self._state
@@ -162,8 +162,15 @@ class Device:
         return sent
 
     async def _run(self) -> None:
-        await self._connection.run()
-        self._set_state(State.REFUSED)
+        try:
+            await self._connection.run()
+        except Exception as error:
+            log.exception("%s: the connection to the board has failed", self.port.name)
+            self.failure = error
+            self.queue.close()
+            self._set_state(State.CLOSED)
+        else:
+            self._set_state(State.REFUSED)
 
     # -- the connection (connection.User)
 
@@ -193,13 +200,13 @@ class Device:
             self._pump()
 
     def on_tick(self) -> None:
+        self._connection.tick_in(_QUIET_TICK_S if self._state is State.READY else _TICK_S)
         self.queue.expire(self._state is State.READY)
         if self._state is State.GREETING:
             if self._give_up_session():
                 self.link.open(resume=False)
             if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
                 self._silent()
-        self._connection.tick_in(_QUIET_TICK_S if self._state is State.READY else _TICK_S)
         self._hand_over()
         self._pump()
 
@@ -316,7 +323,7 @@ class Device:
     def on_configured(self, key: int, ok: bool, value: int) -> None:
         if key == records.CONFIG_MAX_FRAME:
             self.queue.max_frame = value
-        if not ok:
+        if not ok and dict(self.settings.configure).get(key) != value:
             log.warning("the board refused setting %d; it keeps %d", key, value)
 
     def on_text(self, line: str) -> None:

@@ -1,6 +1,7 @@
 """What can go wrong between the PC and the board, and the exit status that a command ends with then.
 
     OpenklineError                    1
+     +- DeviceFailed                  1   an error of this program's own ended the work with the board
      +- DeviceError                   3   the port cannot be opened
      |   +- DeviceMissing                 there is no such port, or no board
      |   +- DeviceAmbiguous               several boards, none was named
@@ -13,7 +14,7 @@
      +- ObdError                      7   the car did not answer, or refused, or its line is broken
      '- UpdateFailed                  8   the board refused an update, or runs what it ran before
 
-0: done; 2: wrong usage (as usual for command lines); 130: interrupted with Ctrl-C.
+0: done; 2: wrong usage (as usual for command lines); 9: doctor has found something; 130: interrupted with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class SimulatorError(DeviceError):
 
 class DeviceRefused(OpenklineError):
     exit_code = 4
+
+
+class DeviceFailed(OpenklineError):
+    pass
 
 
 class NotSent(OpenklineError):

@@ -73,6 +73,7 @@ class FakeBoard:
         self.on_transmit: Callable[[unpack.Transmit], None] = self.succeed
         self.capabilities = records.CAN_IBUS
         self.on_other: Callable[[int, bytes], None] = lambda kind, payload: None  # records of OBD, update, probe
+        self.refuses: dict[int, int] = {}  # settings that it won't change: key -> what it keeps
         self.mute = False
         self.boots = 0
         self.text = b""
@@ -138,7 +139,8 @@ class FakeBoard:
         elif kind == records.CONFIGURE:
             key, value = unpack.unpack_configure(buf, start, end)
             self.configured.append((key, value))
-            self.send_record(records.CONFIGURED, bytes((key, 1)) + value.to_bytes(4, "little"))
+            ok = key not in self.refuses
+            self.send_record(records.CONFIGURED, bytes((key, ok)) + self.refuses.get(key, value).to_bytes(4, "little"))
         elif records.OBD_FIRST <= kind <= records.PROBE_LAST:
             self.on_other(kind, bytes(buf[start:end]))
 

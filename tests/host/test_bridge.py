@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from kline.protocol import records
 from openkline.bridge import Bridge, BridgeSettings
 from openkline.bus import BusFrame
+from openkline.cli import bridge as bridge_command
+from openkline.cli import main as command
 from openkline.client import GatewayClient
 from openkline.device import State
-from openkline.errors import DeviceRefused
+from openkline.errors import DeviceFailed, DeviceRefused
 from openkline.gateway.options import GatewayOptions
 from openkline.log.files import FrameLog, LogFile
 from openkline.log.formats import JsonFormat
 
 from .fake_device import FAST, FakeBoard, FakePort, frames, until
+from .openbm.raw import free_base
 
 
 def settings() -> BridgeSettings:
@@ -83,19 +89,42 @@ async def test_a_taken_tcp_port_is_an_oserror_and_leaves_nothing() -> None:
         await bridge.close()
 
 
-async def test_an_error_that_ends_the_device_comes_out_after_the_logs_are_closed(tmp_path: Path) -> None:
-    port = FakePort()
-    bridge = Bridge(port, settings())
-    frame_log = FrameLog(LogFile(tmp_path / "log"), JsonFormat().write)
-    bridge.add_log(frame_log)
-
-    async def broken(factory: object) -> None:
+class BrokenPort(FakePort):
+    async def connect(self, factory: object) -> asyncio.WriteTransport:
         raise ZeroDivisionError("a mistake of ours")
 
-    port.connect = broken  # type: ignore[method-assign,assignment]
+
+async def test_a_mistake_of_ours_in_the_work_with_the_board_ends_the_bridge(tmp_path: Path) -> None:
+    bridge = Bridge(BrokenPort(), settings())
+    frame_log = FrameLog(LogFile(tmp_path / "log"), JsonFormat().write)
+    bridge.add_log(frame_log)
     await bridge.start()
-    await until(lambda: bridge.device.failure is not None)
-    with pytest.raises(ZeroDivisionError):
-        await bridge.close()
+    with pytest.raises(DeviceFailed, match="a mistake of ours"):
+        await asyncio.wait_for(bridge.run(), 10)
+    sent = bridge.device.transmit(bytes.fromhex("68 03 18 01"))
+    await bridge.close()
+    assert not (await sent).sent
     assert bridge.device.state is State.CLOSED
     assert not frame_log.is_alive
+
+
+def test_then_the_command_ends_with_status_1_and_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_command, "port_for", lambda *_: BrokenPort())
+    result = CliRunner().invoke(command, ["bridge", "-d", "broken", "-l", "3", "-p", str(free_base(8))])
+    assert result.exit_code == 1
+    assert "ended by an error of this program (ZeroDivisionError" in result.stderr
+
+
+async def test_the_board_is_told_its_mode_first_and_a_refusal_of_what_it_does_anyway_is_no_matter(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    board = FakeBoard()
+    board.refuses = {records.CONFIG_MODE: records.MODE_IBUS}
+    wanted = ((records.CONFIG_SLEEP_AFTER_S, 120),)
+    bridge = Bridge(FakePort(board), BridgeSettings(replace(FAST, configure=wanted), GatewayOptions(port=0)))
+    await bridge.start()
+    await bridge.device.wait_for(State.READY, timeout_s=10)
+    await until(lambda: len(board.configured) == 2)
+    await bridge.close()
+    assert board.configured == [(records.CONFIG_MODE, records.MODE_IBUS), *wanted]
+    assert "refused" not in caplog.text
