@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kline.protocol import link, outbox, probe, records, unpack
+from kline.protocol import bundle, link, outbox, probe, records, unpack, update
+from kline.protocol.checksum import crc16
 
 from .vectors import load
 
@@ -46,6 +47,47 @@ def test_probe_numbers_of_the_document() -> None:
         if name.startswith(prefixes) and name not in ("PROBE_CALL", "PROBE_ANSWER", "PROBE_END"):
             assert re.search(rf"(?<!\w){getattr(probe, name)} {name}\b", text), name
     assert probe.PATTERN.hex(" ").upper() in text
+
+
+def test_update_numbers_of_the_document() -> None:
+    text = DOC.read_text()
+    codes = [name for name in dir(update) if name.startswith("ERROR_")]
+    assert len(codes) == 11
+    for name in ("OK", *codes):
+        assert f"| `{getattr(update, name):04X}` {name} |" in text, name
+    for name in dir(update):
+        if name.startswith("UPDATE_"):
+            assert f"| `{getattr(update, name):02X}` | {name} |" in text, name
+        if name.startswith("STATE_"):
+            assert f"| {getattr(update, name)} {name} |" in text, name
+    assert f"of the bundle, {bundle.MIN_HEADER} .. {update.MAX_BUNDLE} (MAX_BUNDLE)" in text
+    assert f"at most {update.MAX_DATA} bytes each (MAX_DATA)" in text
+    assert f'"{bundle.MAGIC.decode()}" | format u8 = {bundle.FORMAT} |' in text and f"mpy u8 = {bundle.MPY} |" in text
+    assert f"({bundle.MIN_WBITS} .. {bundle.MAX_WBITS})" in text
+    # The board's side can't be imported here.
+    source = (DOC.parents[1] / "firmware/kline/device/updater.py").read_text()
+    for line in (
+        "_SAFE = 4096 ",
+        "_SILENCE_MS = 30_000 ",
+        "_FAREWELL_MS = 2_000\n",
+        "_OPEN_S = 60\n",
+        "_MAX_WAIT_S = 3600\n",
+    ):
+        assert line in source, line
+    assert "_TRIAL_MS = 60_000\n" in (DOC.parents[1] / "firmware/main.py").read_text()
+
+
+def test_update_records() -> None:
+    """Layouts of the document."""
+    out = bytearray(160)
+    assert out[: update.pack_open(out, 0x8899AABB)] == bytes.fromhex("BB AA 99 88")
+    crc = crc16(b"123456789", 0, 9)
+    assert crc == 0x4B37  # CRC-16/MODBUS
+    assert out[: update.pack_begin(out, 0xFFFF, crc, 2, 6)] == bytes.fromhex("FF FF 00 00 37 4B 02 06")
+    assert out[: update.pack_data(out, 0x0102, b"xyz")] == bytes.fromhex("02 01 00 00") + b"xyz"
+    n = update.pack_status(out, update.ERROR_PASSWORD, update.STATE_IDLE, 0x10203, 3600)
+    assert out[:n] == bytes.fromhex("06 01 00 03 02 01 00 10 0E")
+    assert update.unpack_status(out) == (update.ERROR_PASSWORD, update.STATE_IDLE, 0x10203, 3600)
 
 
 def test_probe_records() -> None:

@@ -174,7 +174,7 @@ class Updater:
         length = get_u32(data, 0)
         if self._work is not None:
             self._report(update.ERROR_BUSY)
-        elif self.state != update.STATE_OPEN or self._boot.on_trial:
+        elif self.state != update.STATE_OPEN:
             self._refuse(update.ERROR_NOT_INITIALISED)
         elif not bundle.MIN_HEADER <= length <= update.MAX_BUNDLE:
             self._refuse(update.ERROR_WRONG_LENGTH)

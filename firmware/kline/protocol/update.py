@@ -1,9 +1,10 @@
 """Records of an update over the USB link: type numbers, codes, packing. Layouts also in docs/link-protocol.md.
 
     PC     UPDATE_OPEN password u32                       may an update begin? answered by one UPDATE_STATUS
-           UPDATE_BEGIN length u32, crc u16, version 2 x u8   of the bundle that follows (bundle.py); answered
+           UPDATE_BEGIN length u32, crc u16, version 2 x u8   of the bundle that follows (bundle.py); answered when
+                                                          there is a place for it
            UPDATE_DATA offset u32, bytes                  in order; answered as bytes are safely in the file system
-           UPDATE_ABORT                                   forget it; the running slot stays
+           UPDATE_ABORT                                   forget it; the running slot stays; answered
     board  UPDATE_STATUS code u16, state u8, count u32, wait_s u16
 
 The board checks what it has as soon as `length` bytes are there, unpacks them into the slot that is not running, and
@@ -36,15 +37,15 @@ STATE_SWITCHING = 4  # the new slot is complete; the board restarts into it
 OK = 0
 ERROR_NOT_INITIALISED = 0x0103
 ERROR_CRC = 0x0104
-ERROR_CHUNK = 0x0105
+ERROR_CHUNK = 0x0105  # bytes that aren't the next ones
 ERROR_PASSWORD = 0x0106  # wait_s: how long until the next try counts
 ERROR_WRONG_BOARD = 0x0301
 ERROR_WRONG_LENGTH = 0x0302
 ERROR_UNSUPPORTED = 0x0303  # this board has no slots, or no password, or knows another format of bundle
 ERROR_BUNDLE = 0x0304  # the bundle's contents are broken (magic, compression, digest)
-ERROR_NO_ROOM = 0x0305  # the board's file system is full
+ERROR_NO_ROOM = 0x0305  # the board's file system is full (or its memory)
 ERROR_FILE_SYSTEM = 0x0306  # it can't be written
-ERROR_BUSY = 0x0307  # an update is under way
+ERROR_BUSY = 0x0307  # an update is under way, and goes on
 
 
 def pack_open(out: bytearray, password: int) -> int:
