@@ -149,7 +149,8 @@ def test_the_names_of_faults() -> None:
 def test_the_command_line() -> None:
     done = openkline("--yes", "--fault", "swapped")
     assert done.returncode == 9, done.stderr
-    assert "Most likely: TX and RX are exchanged" in done.stdout and "G: the wire from TX" in done.stdout
+    assert "Most likely: TX and RX are exchanged" in done.stdout and "TX (GPIO 17)" in done.stdout
+    assert "the wire between TX and the stage" in done.stdout
     # Nobody can be asked: only listening.
     done = openkline("--json")
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ class Main(click.RichGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 no port or no board, 4 the board's versions don't fit, "
     "5 message not sent, 6 no bridge or no room there, 7 the car did not answer or refused, 8 update refused or "
-    "failed, 130 interrupted.",
+    "failed, 9 doctor found something, 130 interrupted.",
 )
 @click.version_option(__version__, "-v", "--version", prog_name="openkline")
 def main() -> None:

@@ -11,7 +11,7 @@ OK, NOTE, WARNING, FAULT = "ok", "note", "warning", "fault"
 class Finding:
     """One sentence. name: as in docs/doctor.md; part: pc, board, link or wire; level: OK, NOTE, WARNING or FAULT.
 
-    remedy: the one thing to try; places: letters of the picture to look at
+    remedy: the one thing to try; places: what to look at in the drawing (words of pictures.PLACES)
     """
 
     name: str
@@ -19,7 +19,7 @@ class Finding:
     level: str
     text: str
     remedy: str = ""
-    places: str = ""
+    places: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> bool:

@@ -55,7 +55,8 @@ def judge_wire(wire: WireFacts) -> list[Finding]:
 
 
 def _fault(name: str, text: str, remedy: str, places: str = "", level: str = FAULT) -> Finding:
-    return Finding(name, "wire", level, text, remedy, places)
+    """places: words of pictures.PLACES."""
+    return Finding(name, "wire", level, text, remedy, tuple(places.split()))
 
 
 def _praise(wire: WireFacts, active: ActiveFacts) -> str:
@@ -75,7 +76,7 @@ def _passive(wire: WireFacts) -> Iterator[Finding]:
             "other_tester",
             f"Somebody talks on the K-line{rate} though nobody was asked: another tester is connected.",
             "unplug the other tester (or end its program): a K-line has one",
-            "B",
+            "bus",
         )
     elif bit is not None and not rates.fits(bit, wire.baud) and not _understood(wire):
         kline = ": that is a K-line, not the I-Bus" if rates.fits(bit, 10_400) else ""
@@ -83,14 +84,14 @@ def _passive(wire: WireFacts) -> Iterator[Finding]:
             "wrong_rate",
             f"Others talk at {rates.name_of(bit)}, the board listens at {wire.baud}{kline}.",
             "connect the interface to the right wire of the car, or run doctor --obd for a K-line",
-            "B",
+            "bus",
         )
     elif _splinters(wire) and wire.bad > wire.frames:
         yield _fault(
             "noise",
             f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.",
             "shorten the wires, and give the stage's ground its own wire to the car's",
-            "B",
+            "bus",
             WARNING,
         )
 
@@ -114,7 +115,7 @@ def _seen_only(wire: WireFacts) -> Iterator[Finding]:
             "idle_dominant",
             "RX says that the bus is low all the time; it should be so only while somebody talks.",
             "let doctor test with pulses of its own (--yes): it can tell a short circuit from a wrong rx_invert",
-            "BD",
+            "bus rx_wire",
         )
     elif wire.talking:
         yield Finding("wire", "wire", OK, f"It idles as it should, and others are heard ({wire.frames} messages).")
@@ -134,7 +135,7 @@ def _loop(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             "swapped",
             f"TX and RX are exchanged: what is sent on GPIO {wire.rx_pin} comes back on GPIO {wire.tx_pin}.",
             f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX",
-            "DG",
+            "rx_wire tx_wire",
         )
     elif pulse.upside_down:
         yield _upside_down(active)
@@ -153,13 +154,13 @@ def _upside_down(active: ActiveFacts) -> Finding:
             "rx_invert_wrong",
             "RX is upside down: it says low while the bus is high.",
             "change rx_invert in board.json (openkline flash asks which interface it is)",
-            "D",
+            "rx_wire",
         )
     return _fault(
         "tx_invert_wrong",
         "TX is upside down: at rest the board pulls the bus low, and nobody can talk.",
         "change tx_invert in board.json (openkline flash asks which interface it is)",
-        "G",
+        "tx_wire",
     )
 
 
@@ -168,7 +169,7 @@ def _rx_not_connected(wire: WireFacts) -> Finding:
         "rx_not_connected",
         f"RX (GPIO {wire.rx_pin}) hangs in the air: it follows the chip's own weak pulls.",
         f"check the wire from GPIO {wire.rx_pin} to the stage, and that the pull-up of RX is there",
-        "CD",
+        "rx_pull rx_wire",
     )
 
 
@@ -180,7 +181,7 @@ def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
             "wrong_pins",
             f"Nothing is connected to GPIO {wire.rx_pin} (RX), nor to GPIO {wire.tx_pin} (TX).",
             "does board.json name the pins that your wires are on? openkline flash asks; openkline boards lists them",
-            "DG",
+            "rx_wire tx_wire",
         )
     return _rx_not_connected(wire)
 
@@ -190,7 +191,7 @@ def _rx_pull_missing() -> Finding:
         "rx_pull_missing",
         "RX has no pull-up of its own: only the chip's weak one holds it.",
         "put 4k7 from RX to 3V3: the weak pull makes slow edges",
-        "C",
+        "rx_pull",
         WARNING,
     )
 
@@ -201,7 +202,7 @@ def _held() -> Finding:
         "RX says that the bus is low all the time, whatever TX does: the bus is shorted to ground (or a module without "
         "power holds it), or one of the stage's two transistors is always on.",
         "take the bus wire off the stage: if RX then goes high, it is the bus; if not, the stage",
-        "BEF",
+        "bus rx_stage tx_stage",
     )
 
 
@@ -211,21 +212,21 @@ def _nothing(wire: WireFacts, active: ActiveFacts) -> Finding:
             "tx_not_connected",
             f"TX (GPIO {wire.tx_pin}) hangs in the air, and nothing of ours reaches the bus.",
             f"check the wire from GPIO {wire.tx_pin} to the stage",
-            "G",
+            "tx_wire",
         )
     if wire.talking:
         return _fault(
             "tx_no_effect",
             "Others are heard, but nothing of ours reaches the bus: the sending half of the stage does not pull.",
             "check the sending optocoupler: its LED's resistor and direction, its transistor's wires to bus and ground",
-            "F",
+            "tx_stage",
         )
     return _fault(
         "no_echo",
         "Nothing of ours comes back, and nobody is heard: the stage has no 12 V, its receiving half is open (LED the "
         "wrong way round), the bus is shorted to 12 V, or its sending half does not pull.",
         "measure 12 V at the stage; then run doctor with the ignition on: if it hears the car, it is the sending half",
-        "ABF",
+        "supply bus tx_stage",
     )
 
 
@@ -245,7 +246,7 @@ def _closed(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             "tx_pull_missing",
             "Nothing keeps TX quiet while the board does not drive it: at each reset it may pull the bus low.",
             f"put 10k from TX to {'ground' if wire.tx_invert else '3V3'}",
-            "H",
+            "tx_pull",
             WARNING,
         )
     elif active.rx_alone:
@@ -253,7 +254,7 @@ def _closed(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             "both_inverts_wrong",
             "TX and RX are both upside down: the echo is right, but at rest the board pulls the bus low.",
             "change tx_invert and rx_invert in board.json (openkline flash asks which interface it is)",
-            "DG",
+            "rx_wire tx_wire",
         )
 
 
@@ -264,7 +265,7 @@ def _no_pull_up(active: ActiveFacts) -> Finding:
         "no_pull_up",
         f"After a short pulse the bus goes high {took}: nothing pulls it up.",
         "a K-line needs 510 ohm from the line to 12 V at the tester; on the I-Bus the car pulls up: is it connected?",
-        "AB",
+        "supply bus",
     )
 
 
@@ -280,7 +281,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             "slow",
             f"The bus' low bits come back {stretch:.0f} us too long, of {own.bit_us:.0f}: the stage lets go slowly.",
             "a smaller pull-up at RX (4k7, or 2k2), and not too much current in the receiving LED (2k2 at 12 V)",
-            "CE",
+            "rx_pull rx_stage",
             level,
         )
     elif share < -_DISTORTED:
@@ -288,7 +289,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             "weak",
             f"The bus' low bits come back {-stretch:.0f} us too short, of {own.bit_us:.0f}: the stage pulls weakly.",
             "less resistance at the sending LED (220 ohm for the I-Bus), or a transistor to pull a K-line",
-            "FA",
+            "tx_stage supply",
             level,
         )
     elif not own.right:
@@ -297,7 +298,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             f"What comes back differs from what was sent ({own.got.hex(' ').upper() or 'nothing'} instead of "
             f"{probe.PATTERN.hex(' ').upper()}).",
             "run doctor again at a quiet moment; if it stays so, look for a loose contact",
-            "BDG",
+            "bus rx_wire tx_wire",
         )
 
 

@@ -29,9 +29,8 @@ def ending(facts: Facts, likely: Finding | None) -> list[str]:
     lines = [f"Most likely: {likely.text}"]
     if likely.remedy:
         lines.append(f"Try: {likely.remedy}")
-    if likely.places and facts.wire is not None:
-        wire = facts.wire
-        lines += ["", *picture(wire.tx_invert, wire.rx_pin, wire.tx_pin, likely.places)]
+    if likely.places and facts.wire is not None and facts.board is not None and facts.board.info is not None:
+        lines += ["", "Compare:", *picture(facts.board.info.board, facts.wire, likely.places)]
     return lines
 
 
