@@ -222,3 +222,13 @@ def test_what_board_json_says_of_the_divider():
             assert "vin_" in str(error)
         else:
             raise AssertionError(fields)
+
+
+def test_after_an_address_that_was_broken_off_the_next_one_is_heard():
+    for after_ms in (300, 900, 1700, 2300):
+        rig = ObdPc(ISO)
+        ident = rig.send(records.OP_INIT, b"\x00\x33\x00\x00\x00")
+        rig.turn_for(after_ms / 1000)
+        rig.cancel(ident)
+        assert rig.end_of(ident, 1).code == records.END_CANCELLED
+        assert init(rig, records.INIT_SLOW).code == DONE, (after_ms, rig.error())

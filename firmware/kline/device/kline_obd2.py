@@ -63,6 +63,7 @@ class KLineObd2:
         self._failures = 0
         self._failed_ms = 0
         self._life = False  # the newest connect() heard something
+        self._broken_off = False
         self._fastest = False  # AccessTimingParameters are wanted
 
     # -- initialisation ----------------------------------------------------------------------------------------------
@@ -87,15 +88,19 @@ class KLineObd2:
         """SLOW or FAST. own: of a slow one, whether any key bytes will do; of a fast one, what starts communication."""
         self.reset()
         steps = obd_init.slow_steps if kind == SLOW else obd_init.fast_steps
+        if self._broken_off:
+            yield from self._counted_out_steps()
         for tries_left in range(_LATE_TRIES - 1, -1, -1):
             try:
+                self._broken_off = kind == SLOW  # by whoever closes this generator
                 session = yield from steps(self.line, address, self.on_progress, own)
                 break
             except ObdError as error:
                 if error.code != obd_errors.LATE or not tries_left:
+                    self._broken_off = False
                     raise
-                # An ECU may still be counting the bits of the address that was broken off.
-                yield from self.line.quiet_steps(_BROKEN_OFF_US)
+                yield from self._counted_out_steps()
+        self._broken_off = False
         self.session = session
         self.initialized = True
         self._fastest = False
@@ -103,6 +108,10 @@ class KLineObd2:
         self._parser = kwp.FrameParser(kwp.hears(session.key))
         self._last_ms = ticks_ms()
         return session
+
+    def _counted_out_steps(self):
+        """An ECU may still be counting the bits of an address that was broken off."""
+        yield from self.line.quiet_steps(_BROKEN_OFF_US)
 
     def reset(self):
         """Forget the session; TX is the UART's, at the rate that initialisation begins with."""
