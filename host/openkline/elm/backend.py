@@ -12,6 +12,7 @@ from typing import Protocol
 from kline.protocol import records, unpack
 from openkline.device import Device, State
 from openkline.elm.operations import (
+    NOT_CONNECTED,
     Bypass,
     Close,
     Exchange,
@@ -61,7 +62,8 @@ class BoardLine:
             await self._wait_for_board()
             outcome = await self._run(operation, hear)
         except ObdError as error:
-            self._tell(operation, str(error))
+            if error.name != NOT_CONNECTED:  # the interpreter initialises again, and that is all
+                self._tell(operation, str(error))
             return Outcome(error.name or "failed", alive=error.name not in _GONE)
         self._told = ""
         return outcome

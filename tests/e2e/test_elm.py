@@ -1,0 +1,146 @@
+"""The ELM327 through everything: TCP, the server, the real firmware in real time, ECUs on the virtual wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+from openkline.device import Device
+from openkline.elm.backend import BoardLine
+from openkline.elm.options import ElmOptions
+from openkline.elm.server import ElmServer
+from openkline.obd.session import SETTINGS
+from openkline.serial_io import SimPort
+from openkline.sim import SimOptions
+
+from .rig import sim_device, until
+
+
+class Phone:
+    """An app: one command at a time, each answer up to the prompt."""
+
+    @classmethod
+    async def connect(cls, port: int) -> Phone:
+        phone = cls()
+        phone.reader, phone.writer = await asyncio.open_connection("127.0.0.1", port)
+        return phone
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def ask(self, line: str, timeout_s: float = 20) -> bytes:
+        self.writer.write(line.encode() + b"\r")
+        return await self.read(timeout_s)
+
+    async def read(self, timeout_s: float = 20, end: bytes = b">") -> bytes:
+        async with asyncio.timeout(timeout_s):
+            return await self.reader.readuntil(end)
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def elm(car: str) -> AsyncIterator[tuple[ElmServer, Device, SimPort]]:
+    async with sim_device(SimOptions(car=car), SETTINGS) as (device, port):
+        server = ElmServer(BoardLine(device), ElmOptions(port=0))
+        await server.start()
+        try:
+            yield server, device, port
+        finally:
+            await server.stop()
+
+
+async def test_engine_and_gearbox_over_kwp() -> None:
+    async with elm("kwp_fast") as (server, device, port):
+        phone = await Phone.connect(server.port)
+        assert await phone.ask("ATZ") == b"ATZ\r\r\rELM327 v1.5\r\r>"
+        assert await phone.ask("ATE0") == b"ATE0\rOK\r\r>"
+        await phone.ask("ATSP5")
+        assert await phone.ask("0100") == b"BUS INIT: OK\r41 00 80 08 00 00 \r41 00 98 3E 80 03 \r\r>"
+        assert await phone.ask("ATKW") == b"1:E9 2:8F\r\r>"
+        await phone.ask("ATH1")
+        # The gearbox speaks first, and knows no such value; checksums as they were on the wire.
+        assert re.fullmatch(rb"83 F1 18 7F 01 12 1E \r84 F1 10 41 0C (.. ){3}\r\r>", await phone.ask("010C"))
+        await phone.ask("ATH0")
+        # The freeze frame, on its bytes: python-OBD asks without a number of the frame, and decodes it wrongly.
+        assert await phone.ask("02 02 00") == b"42 02 00 00 00 \r42 02 00 01 33 \r\r>"
+        assert await phone.ask("02 0C 00") == b"7F 02 12 \r42 0C 00 1F 40 \r\r>"
+        # One ECU alone, by its own address.
+        await phone.ask("ATSH 81 10 F1")
+        assert await phone.ask("02 05 00 1") == b"42 05 00 7B \r\r>"
+        assert await phone.ask("03") == b"43 01 33 00 00 00 00 \r\r>"
+        assert await phone.ask("0902 5") == (
+            b"49 02 01 00 00 00 31 \r49 02 02 4D 38 47 44 \r49 02 03 4D 39 41 58 \r"
+            b"49 02 04 4B 50 30 34 \r49 02 05 32 37 38 38 \r\r>"
+        )
+        # Only listening, and back; the session has been kept.
+        phone.writer.write(b"ATMA\r")
+        await asyncio.sleep(0.3)
+        assert await phone.ask("") == b"STOPPED\r\r>"
+        assert await phone.ask("04") == b"44 \r\r>"
+        assert await phone.ask("ATRV") == b"12.0V\r\r>"
+        # The board's reset button (the virtual car begins anew, too): the client goes on.
+        port.board.reset()
+        await until(lambda: device.counters.reboots == 1)
+        assert await phone.ask("03") == b"BUS INIT: OK\r43 01 33 00 00 00 00 \r\r>"
+        await phone.close()
+
+
+async def test_a_client_that_goes_in_the_middle_of_an_initialisation() -> None:
+    async with elm("iso9141") as (server, _, _):
+        first = await Phone.connect(server.port)
+        first.writer.write(b"ATSP3\r010C\r")
+        await first.read(end=b"BUS INIT: ...")
+        await asyncio.sleep(0.5)  # some bits of the address are out
+        await first.close()
+        second = await Phone.connect(server.port)
+        await second.ask("ATE0")
+        await second.ask("ATSP3")
+        assert re.fullmatch(rb"BUS INIT: \.\.\.OK\r41 0C .. .. \r\r>", await second.ask("010C"))
+        assert await second.ask("012F") == b"NO DATA\r\r>"
+        second.writer.write(b"010C\r")
+        await asyncio.sleep(0.02)
+        second.writer.write(b"x")
+        assert await second.read() == b"STOPPED\r\r>"
+        assert re.fullmatch(rb"41 0C .. .. \r\r>", await second.ask("010C1"))
+        await second.close()
+
+
+async def test_the_program_says_where_it_listens_and_ends_when_told() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "openkline", "elm327", "-d", "sim", "--car", "none", "--listen", "127.0.0.1:0", "--pty",
+        "--voltage", "13.8", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            path = (await process.stdout.readline()).decode().strip()
+            said = (await process.stderr.readuntil(b"Ctrl-C\n")).decode()
+        assert path in said
+        found = re.search(r"127\.0\.0\.1:(\d+)", said)
+        assert found is not None
+        phone = await Phone.connect(int(found[1]))
+        assert await phone.ask("ATRV") == b"ATRV\r13.8V\r\r>"
+        await phone.ask("ATE0")
+        await phone.ask("ATSP5")
+        assert await phone.ask("010C") == b"BUS INIT: ERROR\r\r>"
+        await phone.close()
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        os.close(fd)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            rest = (await process.stderr.read()).decode()
+            assert await process.wait() == 0
+        assert "no ECU answered the fast initialisation" in rest and "Traceback" not in rest
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
