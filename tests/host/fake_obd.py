@@ -43,20 +43,18 @@ class ObdBoard(FakeBoard):
     """calls: what came; car: see CAR; on_call may take a call over: it returns whether it did."""
 
     def __init__(self, capabilities: int = records.CAN_IBUS | records.CAN_OBD) -> None:
-        self.capabilities = capabilities
         self.calls: list[unpack.ObdCall] = []
         self.cancelled: list[int] = []
         self.car = dict(CAR)
         self.connected = False
         self.on_call: Callable[[unpack.ObdCall], bool] = lambda call: False
         super().__init__()
+        self.capabilities = capabilities
+        self.reboot()
 
     def reboot(self) -> None:
         super().reboot()
         self.connected = False
-        identity = self.link.identity
-        assert isinstance(identity, bytearray)
-        records.put_u32(identity, 19, self.capabilities)
 
     def operations(self) -> list[int]:
         return [call.operation for call in self.calls]

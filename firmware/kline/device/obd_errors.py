@@ -26,13 +26,17 @@ _TEXTS = {
     BUSY: "the line did not become quiet: another tester, or noise. Unplug other devices from the diagnostic socket.",
     NO_SYNC: "no ECU answered the address %02X within 300 ms. Is the ignition on? The car may want another address, "
     "fast initialisation, or it may have no K-line (then it is CAN or J1850).",
-    SYNC_WRONG: "an ECU answered, but not with the sync byte 55: %s. Try again; if it stays so, the rate is unusual.",
-    NO_KEY_BYTES: "an ECU sent the sync byte, and then no key bytes (%s).",
-    KEY_BYTES: "the ECU's key bytes are of no protocol known here (%s).",
-    NO_ADDRESS: "the ECU did not confirm the initialisation (%s).",
-    SILENT: "no ECU answered %s.",
-    REFUSED: "the ECU refused %s.",
-    LATE: "the board was kept busy by something else, and an edge came %d us late: the initialisation was abandoned.",
+    SYNC_WRONG: "an ECU answered, but not with the sync byte 55: %s. Try again; if it stays so, try fast initialisation "
+    "at that rate.",
+    NO_KEY_BYTES: "an ECU sent the sync byte, and then no key bytes (%s). Try again; if it stays so, try fast "
+    "initialisation.",
+    KEY_BYTES: "the ECU's key bytes are of no protocol known here (%s): it speaks one of its maker. Try fast "
+    "initialisation, or another address.",
+    NO_ADDRESS: "the ECU did not confirm the initialisation (%s). Unplug other testers, try again, then try fast "
+    "initialisation.",
+    SILENT: "no ECU answered %s. Is the ignition on? If other requests are answered, the car does not have this one.",
+    REFUSED: "the ECU refused %s. The reason is its own: try with the engine off, or ask for something else.",
+    LATE: "the board was kept busy by something else, and an edge or byte came %d us late: it was given up. Try again.",
     NOT_CONNECTED: "there is no session: call connect() first.",
     TOO_SOON: "the last try was a moment ago: wait %d s, so that the car can go to sleep.",
     NOT_ALLOWED: "%s",

@@ -112,7 +112,7 @@ def _sync_steps(line, address, until_us):
     yield 0
     until_us = ticks_add(until_us, line.byte_us)
     baud = line.measure_sync(until_us)
-    if baud and baud != line.baud:
+    if baud > 0 and baud != line.baud:
         if not 1000 <= baud <= 15_000:
             raise ObdError(obd_errors.SYNC_WRONG, "its bits are those of %d baud" % baud)
         # The last two bits are still on their way.
@@ -120,7 +120,7 @@ def _sync_steps(line, address, until_us):
         line.give_back(baud)
         line.last_end_us = ticks_us()
         return baud
-    until_us = ticks_add(ticks_us(), 3 * line.byte_us if baud else 0)
+    until_us = ticks_add(ticks_us(), 3 * line.byte_us if baud >= 0 else 0)
     byte = 0
     while byte == 0:  # a glitch when the line was released
         byte = yield from line.byte_steps(until_us)
