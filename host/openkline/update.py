@@ -5,7 +5,7 @@
       '------------'--------------'-----------'       abort(), a refusal, a board that has gone
 
 Records and the board's codes: kline.protocol.update. Frames and messages share the line meanwhile: only one piece of
-the bundle at a time waits on the PC for its turn, so a message for the bus has at most two of them before it.
+the bundle at a time waits on the PC for its turn, so a message for the bus has at most three of them before it.
 """
 
 from __future__ import annotations
@@ -68,6 +68,9 @@ _BEGIN_S = 30.0  # the board empties the other slot: each file costs it some 50 
 _SILENT_S = 15.0  # it reports each 4 KiB, which take half a second
 _UNPACK_S = 120.0  # and writes twice as much as it got
 _ROOM_PAUSE_S = 0.005
+# Two such records fill the board's window of 192 bytes, so the line is always busy: with 128 bytes each, one after the
+# other, the virtual board needs 10 s for 64 KiB instead of 8.
+_PIECE = 80
 _ABORT_S = 0.5
 _LOOK_S = 1.0
 _STATUS_SIZE = 9
@@ -162,8 +165,8 @@ class Updater:
             await self._until(codes.STATE_WRITING)
 
     async def _data(self, raw: bytes, progress: Progress) -> None:
-        for at in range(0, len(raw), codes.MAX_DATA):
-            piece = raw[at : at + codes.MAX_DATA]
+        for at in range(0, len(raw), _PIECE):
+            piece = raw[at : at + _PIECE]
             out = bytearray(4 + len(piece))
             codes.pack_data(out, at, piece)
             async with _within(_SILENT_S):
