@@ -92,7 +92,7 @@ def _refused(counters: Mapping[str, Any]) -> str:
     return ", ".join(f"{counters[name]} {name.replace('_', ' ')}" for name in REFUSALS if counters.get(name))
 
 
-REFUSALS = ("read_only", "too_long", "denied", "rate_limited", "queue_full")
+REFUSALS = ("read_only", "too_long", "denied", "rate_limited", "queue_full", "late")
 
 
 def _of_logs(status: Mapping[str, Any]) -> Iterator[str]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openkline.gateway import server as server_module
 from openkline.gateway.limits import Doorman, TokenBucket
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.rules import PRESETS, Rule, denied_by
+from openkline.gateway.session import SessionState
 
 from .openbm.conftest import serving
 from .openbm.fakebus import FakeBus
-from .openbm.raw import DISCONNECT, PING, Gateway, Raw, until
+from .openbm.raw import DISCONNECT, HELLO, PING, Gateway, Raw, port_of, until
 
 FRAME = bytes.fromhex("80 04 BF 11 01 2B")
 TOLD = bytes.fromhex("80 BF 02 00 64 00 00 00 11 01")
@@ -225,6 +228,87 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_others_lose_nothin
         sock.close()
 
 
+async def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_the_system_too() -> None:
+    """What was written and neither reached the client's own buffers nor was dropped: ours and the system's."""
+    async with serving() as gateway:
+        assert gateway.bus is not None and gateway.server is not None
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", await gateway.reserve()))
+        await until(lambda: gateway.server.counters.sessions == 1)  # type: ignore[union-attr]
+        heard = 0
+        while not gateway.server.counters.slow and heard < 1_000_000:
+            gateway.bus.hear(FRAME)
+            heard += 1
+            if not heard % 100:
+                await asyncio.sleep(0)
+        sock.setblocking(False)
+        held = heard * len(TOLD)
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while chunk := sock.recv(65536):
+                held -= len(chunk)
+        sock.close()
+        assert 65536 <= held <= 65536 + 4 * 32768, held
+
+
+# -- reservations
+
+
+async def hello_from(gateway: Gateway, address: str) -> bytes:
+    """The answer to a Hello from this address of this computer."""
+    reader, writer = await asyncio.open_connection(gateway.host, gateway.port, local_addr=(address, 0))
+    writer.write(HELLO)
+    answer = await asyncio.wait_for(reader.readexactly(8), 10)
+    writer.close()
+    return answer
+
+
+async def test_an_address_that_only_reserves_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_RIPE_S", 0.05)
+    async with serving(clients=4) as gateway:
+        assert gateway.server is not None
+        hoarder = [port_of(await hello_from(gateway, "127.0.0.2")) for _ in range(4)]
+        assert await hello_from(gateway, "127.0.0.2") == DISCONNECT
+        oldest = gateway.server.sessions[hoarder[0]]
+        await until(lambda: asyncio.get_running_loop().time() - oldest.reserved_s > 0.1)
+        first = await gateway.join()
+        assert gateway.server.sessions[hoarder[0]].address == "127.0.0.1"
+        await first.ping()
+        await gateway.join()
+        assert await hello_from(gateway, "127.0.0.2") == DISCONNECT, "its own are not renewed"
+        assert await gateway.greet() != DISCONNECT, "the hoarder has two, this address none that is open"
+        assert await gateway.greet() == DISCONNECT, "both have one"
+        assert gateway.server.counters.reservations_taken == 3
+
+
+async def test_a_young_reservation_is_safe() -> None:
+    async with serving(clients=2) as gateway:
+        assert gateway.server is not None
+        ports = [port_of(await hello_from(gateway, "127.0.0.2")) for _ in range(2)]
+        assert await gateway.greet() == DISCONNECT
+        assert [gateway.server.sessions[port].address for port in ports] == ["127.0.0.2"] * 2
+
+
+async def test_a_flood_cannot_stretch_the_end() -> None:
+    """What came before is sent; what comes while the gateway waits for that is too late, and counted."""
+    bus = FakeBus(held=True)
+    async with serving(bus, drain_s=60.0) as gateway:
+        assert gateway.server is not None
+        raw = await gateway.join()
+        await raw.send(MESSAGE * 3)
+        await raw.ping()
+        session = gateway.server.sessions[gateway.port + 1]
+        stopping = asyncio.create_task(gateway.server.stop())
+        await until(lambda: session.state is SessionState.ENDING)
+        for _ in range(20):
+            await raw.send(MESSAGE * 10)
+            await raw.ping()
+        assert session.counters.late == 200
+        bus.release()
+        await asyncio.wait_for(stopping, 10)
+        assert len(bus.sent) == 3
+
+
 async def test_a_flood_of_pings_that_are_not_read_ends_in_a_drop() -> None:
     async with serving(write_buffer=1024, input_bytes_per_s=1 << 30) as gateway:
         assert gateway.server is not None
@@ -287,6 +371,9 @@ async def test_an_outbox_of_gone_clients_is_bounded() -> None:
             await raw.close()
         await until(lambda: not gateway.server.sessions)  # type: ignore[union-attr]
         assert len(gateway.server.dispatcher._orphans) <= 64
+        taken = 80 * 40 - gateway.server.counters.outboxes_dropped
+        held = gateway.server.dispatcher.orphaned  # of the others some are at the bus
+        assert taken - gateway.server.dispatcher.at_bus <= held == gateway.server.stats()["of_gone_clients"] <= taken
         assert gateway.server.counters.outboxes_dropped > 0
         assert bus.max_waiting <= 192
         bus.release()

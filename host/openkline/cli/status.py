@@ -81,7 +81,7 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("wire", _counts(status["board"], "dropped_bytes", "bad_checksum", "stalled", "tx_collisions", "echo_lost")),
         ("sent", _sent(status["transmit"])),
         ("latency", _latency(status["latency"])),
-        ("clients", f"{len(gateway['clients'])} of {gateway['max_clients']} on {gateway['address']}:{gateway['port']}"),
+        ("clients", _served(gateway)),
         *[("log", _log(frame_log)) for frame_log in status["logs"]],
     ]
 
@@ -123,6 +123,12 @@ def _latency(latency: Mapping[str, Any]) -> str:
         f"bus to clients {bus['median']:.1f} ms, 99 %: {bus['p99']:.1f} ms; "
         f"of that in the bridge {port['median']:.2f} ms, 99 %: {port['p99']:.2f} ms (last {latency['frames']} frames)"
     )
+
+
+def _served(gateway: Mapping[str, Any]) -> str:
+    held = gateway["of_gone_clients"]
+    more = f"; {held} messages of clients that have gone still wait" if held else ""
+    return f"{len(gateway['clients'])} of {gateway['max_clients']} on {gateway['address']}:{gateway['port']}{more}"
 
 
 def _log(frame_log: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ class GatewayCounters:
     port_taken: int = 0  # a reserved port that another program has: the next one was taken
     strangers: int = 0  # on a reserved port, not the address that said Hello, or too late
     reservations_expired: int = 0
+    reservations_taken: int = 0  # from an address that had more of them, for another one
     sessions: int = 0  # that got connected
     disconnects: int = 0  # said so
     eof: int = 0
@@ -44,6 +45,7 @@ class ClientCounters:
     denied: int = 0
     rate_limited: int = 0
     queue_full: int = 0
+    late: int = 0  # came while the gateway was ending
     throttled: int = 0  # reading from it was paused
     uploads: int = 0
     upload_bytes: int = 0

@@ -63,6 +63,11 @@ class Dispatcher:
         self._orphans[outbox] = None
         outbox.when_idle(lambda: self._orphans.pop(outbox, None))
 
+    @property
+    def orphaned(self) -> int:
+        """Messages of clients that have gone, which still are to go out."""
+        return sum(map(len, self._orphans))
+
     def close(self) -> None:
         for outbox in list(self._orphans):
             outbox.give_up()

@@ -28,6 +28,7 @@ log = logging.getLogger("openkline.gateway")
 
 _BACKLOG = 64
 _CLOSING_S = 1.0  # for the last bytes to the clients
+_RIPE_S = 1.0  # a reservation older than this may go to another address when no slot is free
 
 
 class GatewayServer:
@@ -183,6 +184,8 @@ class GatewayServer:
             free = (n for n in range(self.port + 1, last + 1) if n not in self.sessions and n not in taken)
             port = next(free, None)
             if port is None:
+                port = self._take_reservation(door.address)
+            if port is None:
                 self.counters.full += 1
                 door.answer(None)
                 return
@@ -202,6 +205,24 @@ class GatewayServer:
             if session.state is not SessionState.RESERVED or not door.answer(port):
                 session.abort()
             return
+
+    def _take_reservation(self, address: str) -> int | None:
+        """A port for this address, though none is free: from the address that only keeps reserving.
+
+        It must have two more open reservations than this one, of which the oldest is due: whoever wants to connect
+        does it at once. So no address keeps all slots by saying Hello again and again.
+        """
+        reserved = [session for session in self.sessions.values() if session.state is SessionState.RESERVED]
+        count = Counter(session.address for session in reserved)
+        most = max(count, key=count.__getitem__, default=address)
+        if count[most] < count[address] + 2:
+            return None
+        oldest = min((session for session in reserved if session.address == most), key=lambda each: each.reserved_s)
+        if asyncio.get_running_loop().time() - oldest.reserved_s < _RIPE_S:
+            return None
+        self.counters.reservations_taken += 1
+        oldest.abort()
+        return oldest.port
 
     def left(self, door: Door) -> None:
         self._doors.pop(door, None)
@@ -247,6 +268,7 @@ class GatewayServer:
             "clients": [self.sessions[port].stats() for port in sorted(self.sessions)],
             "past_clients": asdict(self.past_clients),
             "at_bus": self.dispatcher.at_bus,
+            "of_gone_clients": self.dispatcher.orphaned,
             "results": dict(self.dispatcher.results),
             "counters": asdict(self.counters),
         }

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+import socket
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,9 @@ log = logging.getLogger("openkline.gateway")
 
 _READ_SIZE = 4096  # bytes handled at once: some 500 messages, below a millisecond or two
 _MAX_REST = 65536  # bytes still taken from a connection that has broken
+# What the system is asked to keep for a client that doesn't read; left alone, it grows to megabytes. Linux takes twice
+# as much, its own bookkeeping included.
+_SEND_BUFFER = 32768
 
 
 class SessionState(enum.Enum):
@@ -76,7 +80,8 @@ class Session(asyncio.BufferedProtocol):
         self._rate = TokenBucket(options.rate_per_s, options.burst, self._loop.time)
         self._input = TokenBucket(options.input_bytes_per_s, 4 * options.input_bytes_per_s, self._loop.time)
         self._resume_timer: asyncio.TimerHandle | None = None
-        self._deadline_s = self._loop.time() + options.alive_timeout_s
+        self.reserved_s = self._loop.time()
+        self._deadline_s = self.reserved_s + options.alive_timeout_s
         self._alive_timer = self._loop.call_at(self._deadline_s, self._check_alive)
 
     # -- the connection
@@ -85,6 +90,8 @@ class Session(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.set_write_buffer_limits(high=self._server.options.write_buffer)
+        with contextlib.suppress(OSError):  # it may be gone already
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.state = SessionState.CONNECTED
         self.connected_s = self._loop.time()
         self._renew()
@@ -169,7 +176,9 @@ class Session(asyncio.BufferedProtocol):
     def _to_bus(self, message: Data) -> None:
         counters, options = self.counters, self._server.options
         counters.messages += 1
-        if options.read_only:
+        if self.state is SessionState.ENDING:
+            counters.late += 1
+        elif options.read_only:
             counters.read_only += 1
         elif len(message.data) > MAX_BUS_DATA:
             counters.too_long += 1
@@ -212,7 +221,7 @@ class Session(asyncio.BufferedProtocol):
         self.outbox.when_idle(self._close)
 
     def end(self) -> None:
-        """The gateway stops: what was sent goes out, then Disconnect."""
+        """The gateway stops: what was sent goes out, then Disconnect. What comes from now on is too late."""
         if self.state is SessionState.CONNECTED:
             self.take_rest()
         if self.state is SessionState.CONNECTED:
