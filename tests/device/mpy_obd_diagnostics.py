@@ -69,6 +69,8 @@ def test_vin_and_calibration_ids():
     for rig, car in rigs():
         assert car.vin() == VIN
         assert car.calibration_ids() == {0x10: ["ABC-123", "DEF"]}
+        assert car.calibration_numbers() == {0x10: ["1791BC82"]}
+        assert car.ecu_names() == {0x10: "ECM-EngineControl"}
         rig.car.fault("09 02", bad_checksum=True, times=1)
         assert car.vin() == VIN
         rig.car.fault("09 02", nrc="12", times=1)

@@ -158,31 +158,6 @@ def test_damage_to_our_own_bytes_is_noticed_in_the_echo():
     assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.ECHO_WRONG
 
 
-def test_multi_pid_request():
-    from kline.protocol import obd
-
-    rig = connected(multi_pid=6)
-    request = obd.multi_request([0x0C, 0x0D, 0x05])
-    answer = rig.obd.request(request).best()
-    assert obd.split_multi(obd.payload(request, answer)) == [(0x0C, b"\x0d\x20"), (0x0D, b"\x39"), (0x05, b"\x49")]
-
-
-def test_access_timing_only_outside_the_legislated_session():
-    from kline.device import obd_errors
-    from kline.protocol.timing import Timing
-
-    assert code_of(connected().obd.access_timing) == obd_errors.NOT_ALLOWED
-    rig = ObdRig(SLOW, address="13", access_timing="00 02 14 14 00")
-    rig.obd.slow_init(0x13)
-    assert rig.obd.access_timing().values() == (25_000, 50_000, 55_000, 5_000_000, 5_000)
-    assert code_of(rig.obd.access_timing, Timing(p3_min_us=5_000)) == obd_errors.NOT_ALLOWED
-    rig.obd.access_timing(Timing(p2_min_us=0, p3_min_us=10_000, p4_min_us=0))
-    assert rig.obd.session.timing.p3_min_us == 10_000
-    rig = ObdRig(SLOW, address="13")
-    rig.obd.slow_init(0x13)
-    assert code_of(rig.obd.access_timing) == obd_errors.REFUSED
-
-
 # -- connect -----------------------------------------------------------------------------------------------------------
 
 
