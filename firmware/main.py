@@ -73,7 +73,7 @@ def _fields(path):
     try:
         with open(path) as file:
             fields = json.load(file)
-    except (OSError, ValueError):
+    except Exception:
         return {}
     return fields if isinstance(fields, dict) else {}
 

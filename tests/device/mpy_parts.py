@@ -59,6 +59,9 @@ def test_board_json():
         ('{"rx": 16}', ("b.json",)),
         ('{"rx": 16, "tx": 99}', ("tx", "99")),
         ('{"rx": 16, "tx": 16}', ("16",)),
+        ('{"rx": 16, "tx": 17, "password": 4294967296}', ("password", "32 bits")),
+        ('{"rx": 16, "tx": 17, "password": -1}', ("password", "32 bits")),
+        ('{"rx": 16, "tx": 17, "password": "1234"}', ("password", "32 bits")),
     ):
         with open("b.json", "w") as file:
             file.write(text)
@@ -67,6 +70,11 @@ def test_board_json():
         json.dump({"board": "X", "rx": 5, "tx": 4, "future": 1}, file)
     made = boards.load("b.json")
     assert (made.name, made.rx, made.tx, made.led, made.tx_invert) == ("X", 5, 4, None, True)
+    assert made.password is None
+    for password in (0, 0xFFFFFFFF):
+        with open("b.json", "w") as file:
+            json.dump({"rx": 5, "tx": 4, "password": password}, file)
+        assert boards.load("b.json").password == password
 
 
 def queue(**settings):

@@ -74,6 +74,7 @@ class Pc:
         self.text = bytearray()
         self.statuses = []  # (code, state, count, wait_s)
         self.frames = []
+        self.results = []  # (id, code)
         self.version = None
         self.capabilities = 0
         self._out = bytearray(160)
@@ -100,6 +101,8 @@ class Pc:
             self.statuses.append(update.unpack_status(buf, start))
         elif kind == records.FRAME:
             self.frames.append(bytes(memoryview(buf)[start + 5 : end]))
+        elif kind == records.RESULT:
+            self.results.append((records.get_u16(buf, start), buf[start + 2]))
         elif kind == records.WELCOME:
             self.version = tuple(buf[start + 23 : start + 26])
             self.capabilities = records.get_u32(buf, start + 19)

@@ -58,7 +58,7 @@ class Board:
         if mode not in _MODES:
             raise ValueError("mode: %r is not one of %s" % (mode, ", ".join(_MODES)))
         self.mode = _MODES.index(mode)
-        if password is not None and (not isinstance(password, int) or not 0 <= password <= 0xFFFFFFFF):
+        if password is not None and (not isinstance(password, int) or not 0 <= password >> 16 <= 0xFFFF):
             raise ValueError("password: expected a number of 32 bits")  # which one it is stays untold
         self.password = password
         self.vin_pin = None if vin_pin is None else _pin("vin_pin", vin_pin)

@@ -54,7 +54,7 @@ class Updater:
         self._orders = []  # (kind, payload) for the next step
         self._due = []  # (code, state, count, wait_s) for the PC
         self._work = None
-        self._buffer = None
+        self._buffer = bytearray()
         self._fill = 0
         self._received = 0
         self._length = 0
@@ -83,15 +83,15 @@ class Updater:
         if self._failed:
             self._refuse(self._failed)
         if self._work is not None:
-            self._go_on()
+            self._go_on(self._work)
         elif self.state == update.STATE_OPEN and self._uptime_s() - self._opened_s > _OPEN_S:
             self.state = update.STATE_IDLE
         while self._due and self._send(*self._due[0]):
             self._due.pop(0)
 
-    def _go_on(self):
+    def _go_on(self, work):
         try:
-            next(self._work)
+            next(work)
         except _Refused as refused:
             self._refuse(refused.code)
         except bundle.UnsupportedError as error:
@@ -115,7 +115,8 @@ class Updater:
     def _stop(self):
         """Back to the beginning. What is in the slot stays there; without slot.json it counts as nothing."""
         work = self._work
-        self._work = self._buffer = None
+        self._work = None
+        self._buffer = bytearray()
         self._fill = self._failed = 0
         self.state = update.STATE_IDLE
         if work is not None:
