@@ -228,6 +228,7 @@ class GatewayClient:
         except BaseException:
             self._set_state(ClientState.CLOSED)
             raise
+        self._parser = Parser(to_gateway=False)
         self.connections += 1
         self._unanswered = 0
         self._set_state(ClientState.CONNECTED)
@@ -257,7 +258,7 @@ class GatewayClient:
         writer = self._writer
         assert writer is not None
         pinging = asyncio.create_task(self._ping(writer), name="openkline gateway ping")
-        parser = self._parser = Parser(to_gateway=False)
+        parser = self._parser
         try:
             while chunk := await reader.read(65536):
                 if any(self._take(message) for message in parser.feed(chunk)) and not self._closing:

@@ -84,11 +84,13 @@ async def board(flash: Path, *extra: str) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def rig(flash: Path, tmp_path: Path, *extra: str) -> AsyncIterator[Rig]:
     log = tmp_path / "bus.log"
-    async with board(flash, *extra) as path:
-        async with bridge("-l", "4", "-f", str(log), device=path, port=free_ports()) as running:
-            while (await running.status())["device"]["state"] != "ready":
-                await asyncio.sleep(0.05)
-            yield Rig(path, running.port, log, flash)
+    async with (
+        board(flash, *extra) as path,
+        bridge("-l", "4", "-f", str(log), device=path, port=free_ports()) as running,
+    ):
+        while (await running.status())["device"]["state"] != "ready":
+            await asyncio.sleep(0.05)
+        yield Rig(path, running.port, log, flash)
 
 
 async def test_a_new_version_over_the_bridge_while_the_bus_is_logged(flash: Path, tmp_path: Path, new: Path) -> None:

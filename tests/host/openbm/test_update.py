@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -14,20 +12,15 @@ from kline.protocol import update as codes
 from openkline import update
 from openkline.device import Device, State
 from openkline.gateway import firmware
-from openkline.gateway.options import GatewayOptions
-from openkline.gateway.server import GatewayServer
-from openkline.update import Updater
 
-from ..fake_device import FAST, FakeBoard, FakePort
-from ..fake_update import FakeUpdates, crc_of
+from ..fake_update import crc_of
+from ..updating import GO_ON, INIT, Setup, updating
 from .fakebus import with_checksum
-from .raw import DISCONNECT, Gateway, Raw, free_base, until
+from .raw import DISCONNECT, until
 
 ASK_VERSION = bytes.fromhex("66 67 00 00 00 00 00 00")
 VERSION_0_1 = bytes.fromhex("66 67 00 00 01 00 00 00")
-INIT = bytes.fromhex("66 69 00 00 22 11 33 44")
 WRONG_INIT = bytes.fromhex("66 69 00 00 22 11 33 45")
-GO_ON = bytes.fromhex("66 69 00 00 00 00 00 00")
 TO_75 = bytes.fromhex("66 04 75 01 02 14")
 OTHER = bytes.fromhex("80 04 BF 11 01 2B")
 OTHER_MESSAGE = bytes.fromhex("80 BF 02 00 64 00 00 00 11 01")
@@ -44,56 +37,13 @@ def answer(count: int = 0, error: int = 0) -> bytes:
     return b"\x66\x75" + count.to_bytes(2, "big") + error.to_bytes(2, "little") + bytes(2)
 
 
-@dataclass
-class Setup:
-    gateway: Gateway
-    server: GatewayServer
-    board: FakeBoard
-    port: FakePort
-    updates: FakeUpdates
-
-    async def join(self) -> Raw:
-        return await self.gateway.join()
-
-    async def opened(self) -> Raw:
-        """A client that may upload."""
-        raw = await self.join()
-        await raw.send(INIT)
-        await raw.expect(GO_ON)
-        return raw
-
-    async def counts(self, raw: Raw, length: int) -> list[int]:
-        """Of the answers up to the one with the whole length."""
-        found: list[int] = []
-        while not found or found[-1] != length:
-            got = await raw.read(8)
-            assert got[:2] == b"\x66\x75" and got[4:] == bytes(4), got.hex(" ")
-            found.append(int.from_bytes(got[2:4], "big"))
-        return found
-
-
 @pytest.fixture
 async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
     if request.config.getoption("--gateway", default=None):
         pytest.skip("needs our own gateway, with a board of ours")
     marker = request.node.get_closest_marker("options")
-    options = GatewayOptions(port=free_base(8), drain_s=0.5, **(dict(marker.kwargs) if marker else {}))
-    board = FakeBoard()
-    updates = FakeUpdates(board)
-    port = FakePort(board)
-    device = Device(port, FAST)
-    server = GatewayServer(device, options, Updater(device))
-    await device.start()
-    await device.wait_for(State.READY, timeout_s=10)
-    await server.start()
-    gateway = Gateway("127.0.0.1", server.port, options.clients, options.alive_timeout_s, None, server)
-    try:
-        yield Setup(gateway, server, board, port, updates)
-    finally:
-        await gateway.close()
-        await server.stop()
-        await device.stop()
-    assert not [task for task in asyncio.all_tasks() if "gateway update" in task.get_name()]
+    async with updating(**(dict(marker.kwargs) if marker else {})) as made:
+        yield made
 
 
 async def test_a_whole_update(setup: Setup) -> None:
