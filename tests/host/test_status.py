@@ -145,8 +145,8 @@ async def test_a_taken_port_is_a_warning(caplog: pytest.LogCaptureFixture) -> No
     assert "--status-port names another port" in caplog.text
 
 
-async def test_visitors_who_do_not_read_are_few_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openkline.status._LEAVE_S", 1.5)
+async def test_visitors_who_do_not_read_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openkline.status._LEAVE_S", 60)
     async with serving(lambda: {"openkline": "x" * (6 << 20)}) as server:
         socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MAX_VISITORS)]
         try:
@@ -154,10 +154,17 @@ async def test_visitors_who_do_not_read_are_few_and_go(monkeypatch: pytest.Monke
             with pytest.raises(GatewayError):
                 await fetch(server.port)
             assert server.refused == 1
-            await until(lambda: not server.visitors)
         finally:
             for sock in socks:
                 sock.close()
+
+
+async def test_a_visitor_who_does_not_read_has_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openkline.status._LEAVE_S", 0.05)
+    async with serving(lambda: {"openkline": "x" * (6 << 20)}) as server:
+        with socket.create_connection(("127.0.0.1", server.port)):
+            await until(lambda: server.served == 1)
+            await until(lambda: not server.visitors)
 
 
 async def test_who_talks_is_not_heard() -> None:
