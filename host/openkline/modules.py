@@ -16,7 +16,7 @@ from pathlib import Path
 from openkline.constants import fold_constants
 from openkline.errors import OpenklineError
 
-# -O3 leaves out assertions and line numbers. With line numbers (-O0) the whole is too big for an update of 64 KiB.
+# -O3 leaves out line numbers, and assertions. Line numbers would be 6 of the 64 KiB that an update can have.
 _OPTIONS = ("-O3",)
 # Beside kline.device and what it imports: modules for a person at the REPL and for firmware/examples.
 _FOR_PEOPLE = ("kline/protocol/names.py",)

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from openkline import bundle, modules
 from openkline.sim import SimBoard, SimOptions
 
-from .daemon import bridge, command, free_ports, read_log
+from .daemon import COMMAND, bridge, command, free_ports, read_log
 from .fixtures import VECTOR
 from .rig import ROOT, PlainClient, until
 
@@ -141,4 +142,22 @@ async def test_a_version_that_does_not_start_is_told(flash: Path, tmp_path: Path
         status, out, err = await command("update", "-d", path, str(broken), "--password", PASSWORD, timeout_s=120)
     assert status == 8 and not out, (out, err)
     assert f"version 9.9.9 did not start; the board is back with {OLD}" in err.decode(), err
+    assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
+
+
+async def test_ctrl_c_midway_leaves_everything_as_it_was(flash: Path, new: Path) -> None:
+    async with board(flash) as path:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "update", "-d", path, str(new), "--password", PASSWORD,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await until(lambda: process.returncode is not None or (flash / "b" / "update.okb").exists())
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+        assert process.returncode == 130 and not out, (out, err)
+        # The board has been told: it takes the next one at once.
+        small = flash.parent / "small.okb"
+        small.write_bytes(bundle.pack({"kline/small.mpy": b"M\x06"}, (9, 1, 2), ("ESP32_GENERIC",)).raw)
+        status, _, told = await command("update", "-d", path, str(small), "--password", PASSWORD)
+        assert status == 8 and b"0301" in told, told
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
