@@ -49,10 +49,11 @@ repl: setup ## MicroPython's prompt on the board, its application told to quit (
 test: setup test-obd ## all tests, without a board
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-obd: $(OBD)/.stamp ## our decoders beside python-OBD's, in an environment of its own
-	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle
+test-obd: setup $(OBD)/.stamp ## python-OBD as user of our ELM327, and its decoders beside ours, in an environment of its own
+	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -n 3 --maxschedchunk 1 -m 'not soak'
 
-soak: setup ## the long tests (under an hour)
+soak: setup $(OBD)/.stamp ## the long tests (under an hour)
+	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -m soak
 	$(BIN)/pytest -n 2 -m soak
 
 bench: setup ## speed and memory, as ratios
