@@ -1,7 +1,7 @@
 """One UART of the chip with its driver: what lives on across machine.UART() calls."""
 
 from .costs import RX_FIFO, TX_FIFO
-from .pads import FIRST_INPUT_ONLY, FLOATING, UART_TX
+from .pads import FLOATING, UART_TX
 from .uart import Format, Receiver, Transmitter
 
 INV_TX = 32
@@ -93,7 +93,7 @@ class HwUart:
     # configuration
 
     def route_tx(self, pad):
-        if pad.number >= FIRST_INPUT_ONLY:
+        if pad.input_only:
             raise OSError(-258, "ESP_ERR_INVALID_ARG")
         self.tx = pad
         pad.drive(UART_TX, self)

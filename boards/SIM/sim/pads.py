@@ -2,8 +2,6 @@
 
 from .wire import Net
 
-FIRST_INPUT_ONLY = 34
-
 FLOATING, GPIO_OUT, GPIO_OD, UART_TX = range(4)
 
 
@@ -13,6 +11,7 @@ class Pad:
     def __init__(self, board, number):
         self.board = board
         self.number = number
+        self.input_only = number >= board.chip[3]
         self.net = Net(board.world)
         self.source = FLOATING
         self.latch = 0

@@ -1,6 +1,6 @@
 """machine.Pin and time_pulse_us of the ESP32 port."""
 
-from .pads import FIRST_INPUT_ONLY, FLOATING, GPIO_OD, GPIO_OUT, UART_TX
+from .pads import FLOATING, GPIO_OD, GPIO_OUT, UART_TX
 
 _w = None
 
@@ -85,7 +85,7 @@ class Pin:
         if mode is not None:
             if mode not in (1, 3, 7):
                 raise ValueError("virtual board: unknown pin mode " + str(mode))
-            if pad.number >= FIRST_INPUT_ONLY and mode != 1:
+            if pad.input_only and mode != 1:
                 raise ValueError("pin can only be input")
             if mode == 1 and pad.rx_of is not None and w.board.pin_in_cuts_rx:
                 pad.rx_of.cut_rx()
