@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def flash(only_plan: bool, **given: Any) -> None:
 
     Everything on a board that runs something else is erased. If it stops anywhere, run it again: it finishes the job.
     """
+    logging.getLogger("openkline").addHandler(logging.NullHandler())  # the steps tell what matters
     wishes = Wishes(**given)
     if only_plan:
         click.echo("\n".join(dry_run(wishes, ask)))

@@ -30,11 +30,10 @@ _WRITE_S = 900.0  # 2 MiB at 115200 baud is three minutes
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """chip: as esptool writes it ("ESP32-S3"); mac: 12 hex digits, MicroPython's unique id; flash: "4MB" or ""."""
+    """chip: as esptool writes it ("ESP32-S3"); mac: 12 hex digits, MicroPython's unique id."""
 
     chip: str
     mac: str
-    flash: str
 
 
 class BootLoader:
@@ -49,13 +48,12 @@ class BootLoader:
         return not self.port.startswith("socket://")
 
     def detect(self) -> Found:
-        done = self._run("asking for the chip", ["flash-id"], _ASK_S, chip="auto")
+        done = self._run("asking for the chip", ["--no-stub", "read-mac"], _ASK_S, chip="auto")
         chip = re.search(r"Detecting chip type\.+ *(\S+)", done.text)
         mac = re.search(r"^(?:BASE )?MAC: +((?:[0-9a-f]{2}[:-]?){6})", done.text, re.MULTILINE | re.IGNORECASE)
         if chip is None or mac is None:
             raise explain(self.port, "asking for the chip", done.text, done.status)
-        size = re.search(r"Detected flash size: (\S+)", done.text)
-        return Found(chip.group(1), re.sub("[:-]", "", mac.group(1)).lower(), size.group(1) if size else "")
+        return Found(chip.group(1), re.sub("[:-]", "", mac.group(1)).lower())
 
     def holds(self, chip: Chip, image: Path, parts: tuple[Part, ...]) -> bool:
         """Whether the flash holds these parts of the image already. The board starts."""

@@ -64,7 +64,7 @@ class Flasher:
             if not loader.can_reset:
                 step.say(f"over a TCP socket the board can't be reset from here. If this stops: {HOLD_BOOT}")
             found = loader.detect()
-            step.result = f"{found.chip}, flash {found.flash or 'of unknown size'}, id {found.mac}"
+            step.result = f"{found.chip}, id {found.mac}"
         return port, loader, found
 
     def _wiring(self, port: str, found: Found) -> tuple[Profile, Interface]:

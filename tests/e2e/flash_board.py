@@ -1,0 +1,382 @@
+"""A board to be flashed: boot loader and MicroPython behind one port, with the reset circuit between, as on a real one.
+
+    client -- front: rfc2217 (DTR, RTS), a bare TCP socket, or a pty -- reset circuit -+- download: esp32-mock-bootloader
+                                                                                      '- run: micropython boot.py --bare
+
+The flash outlives resets: boot loader, table and application are checked at each start, and erasing the flash takes the
+file system (a folder) with it. DTR and RTS pull IO0 and EN down through the two usual transistors (Espressif, "Schematic
+of the DevKitC": EN is low when RTS is asserted and DTR is not, IO0 the other way round); EN rises slowly, so that IO0
+counts a little later. Where a front has no such lines, `hold_boot` and `press_reset()` are the buttons.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Protocol
+
+import serial.rfc2217
+from esp32_mock_bootloader.server import BootloaderConnection, FlashImage, handle_client
+
+from openkline.sim import EXIT_RESET, EXIT_SOFT_RESET, ROM_LINES, SOFT_RESET_LINES, find_micropython
+from tests.e2e import esp_image
+
+ROOT = Path(__file__).resolve().parents[2]
+_EN_RISES_S = 0.15  # the capacitor at EN, and RFC 2217's round trips
+_SYNC = b"\xc0\x00\x08"  # what esptool begins with (Espressif, "Serial Protocol", SYNC)
+_ASKS = b"\r\x02"  # openkline.repl.PromptSeeker's first keys
+
+
+class Flash(FlashImage):  # type: ignore[misc]
+    """The mock's flash, with a file system in the board's folder that goes with it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.bad_at: int | None = None  # a worn sector: what is written there is not kept
+
+    def erase_all(self) -> None:
+        super().erase_all()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write_defl_block(self, payload: bytes) -> None:
+        super().write_defl_block(payload)
+        if self.bad_at is not None:
+            self.data[self.bad_at] = 0
+
+    def starts(self, offset: int) -> bool:
+        image = esp_image.is_whole
+        return image(bytes(self.data[offset : offset + 0x7000])) and image(bytes(self.data[esp_image.APP :]))
+
+
+class Front(Protocol):
+    """One way to the board. opened and closed by clients; send() goes to whoever is there."""
+
+    address: str
+
+    def register(self, board: FlashBoard) -> None: ...
+
+    def send(self, data: bytes) -> None: ...
+
+    def cut(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class FlashBoard:
+    """chip: a key of esp_image.CHIP_IDS. Use as a context manager; `front.address` is the port."""
+
+    def __init__(self, folder: Path, front: Front, chip: str = "esp32", options: tuple[str, ...] = ()) -> None:
+        self.folder = folder / "board"
+        self.front = front
+        self.chip = chip
+        self.offset = 0x1000 if chip == "esp32" else 0
+        self.options = options
+        self.flash = Flash(self.folder)
+        self.in_download = False
+        self.hold_boot = False
+        self.ignores_boot = False  # a broken circuit: IO0 is never seen low
+        self.weak_supply = False
+        self.resets = 0
+        self.on_start: Callable[[], None] = lambda: None
+        self.selector = selectors.DefaultSelector()
+        self._cut_after: dict[str, int] = {}
+        self._mcu: int | None = None  # what the chip's UART is connected to
+        self._child: subprocess.Popen[bytes] | None = None
+        self._loader: tuple[socket.socket, threading.Event] | None = None
+        self._en_low = False
+        self._io0_low = False
+        self._rising_s: float | None = None
+        self._stop = threading.Event()
+        self._lock = threading.RLock()
+        self._thread = threading.Thread(target=self._run, name="board", daemon=True)
+
+    def __enter__(self) -> FlashBoard:
+        self.front.register(self)
+        self.press_reset()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(5)
+        self._off()
+        self.front.close()
+        self.selector.close()
+
+    # -- what a person, or a fault, does
+
+    def press_reset(self) -> None:
+        with self._lock:
+            self._start(self.hold_boot)
+
+    def cut_after(self, count: int, when: str) -> None:
+        """The cable is pulled after so many more bytes to the chip in that state ("download", "run"), once."""
+        with self._lock:
+            self._cut_after = {when: count}
+
+    def reset_after(self, count: int) -> None:
+        """The running board resets after so many more bytes to it, once."""
+        with self._lock:
+            self._cut_after = {"reset": count}
+
+    # -- the circuit
+
+    def lines(self, dtr: bool, rts: bool) -> None:
+        """Levels of DTR and RTS, True: asserted."""
+        with self._lock:
+            en_low, self._io0_low = rts and not dtr, dtr and not rts
+            if en_low:
+                self._rising_s = None
+                self._off()
+            elif self._en_low:
+                self._rising_s = time.monotonic() + _EN_RISES_S
+            elif self._rising_s is not None and self._io0_low:
+                self._rising_s = None
+                self._start(not self.ignores_boot)
+            self._en_low = en_low
+
+    def _start(self, download: bool) -> None:
+        self._off()
+        self.resets += 1
+        self.in_download = download
+        if download:
+            self.front.send(ROM_LINES.replace(b"boot:0x13 (SPI_FAST_FLASH_BOOT)", b"boot:0x3 (DOWNLOAD_BOOT)"))
+            self.front.send(b"waiting for download\r\n")
+            ours, theirs = socket.socketpair()
+            stop = threading.Event()
+            words = (BootloaderConnection(sock=theirs), stop, self.chip)
+            more = {"exit_on_disconnect": True, "flash": self.flash}
+            threading.Thread(target=handle_client, args=words, kwargs=more, daemon=True).start()
+            self._loader = (ours, stop)
+            self._connect(ours.fileno())
+            return
+        self.front.send(ROM_LINES)
+        if self.weak_supply:
+            self.front.send(b"\r\nBrownout detector was triggered\r\n\r\n")
+        elif not self.flash.starts(self.offset):
+            self.front.send(b"invalid header: 0xffffffff\r\n" * 3)
+        else:
+            self._spawn()
+
+    def _spawn(self) -> None:
+        """MicroPython on a pty, as openkline.sim starts it."""
+        self.on_start()
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        sim = ROOT / "boards" / "SIM"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        words = [find_micropython(), "-X", "heapsize=2048k", str(sim / "boot.py"), "--bare", "--flash", str(self.folder)]
+        environment = dict(os.environ, MICROPYPATH=f"{sim / 'port'}:{sim}:.frozen")
+        self._child = subprocess.Popen(
+            [*words, *self.options], stdin=master, stdout=master, stderr=master, env=environment, start_new_session=True
+        )
+        os.close(master)
+        self._connect(slave)
+
+    def _connect(self, fd: int) -> None:
+        self._mcu = fd
+        self.selector.register(fd, selectors.EVENT_READ, self._from_chip)
+
+    def _off(self) -> None:
+        if self._mcu is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                self.selector.unregister(self._mcu)
+        if self._loader is not None:
+            self._loader[1].set()
+            self._loader[0].close()
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            if self._mcu is not None:
+                os.close(self._mcu)
+        self._mcu = self._child = self._loader = None
+
+    # -- bytes
+
+    def to_chip(self, data: bytes) -> None:
+        """From the front."""
+        with self._lock:
+            fault = "reset" if "reset" in self._cut_after else "download" if self.in_download else "run"
+            if fault in self._cut_after and not (fault == "reset" and self.in_download):
+                self._cut_after[fault] -= len(data)
+                if self._cut_after[fault] <= 0:
+                    self._cut_after = {}
+                    if fault == "reset":
+                        self.press_reset()
+                    else:
+                        self.front.cut()
+                    return
+            if self._mcu is not None:
+                with contextlib.suppress(OSError):
+                    os.write(self._mcu, data)
+
+    def _from_chip(self) -> None:
+        with self._lock:
+            if self._mcu is None:
+                return
+            try:
+                data = os.read(self._mcu, 4096)
+            except OSError:
+                data = b""
+            if data:
+                self.front.send(data)
+            elif self._child is None:
+                self._off()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for key, _ in self.selector.select(0.02):
+                key.data()
+            with self._lock:
+                if self._rising_s is not None and time.monotonic() >= self._rising_s:
+                    self._rising_s = None
+                    self._start((self._io0_low or self.hold_boot) and not self.ignores_boot)
+                if self._child is not None and self._child.poll() is not None:
+                    self._ended(self._child.returncode)
+
+    def _ended(self, status: int) -> None:
+        """MicroPython's process: a supervisor's part."""
+        if status in (0, EXIT_SOFT_RESET):
+            self._off()
+            self.front.send(SOFT_RESET_LINES)
+            self._spawn()
+        else:
+            assert status in (EXIT_RESET, -signal.SIGKILL), f"micropython ended with {status}"
+            self._start(False)
+
+
+class TcpFront:
+    """A serial server: bare TCP (socket://), or with control lines (rfc2217://). One client at a time."""
+
+    def __init__(self, scheme: str = "rfc2217") -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"{scheme}://127.0.0.1:{self._server.getsockname()[1]}"
+        self._scheme = scheme
+        self._client: socket.socket | None = None
+        self._manager: serial.rfc2217.PortManager | None = None
+
+    def register(self, board: FlashBoard) -> None:
+        self._board = board
+        board.selector.register(self._server, selectors.EVENT_READ, self._accept)
+
+    def send(self, data: bytes) -> None:
+        self.write(b"".join(self._manager.escape(data)) if self._manager is not None else data)
+
+    def write(self, data: bytes) -> None:
+        """Raw: PortManager's answers, too."""
+        if self._client is not None:
+            with contextlib.suppress(OSError):
+                self._client.sendall(data)
+
+    def cut(self) -> None:
+        if self._client is not None:
+            self._board.selector.unregister(self._client)
+            self._client.close()
+            self._client = self._manager = None
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._server.close()
+
+    def _accept(self) -> None:
+        self.cut()
+        self._client, _ = self._server.accept()
+        self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._board.selector.register(self._client, selectors.EVENT_READ, self._readable)
+        if self._scheme == "rfc2217":
+            self._manager = serial.rfc2217.PortManager(_Lines(self._board), self)
+
+    def _readable(self) -> None:
+        assert self._client is not None
+        try:
+            # pyserial's socket:// leaves Nagle's algorithm on: each of its small writes would wait for our delayed ACK.
+            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            data = self._client.recv(4096)
+        except OSError:
+            data = b""
+        if not data:
+            self.cut()
+        elif self._manager is not None:
+            data = b"".join(self._manager.filter(data))
+        if data:
+            self._board.to_chip(data)
+
+
+class _Lines(SimpleNamespace):
+    """The serial port that RFC 2217's server believes to control: of it, only DTR and RTS do something."""
+
+    def __init__(self, board: FlashBoard) -> None:
+        super().__init__(
+            baudrate=115200, bytesize=8, parity="N", stopbits=1, rtscts=False, xonxoff=False, break_condition=False,
+            cts=True, dsr=True, ri=False, cd=True, reset_input_buffer=lambda: None, reset_output_buffer=lambda: None,
+        )  # fmt: skip
+        self._levels = {"dtr": False, "rts": False}
+        self._board = board
+
+    @property
+    def dtr(self) -> bool:
+        return self._levels["dtr"]
+
+    @dtr.setter
+    def dtr(self, level: bool) -> None:
+        self._levels["dtr"] = level
+        self._board.lines(**self._levels)
+
+    @property
+    def rts(self) -> bool:
+        return self._levels["rts"]
+
+    @rts.setter
+    def rts(self, level: bool) -> None:
+        self._levels["rts"] = level
+        self._board.lines(**self._levels)
+
+
+class PtyFront:
+    """A serial device. A pty has no control lines, so the board guesses what they would have said from the bytes:
+    a SYNC of esptool means download mode, keys of a REPL mean that it was reset since."""
+
+    def __init__(self) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.address = os.ttyname(self._slave)
+
+    def register(self, board: FlashBoard) -> None:
+        self._board = board
+        os.set_blocking(self._master, False)
+        board.selector.register(self._master, selectors.EVENT_READ, self._readable)
+
+    def send(self, data: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._master, data)
+
+    def cut(self) -> None:
+        raise NotImplementedError("a pty stays")
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+
+    def _readable(self) -> None:
+        data = os.read(self._master, 4096)
+        board = self._board
+        if not board.in_download and data.startswith(_SYNC):
+            board.hold_boot = True
+            board.press_reset()
+            board.hold_boot = False
+        elif board.in_download and data == _ASKS:
+            board.press_reset()
+        board.to_chip(data)
