@@ -110,8 +110,10 @@ async def test_a_mistake_of_ours_in_the_work_with_the_board_ends_the_bridge(tmp_
 
 def test_then_the_command_ends_with_status_1_and_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge_command, "port_for", lambda *_: BrokenPort())
-    result = CliRunner().invoke(command, ["bridge", "-d", "broken", "-l", "3", "-p", str(free_base(8))])
+    words = ["bridge", "-d", "broken", "-l", "2", "-p", str(free_base(8)), "-o", "8080", "-r", "/var/www"]
+    result = CliRunner().invoke(command, words)
     assert result.exit_code == 1
+    assert "no web page" in result.stderr
     assert "ended by an error of this program (ZeroDivisionError" in result.stderr
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from kline.protocol import update as codes
 from openkline import update
+from openkline.cli.bridge import bridge
 from openkline.gateway import firmware, outbox, wire
 from openkline.gateway.counters import ClientCounters, GatewayCounters
 from openkline.gateway.options import MAX_CLIENTS, GatewayOptions
@@ -104,3 +105,15 @@ def test_a_frame_from_66_to_75_looks_as_described() -> None:
     assert raw.hex(" ") == "66 75 02 00 64 00 00 00 01 02"
     assert wire.UploadStatus.from_bytes(raw) == wire.UploadStatus(2 * 256, 100)
     assert wire.Parser(to_gateway=False).feed(raw) == [wire.Data(0x66, 0x75, b"\x01\x02")]
+
+
+def test_every_option_of_the_original_is_there_with_its_long_name() -> None:
+    known = {option: parameter.opts for parameter in bridge.params for option in parameter.opts}
+    listed = set()
+    for original, here, _ in (row for row in rows("Differences from the original") if row[0].startswith("`-")):
+        shorts = re.findall(r"`(-\w)`", original)
+        listed.update(shorts)
+        for short, long in zip(shorts, re.findall(r"`(--[\w-]+)`", here), strict=False):
+            assert long in known[short]
+    assert listed == {"-h", "-v", "-d", "-l", "-f", "-e", "-c", "-p", "-i", "-t", "-o", "-r"}
+    assert "--version" in known["-v"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 import sys
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import rich_click as click
 
 from kline.protocol import records
-from openkline import ports
+from openkline import __version__, ports
 from openkline.bridge import Bridge, BridgeSettings
 from openkline.cli.common import (
     DEFAULT_ADDRESS,
@@ -31,6 +32,8 @@ from openkline.log.formats import GatewayFormat, JsonFormat
 from openkline.serial_io import port_for
 from openkline.sim import SimOptions
 from openkline.status import default_port
+
+log = logging.getLogger("openkline.bridge")
 
 RAW_LEVEL = 4
 
@@ -69,6 +72,8 @@ class Options:
     status_port: int | None
     as_json: bool
     log_json: bool
+    web_port: int | None
+    web_root: str | None
 
 
 @click.command(
@@ -141,6 +146,9 @@ class Options:
 )
 @click.option("--json", "as_json", is_flag=True, help="Frames as JSON, one object a line, on stdout and in the log.")
 @click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
+@click.option("-o", "--web-port", type=click.IntRange(0, 65535), help="Of the original; no web page is served yet.")
+@click.option("-r", "--web-root", metavar="DIR", help="Of the original; no web page is served yet.")
+@click.version_option(__version__, "-v", "--version", prog_name="openkline")
 @config_options
 def bridge(**words: Any) -> None:
     """Connect a board to TCP clients that speak the OpenBM gateway protocol, and log the bus.
@@ -149,6 +157,8 @@ def bridge(**words: Any) -> None:
     """
     options = Options(**words)
     set_up_logging(options.level or 0, options.log_json)
+    if options.web_port is not None or options.web_root is not None:
+        log.warning("this version serves no web page: -o (--web-port) and -r (--web-root) do nothing")
     if options.replay is not None and options.device not in (None, "sim"):
         raise click.UsageError("--replay plays on the virtual wire: it needs -d sim")
     options.device = options.device or ("sim" if options.replay else "auto")

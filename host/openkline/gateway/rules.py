@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 _WILD = ("??", "**", "*", "?")
 
-# One word against the two things that do lasting harm. Diagnosis comes from 3F; 00 (identity), 04 (read faults),
-# 0B (read inputs) and 9F (end) only read. 44 is the immobiliser.
+# One word against the two things that do lasting harm: the immobiliser (44), and diagnosis (from 3F) that does more
+# than read. What is known to read is let through: 00 identification, 04 fault codes, 0B coding and inputs, and 9F, the
+# end of diagnosis. Sources: M. Gibson, "DS2 Commands" (markgardnergibson.com/BMW/commands.html), who has 05 for
+# clearing faults and 09 for writing coding beside them; the firmware of BlueBus (github.com/tedsalmon/BlueBus, ibus.c:
+# its DIA commands), which sends 00, 0B and 9F from 3F on the same bus, and 0C to make a module do something.
 PRESETS: dict[str, tuple[str, ...]] = {
     "cautious": ("44 ??", "?? 44", "!3F ?? 00", "!3F ?? 04", "!3F ?? 0B", "!3F ?? 9F", "3F ??"),
 }
