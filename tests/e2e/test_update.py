@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from openkline import bundle, modules
+from openkline.client import GatewayClient
+from openkline.gateway.wire import FirmwareVersion
 from openkline.sim import SimBoard, SimOptions
 
 from .daemon import COMMAND, bridge, command, free_ports, read_log
@@ -33,11 +35,16 @@ def fill_slot(folder: Path, files: dict[str, bytes], version: str) -> None:
     (folder / "slot.json").write_text(json.dumps({"version": version, "board": "SIM", "files": digests}))
 
 
+@pytest.fixture(scope="module")
+def compiled() -> dict[str, bytes]:
+    return modules.compile_modules()
+
+
 @pytest.fixture
-def flash(tmp_path: Path) -> Path:
+def flash(tmp_path: Path, compiled: dict[str, bytes]) -> Path:
     """The file system of a board as `openkline flash` leaves it."""
     folder = tmp_path / "flash"
-    fill_slot(folder / "a", modules.compile_modules(), OLD)
+    fill_slot(folder / "a", compiled, OLD)
     board = {"board": "SIM", "uart": 1, "rx": 16, "tx": 17, "spare": 4, "led": 2, "tx_invert": True}
     (folder / "board.json").write_text(json.dumps({**board, "rx_invert": False, "password": int(PASSWORD, 16)}))
     (folder / "boot.json").write_text('{"slot": "a"}')
@@ -62,7 +69,7 @@ def new(new_source: Path) -> Path:
 
 @dataclass
 class Rig:
-    path: str
+    sim: SimBoard
     port: int
     log: Path
     flash: Path
@@ -74,10 +81,12 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def board(flash: Path, *extra: str) -> AsyncIterator[str]:
+async def board(flash: Path, *extra: str) -> AsyncIterator[SimBoard]:
+    """Its serial port is .path."""
     sim = SimBoard(SimOptions(extra=("--flash", str(flash), *extra)))
     try:
-        yield await sim.start()
+        await sim.start()
+        yield sim
     finally:
         await sim.stop()
 
@@ -86,12 +95,12 @@ async def board(flash: Path, *extra: str) -> AsyncIterator[str]:
 async def rig(flash: Path, tmp_path: Path, *extra: str) -> AsyncIterator[Rig]:
     log = tmp_path / "bus.log"
     async with (
-        board(flash, *extra) as path,
-        bridge("-l", "4", "-f", str(log), device=path, port=free_ports()) as running,
+        board(flash, *extra) as sim,
+        bridge("-l", "4", "-f", str(log), device=sim.path, port=free_ports()) as running,
     ):
         while (await running.status())["device"]["state"] != "ready":
             await asyncio.sleep(0.05)
-        yield Rig(path, running.port, log, flash)
+        yield Rig(sim, running.port, log, flash)
 
 
 async def test_a_new_version_over_the_bridge_while_the_bus_is_logged(flash: Path, tmp_path: Path, new: Path) -> None:
@@ -114,6 +123,8 @@ async def test_a_new_version_over_the_bridge_while_the_bus_is_logged(flash: Path
         counts = [int(str(line["bytes"])) for line in told if "bytes" in line]
         assert counts == sorted(set(counts)) and counts[-1] == new.stat().st_size
         assert json.loads((flash / "boot.json").read_text()) == {"slot": "b"}
+        async with GatewayClient("127.0.0.1", all_.port) as other:
+            assert await other.firmware_version() == FirmwareVersion(9, 1)
         await client.close()
     assert client.frames == expected
     assert [frame.data for frame in read_log(all_.log)[0]] == expected
@@ -133,22 +144,45 @@ async def test_refusals_end_to_end(flash: Path, tmp_path: Path, new: Path) -> No
         assert running == {"slot": "a"} and not (flash / "b" / "slot.json").exists()
 
 
+async def test_who_vanishes_midway(flash: Path, tmp_path: Path, new: Path) -> None:
+    """First the client, then the board: each time the version that runs goes on, and the next update is taken."""
+    begun = flash / "b" / "update.okb"
+    async with rig(flash, tmp_path) as all_:
+        gateway = ("--gateway", f"127.0.0.1:{all_.port}", "--password", PASSWORD)
+        client = await asyncio.create_subprocess_exec(
+            *COMMAND, "update", *gateway, str(new),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await until(begun.exists, "the upload has begun")
+        client.kill()
+        await client.communicate()
+        begun.unlink()
+        work = asyncio.create_task(all_.update(str(new)))
+        await until(lambda: work.done() or begun.exists(), "the next upload has begun")
+        all_.sim.reset()
+        status, told, err = await work
+        assert status == 8 and "0205" in err and not any(line["state"] == "restarting" for line in told), err
+        async with GatewayClient("127.0.0.1", all_.port) as other:
+            assert await other.firmware_version() == FirmwareVersion(*map(int, OLD.split(".")[:2]))
+    assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
+
+
 async def test_a_version_that_does_not_start_is_told(flash: Path, tmp_path: Path) -> None:
     """Also without a bridge: the command has the board to itself."""
     files = {"kline/__init__.mpy": b"", "kline/device/app.mpy": b"no module"}
     broken = tmp_path / "broken.okb"
     broken.write_bytes(bundle.pack(files, (9, 9, 9)).raw)
-    async with board(flash) as path:
-        status, out, err = await command("update", "-d", path, str(broken), "--password", PASSWORD, timeout_s=120)
+    async with board(flash) as sim:
+        status, out, err = await command("update", "-d", sim.path, str(broken), "--password", PASSWORD, timeout_s=120)
     assert status == 8 and not out, (out, err)
     assert f"version 9.9.9 did not start; the board is back with {OLD}" in err.decode(), err
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
 
 
 async def test_ctrl_c_midway_leaves_everything_as_it_was(flash: Path, new: Path) -> None:
-    async with board(flash) as path:
+    async with board(flash) as sim:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, "update", "-d", path, str(new), "--password", PASSWORD,
+            *COMMAND, "update", "-d", sim.path, str(new), "--password", PASSWORD,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         await until(lambda: process.returncode is not None or (flash / "b" / "update.okb").exists())
@@ -158,6 +192,6 @@ async def test_ctrl_c_midway_leaves_everything_as_it_was(flash: Path, new: Path)
         # The board has been told: it takes the next one at once.
         small = flash.parent / "small.okb"
         small.write_bytes(bundle.pack({"kline/small.mpy": b"M\x06"}, (9, 1, 2), ("ESP32_GENERIC",)).raw)
-        status, _, told = await command("update", "-d", path, str(small), "--password", PASSWORD)
+        status, _, told = await command("update", "-d", sim.path, str(small), "--password", PASSWORD)
         assert status == 8 and b"0301" in told, told
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
