@@ -56,8 +56,8 @@ soak: setup $(OBD)/.stamp ## the long tests (under an hour)
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -m soak
 	$(BIN)/pytest -n 2 -m soak
 
-bench: setup ## speed and memory, as ratios
-	$(BIN)/pytest tests/bench -rP
+bench: setup ## speed, memory and sizes
+	$(BIN)/pytest tests/bench tests/host/test_sizes.py -rP
 
 lint: setup $(STUBS)/.stamp ## style, types, import rule, firmware against the ESP32 stubs
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ to its end has to be close()d.
 import gc
 from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
-from kline.device import obd_access, obd_errors, obd_init
+from kline.device import obd_errors, obd_init
 from kline.device.obd_errors import ObdError
 from kline.device.obd_init import FAST, OBD_ADDRESS, SLOW
 from kline.device.obd_line import ObdLine, drain, wait_until
@@ -368,6 +368,8 @@ class KLineObd2:
 
     def access_timing_steps(self, times=None, fastest=False):
         """access_timing() in steps."""
+        from kline.device import obd_access  # few ask for it: not on the heap of all others
+
         if not fastest:
             return (yield from obd_access.access_steps(self, times))
         found = yield from obd_access.fastest_steps(self)

@@ -1,6 +1,7 @@
 """What an ELM327 asks of the line, for the PC that plays one: one frame out and whatever comes back; only listening.
 
-Generators, as everything on an ObdLine. tell(message, good) gets each message with header and checksum.
+Loaded with the first such question: most boards never hear one. Generators, as everything on an ObdLine.
+tell(message, good) gets each message with header and checksum.
 """
 
 from time import ticks_add, ticks_diff, ticks_us
@@ -103,26 +104,10 @@ def _pending(message):
     return len(message) > at + 3 and message[at] == nrc.NEGATIVE and message[-2] == nrc.RESPONSE_PENDING
 
 
-class KeepAlive:
-    """The PC's wishes about keeping a session alive.
-
-    interval_ms  after so long without requests; 0: never
-    frame        without checksum; b"": the protocol's own. What answers it is nobody's, and may be nothing
-    """
-
-    def __init__(self, interval_ms, frame=b""):
-        self.interval_ms = interval_ms
-        self.frame = frame
-
-    def steps(self, tester):
-        """Send it, if it is due; returns whether the session lives."""
-        if not self.interval_ms or not tester.alive() or tester.idle_ms() < self.interval_ms:
-            return tester.initialized
-        if not self.frame:
-            return (yield from tester.keep_alive_steps(self.interval_ms))
-        yield from _send_steps(tester, self.frame, _ANSWER_US, _ANSWER_US, 1, _nobody)
-        yield from tester.account_steps(True)
-        return True
+def keep_alive_steps(tester, frame):
+    """A keep-alive of the PC's own, without checksum: what answers it is nobody's, and may be nothing."""
+    yield from _send_steps(tester, frame, _ANSWER_US, _ANSWER_US, 1, _nobody)
+    yield from tester.account_steps(True)
 
 
 def _nobody(message, good):

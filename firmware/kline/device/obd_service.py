@@ -9,10 +9,10 @@ request is here when P3min is over.
 import sys
 from time import ticks_diff, ticks_ms, ticks_us
 
-from kline.device import board, obd_chip
+from kline.device import board
 from kline.device.kline_obd2 import FAST, ORDER, SLOW, KLineObd2
 from kline.device.obd_errors import ObdError
-from kline.device.obd_raw import raw_steps
+from kline.device.obd_keep_alive import KeepAlive
 from kline.protocol import link as links
 from kline.protocol import records, timing
 from kline.protocol.checksum import sum8
@@ -52,7 +52,7 @@ class ObdService:
         self._end = None  # (id, code, flags, found) that found no room yet
         self._lost = False
         self._renewed = 0
-        self._keep_alive = obd_chip.KeepAlive(_KEEP_ALIVE_MS)
+        self._keep_alive = KeepAlive(_KEEP_ALIVE_MS)
         self._looked_ms = ticks_ms()
 
     # -- the application's side --------------------------------------------------------------------------------------
@@ -219,7 +219,9 @@ class ObdService:
         elif operation == records.OP_EXCHANGE and len(arguments) > 6:
             yield from self._exchange_steps(arguments)
         elif operation == records.OP_LISTEN:
-            yield from obd_chip.listen_steps(self.obd.line, self._tell_whole)
+            from kline.device.obd_chip import listen_steps
+
+            yield from listen_steps(self.obd.line, self._tell_whole)
         elif operation == records.OP_VOLTAGE:
             mv = board.supply_mv(self._transport.board)
             return b"" if mv is None else bytes((mv & 0xFF, mv >> 8))
@@ -246,7 +248,9 @@ class ObdService:
     def _exchange_steps(self, arguments):
         first_us, more_us = records.get_u16(arguments, 1) * 1000, records.get_u16(arguments, 3) * 1000
         in_session = bool(arguments[0] & records.EXCHANGE_SESSION)
-        return obd_chip.exchange_steps(
+        from kline.device.obd_chip import exchange_steps
+
+        return exchange_steps(
             self.obd, arguments[6:], first_us, more_us, arguments[5], in_session, self._tell_whole
         )
 
@@ -286,6 +290,8 @@ class ObdService:
             times.p2_max_us = p2_max_us
 
     def _raw_steps(self, flags, silence_ms, data):
+        from kline.device.obd_raw import raw_steps
+
         if flags & records.RAW_CHECKSUM:
             data += bytes((sum8(data, 0, len(data)),))
         pulse = bool(flags & records.RAW_PULSE)
@@ -321,6 +327,6 @@ def _baud(arguments, at):
 def _wishes(arguments):
     """KeepAlive of OP_KEEP_ALIVE's arguments."""
     if not arguments[0]:
-        return obd_chip.KeepAlive(0)
+        return KeepAlive(0)
     interval_ms = records.get_u16(arguments, 1) if len(arguments) > 2 else 0
-    return obd_chip.KeepAlive(max(interval_ms or _KEEP_ALIVE_MS, _KEEP_ALIVE_MIN_MS), arguments[3:])
+    return KeepAlive(max(interval_ms or _KEEP_ALIVE_MS, _KEEP_ALIVE_MIN_MS), arguments[3:])
