@@ -117,3 +117,18 @@ def test_every_option_of_the_original_is_there_with_its_long_name() -> None:
             assert long in known[short]
     assert listed == {"-h", "-v", "-d", "-l", "-f", "-e", "-c", "-p", "-i", "-t", "-o", "-r"}
     assert "--version" in known["-v"]
+
+
+def test_what_the_conformance_suite_says_it_shows_is_there() -> None:
+    suite = Path(__file__).parent / "openbm"
+    text = (suite / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(test_\w+)\b(?!\.py)", text))
+    there = {
+        name
+        for path in suite.glob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(named) > 40 and named <= there, named - there
+    root = Path(__file__).parents[2]
+    for path in re.findall(r"tests/[\w/]+\.py", text):
+        assert (root / path).is_file(), path

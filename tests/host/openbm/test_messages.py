@@ -87,6 +87,18 @@ async def test_higher_goes_first_and_ties_in_order(gateway: Gateway, bus: FakeBu
     assert [body[3] for body in bus.bodies] == [5, 3, 9, 0, 4, 8, 1, 6, 2, 7]
 
 
+async def test_priority_holds_between_clients(gateway: Gateway, bus: FakeBus) -> None:
+    bus.held = True
+    low, high = await gateway.join(), await gateway.join()
+    await low.send(message(0x68, 0x18, b"\x01", 99) * 100)
+    await low.ping()
+    await high.send(message(0x68, 0x18, b"\x02"))
+    await high.ping()
+    bus.release()
+    await until(lambda: bus.step() or len(bus.sent) == 101, "everything sent")
+    assert bus.sent[0] == (bytes.fromhex("68 03 18 02"), 100)
+
+
 async def test_a_high_priority_overtakes_a_long_queue(gateway: Gateway, bus: FakeBus) -> None:
     bus.held = True
     raw = await gateway.join()

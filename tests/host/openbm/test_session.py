@@ -84,6 +84,16 @@ async def test_ping_renews_the_time(gateway: Gateway) -> None:
         await raw.ping()
 
 
+@pytest.mark.options(alive_timeout_s=0.6)
+async def test_the_time_begins_with_the_connection(gateway: Gateway) -> None:
+    """Not with Hello: a client may connect late, and say its first Ping late."""
+    port = await gateway.reserve()
+    await asyncio.sleep(0.4)
+    raw = await gateway.open(port)
+    await asyncio.sleep(0.4)
+    await raw.ping()
+
+
 @pytest.mark.options(alive_timeout_s=0.3)
 async def test_data_does_not_renew_the_time(gateway: Gateway, server: GatewayServer, bus: FakeBus) -> None:
     bus.held = True
