@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from kline.version import VERSION
+from openkline import modules
 from openkline.cli.doctor import FAULTS
 from openkline.doctor import examine
 from openkline.doctor.facts import Facts, WireFacts
+from openkline.doctor.finding import Finding
 from openkline.doctor.judge import cause, judge
 from openkline.serial_io import SimPort
-from openkline.sim import SimOptions
+from openkline.sim import SimBoard, SimOptions
+
+from .test_update import fill_slot
 
 LISTEN_S = 0.4
-_AT_ONCE = 13  # boards; most of the time they sleep
+_AT_ONCE = 14  # boards; most of the time they sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,9 @@ CASES = (
     Case("car_10400", "wrong_rate", ("10400", "9600", "K-line")),
     Case("other_tester", "other_tester", ("10400", "another tester"), obd=True),
     Case("tx_open,car_9600", "tx_no_effect", ("Others are heard", "sending half")),
+    Case("swapped,car_9600", "swapped", ("exchanged",)),
+    Case("rx_inverted,car_9600", "rx_invert_wrong", ("RX is upside down",)),
+    Case("slow,car_9600", "slow", ("too long",)),
     # What two pins can't tell apart: one finding names them all.
     Case("bus_low", "stuck_low", ("shorted to ground",)),
     Case("rx_stuck", "stuck_low", ("transistors is always on",)),
@@ -70,6 +83,10 @@ def board(fault: str, *extra: str) -> SimPort:
 
 async def agreed(_: WireFacts) -> bool:
     return True
+
+
+async def refused(_: WireFacts) -> bool:
+    return False
 
 
 async def examine_all() -> dict[Case, Facts]:
@@ -104,40 +121,85 @@ async def test_the_first_guess_is_right_for_each_fault() -> None:
 
 
 async def test_it_pulls_nothing_without_consent(tmp_path: Path) -> None:
-    """The board's driver on the wire is watched in the model: not one edge; and it would have been seen."""
-    script, touched = tmp_path / "watch.py", tmp_path / "touched"
-    script.write_text(
-        "log = w.board.stage.driver.record()\n"
-        "def look(_, log=log, w=w):\n"
-        "    if len(log):\n"
-        f"        open({str(touched)!r}, 'w').close()\n"
-        "    w.at(w.now + 5000, look)\n"
-        "look(None)\n"
-    )
+    """The board's driver on the wire is watched in the model: not one edge; with consent it sees them."""
     asked: list[WireFacts] = []
 
-    async def refused(heard: WireFacts) -> bool:
+    async def refuses(heard: WireFacts) -> bool:
         asked.append(heard)
         return False
 
-    port = board("car_9600", "--script", str(script))
-    facts = await examine("sim", port, refused, listen_s=LISTEN_S)
+    def watched(name: str, fault: str) -> SimPort:
+        script = tmp_path / f"{name}.py"
+        script.write_text(
+            "log = w.board.stage.driver.record()\n"
+            "def look(_, log=log, w=w):\n"
+            "    if len(log):\n"
+            f"        open({str(tmp_path / name)!r}, 'w').close()\n"
+            "    w.at(w.now + 5000, look)\n"
+            "look(None)\n"
+        )
+        return board(fault, "--script", str(script))
+
+    facts, _ = await asyncio.gather(
+        examine("sim", watched("not", "car_9600"), refuses, listen_s=LISTEN_S),
+        examine("sim", watched("touched", "car_9600"), agreed, listen_s=LISTEN_S),
+    )
     assert facts.wire is not None and facts.wire.active is None and len(asked) == 1 and asked[0].talking
-    assert not touched.exists()
     assert [finding.name for finding in judge(facts)][-1] == "active_skipped"
-    await examine("sim", board("", "--script", str(script)), agreed, listen_s=0.1)
-    assert touched.exists()
+    assert (tmp_path / "touched").exists() and not (tmp_path / "not").exists()
 
 
-def openkline(*words: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def flashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file system of a board with its modules in a slot; they are compiled only once."""
+    compiled = modules.compile_modules()
+    monkeypatch.setattr(modules, "compile_modules", lambda: compiled)
+    folder = tmp_path / "flash"
+    fill_slot(folder / "a", compiled, VERSION)
+    (folder / "boot.json").write_text('{"slot": "a"}')
+    return folder
+
+
+async def test_files_of_a_flashed_board(flashed: Path) -> None:
+    async def files(folder: Path) -> Finding:
+        facts = await examine("sim", board("", "--flash", str(folder)), refused, listen_s=0.1)
+        (found,) = [one for one in judge(facts) if one.name.startswith("files")]
+        return found
+
+    broken = flashed.parent / "broken"
+    shutil.copytree(flashed, broken)
+    # Modules that the application doesn't load: without others it would not start.
+    (broken / "a/kline/protocol/names.mpy").write_bytes(b"bit rot")
+    (broken / "a/kline/device/kline_obd2.mpy").unlink()
+    whole, found = await asyncio.gather(files(flashed), files(broken))
+    assert whole.name == "files" and whole.level == "ok" and "digests they should have" in whole.text
+    assert found.name == "files_damaged" and found.level == "fault"
+    assert found.text.startswith("2 of its")
+    assert "kline/protocol/names.mpy" in found.text and "kline/device/kline_obd2.mpy" in found.text
+
+
+async def test_micropython_without_the_firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board that only shows its prompt, whatever is tried."""
+    (tmp_path / "main.py").touch()
+    monkeypatch.setattr(SimBoard, "_firmware", lambda board, root: tmp_path)
+    facts = await examine("sim", board(""), refused, timeout_s=3.0)
+    likely = cause(judge(facts))
+    assert likely is not None and likely.name == "no_firmware", facts
+
+
+async def openkline(*words: str, stdin: int = subprocess.DEVNULL) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr)"""
     command = [sys.executable, "-m", "openkline", "doctor", "-d", "sim", "--listen", "0.2", *words]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    pipe = subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=stdin, stdout=pipe, stderr=pipe)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode(), err.decode()
 
 
-def test_the_names_of_faults() -> None:
+async def test_the_names_of_faults() -> None:
     """Those of the command line are those of the virtual board, and each is in a case."""
-    done = openkline("--fault", "nothing")
-    assert done.returncode == 2 and "nothing is none of" in done.stderr
+    status, _, err = await openkline("--fault", "nothing")
+    assert status == 2 and "nothing is none of" in err
     port = board("nothing")
     command, environment = port.board._command()
     said = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -146,15 +208,28 @@ def test_the_names_of_faults() -> None:
     assert {name for case in CASES for name in case.fault.split(",")} - {""} == set(FAULTS)
 
 
-def test_the_command_line() -> None:
-    done = openkline("--yes", "--fault", "swapped")
-    assert done.returncode == 9, done.stderr
-    assert "Most likely: TX and RX are exchanged" in done.stdout and "TX (GPIO 17)" in done.stdout
-    assert "the wire between TX and the stage" in done.stdout
+async def test_the_command_line() -> None:
+    master, slave = pty.openpty()
+    try:
+        os.write(master, b"n\n")
+        faulty, refused, unasked = await asyncio.gather(
+            openkline("--yes", "--fault", "swapped"), openkline("--json", stdin=slave), openkline("--json")
+        )
+    finally:
+        os.close(slave)
+        os.close(master)
+    status, out, err = faulty
+    assert status == 9, err
+    assert "Most likely: TX and RX are exchanged" in out and "TX (GPIO 17)" in out
+    assert "the wire between TX and the stage" in out
+    # At a terminal it asks: what it asks, and that No means no.
+    status, out, err = refused
+    assert status == 0 and json.loads(out.splitlines()[-1])["active"] is False, err
+    assert "The bus is silent now" in err and "A sleeping car wakes up" in err
     # Nobody can be asked: only listening.
-    done = openkline("--json")
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    status, out, err = unasked
+    assert status == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
     assert lines[-1] == {"healthy": True, "cause": None, "active": False}
     assert [line["part"] for line in lines[:-1]] == ["pc", "board", "board", "board", "link", "wire", "wire"]
     assert lines[-2]["finding"] == "active_skipped"

@@ -152,6 +152,7 @@ async def test_what_the_board_prints_instead(terminal: tuple[int, str]) -> None:
         (("rst:0xc (SW_CPU_RESET)", "rst:0xc (SW_CPU_RESET)"), 0, "boot_loop"),
         (("rst:0xc (SW_CPU_RESET)", "Traceback (most recent call last):", "MemoryError: 12"), 1, "firmware_fails"),
         (("rst:0x1 (POWERON_RESET)",), 3, "no_firmware"),
+        (('File "<stdin>", line 1, in <module>', "NameError: name 'a' isn't defined"), 3, "no_firmware"),
         (("rst:0x1 (POWERON_RESET)",), 0, "board_silent"),
     ],
 )

@@ -21,7 +21,7 @@ HELD, FLIPPED = Pulse(True, True, True), Pulse(True, False, True)
 
 def echo(baud: int, stretch_us: float = 0, got: bytes = probe.PATTERN) -> Echo:
     bit = 1e6 / baud
-    return Echo(baud, got, (round(bit + stretch_us), round(10 * bit + stretch_us)), (round(bit - stretch_us),))
+    return Echo(baud, got, (round(bit + stretch_us), round(10 * bit + stretch_us)))
 
 
 GOOD = ActiveFacts(LOW, False, CLOSED, echoes=tuple(echo(baud) for baud in (2400, 4800, 9600, 19200)))
@@ -123,6 +123,12 @@ def test_an_echo_that_is_wrong_at_a_foreign_rate_only() -> None:
     assert names(active(echoes=(replace(echo(9600), got=b"\x55"), echo(19200)))) == ["echo_wrong"]
 
 
+def test_the_stretch_is_taken_where_bytes_came_right() -> None:
+    spoiled = replace(echo(2400, -400), got=b"\x00")
+    assert names(active(echoes=(spoiled, echo(4800), echo(9600)))) == []
+    assert names(active(echoes=(spoiled, replace(echo(9600, -60), got=b"")))) == ["weak"]
+
+
 def test_rates_of_others() -> None:
     for baud, wrong in ((9600, False), (9300, False), (9900, False), (9150, True), (10_400, True), (4800, True)):
         lows, highs = traffic(baud)
@@ -198,7 +204,7 @@ def test_names_of_rates() -> None:
 def test_whatever_was_measured_gets_words(
     rx: Pulls, tx: Pulls, alone: bool, pulse: Pulse, swapped: Pulse | None, widths: list[int], mode: int
 ) -> None:
-    facts = ActiveFacts(tx, alone, pulse, swapped, swapped, (Echo(9600, b"", tuple(widths), ()),))
+    facts = ActiveFacts(tx, alone, pulse, swapped, swapped, (Echo(9600, b"", tuple(widths)),))
     found = judge_wire(
         WireFacts(mode, 9600, 16, 17, True, False, rx, lows=tuple(widths), highs=tuple(widths), active=facts)
     )

@@ -208,8 +208,11 @@ class WireProbe:
         app = self._app
         if not (app.obd.idle() if app.obd is not None else self._transport.tx_idle()):
             raise Busy
-        if time_pulse_us(self._rx, self._rx_dominant, _QUIET_US) >= 0 or self._uart.any():
+        if self._talking(self._rx) or self._uart.any():
             raise Busy
+
+    def _talking(self, pin):
+        return time_pulse_us(pin, self._rx_dominant, _QUIET_US) >= 0
 
     def _give_back(self, rx=None):
         """TX is the UART's again, recessive, at the bus' own rate."""
@@ -247,6 +250,8 @@ class WireProbe:
                 rx_number = self._app.board.rx
                 listener = Pin(number, Pin.IN, None)
                 number = rx_number
+                if self._talking(listener):
+                    raise Busy
                 # The weakest driver (5 mA): the other end may be an output as well.
                 pin = Pin(number, Pin.OUT, value=self._recessive_out, drive=Pin.DRIVE_0)
             else:

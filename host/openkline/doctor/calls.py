@@ -11,10 +11,11 @@ from openkline.errors import DeviceError
 CALL_TIMEOUT_S = 3.0
 _BUSY_PAUSE_S = 0.01
 _BUSY_S = 5.0
+_LOOK_S = 0.2  # how often to see whether the port is still there
 
 
 class ProbeFailed(DeviceError):
-    """The board did not answer, or could not. lost: the connection is gone."""
+    """The board did not answer, or could not. code: probe.PROBE_.., or -1 where it gave none."""
 
     def __init__(self, message: str, code: int = -1) -> None:
         super().__init__(message)
@@ -63,7 +64,11 @@ class ProbeCalls:
                     if self.device.state is not State.READY:
                         raise ProbeFailed(self.device.trouble or "the connection to the board is gone")
                     await asyncio.sleep(_BUSY_PAUSE_S)
-                return await self._end, self._answer
+                while not self._end.done():
+                    await asyncio.wait((self._end,), timeout=_LOOK_S)
+                    if self.device.state is State.WAITING:
+                        raise ProbeFailed(self.device.trouble)
+                return self._end.result(), self._answer
         except TimeoutError:
             raise ProbeFailed(f"the board gave no answer within {CALL_TIMEOUT_S:.0f} s") from None
         finally:

@@ -102,12 +102,11 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What came back of probe.PATTERN at this rate, and widths in us of the dominant and of the recessive pulses."""
+    """What came back of probe.PATTERN at this rate, and widths in us of its dominant pulses."""
 
     baud: int
     got: bytes
     lows: tuple[int, ...] = ()
-    highs: tuple[int, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -119,8 +118,11 @@ class Echo:
 
     @property
     def stretch_us(self) -> float | None:
-        """How much longer a single dominant bit comes back than it was sent; None: there was none."""
-        return min(self.lows) - self.bit_us if self.lows else None
+        """How much longer a single dominant bit comes back than it was sent; None: there was none.
+
+        Most of the pattern's pulses are single bits; a somewhat shorter one may be somebody else's.
+        """
+        return sorted(self.lows)[len(self.lows) // 4] - self.bit_us if self.lows else None
 
 
 @dataclass(frozen=True, slots=True)

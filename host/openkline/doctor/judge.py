@@ -129,7 +129,7 @@ def _silence(board: BoardFacts) -> Finding:
             "The board restarts again and again.",
             "try another cable and another USB port, then flash it: openkline flash",
         )
-    error = next((line for line in reversed(board.lines) if "Error:" in line), "")
+    error = _error(board.lines)
     if error:
         return Finding(
             "firmware_fails",
@@ -154,6 +154,13 @@ def _silence(board: BoardFacts) -> Finding:
         "press the board's reset button and run doctor again; if it stays silent, is this the board's port, and is "
         "MicroPython flashed (openkline flash)?",
     )
+
+
+def _error(lines: tuple[str, ...]) -> str:
+    """The last error that a program on the board ended with. Not those that our greeting makes at its prompt."""
+    typed = [False, *('"<stdin>"' in line for line in lines)]
+    errors = [line for line, at_prompt in zip(lines, typed, strict=False) if "Error:" in line and not at_prompt]
+    return errors[-1] if errors else ""
 
 
 _SIGNS = (

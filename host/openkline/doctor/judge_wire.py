@@ -303,6 +303,6 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
 
 
 def _stretch_us(echoes: tuple[Echo, ...]) -> float:
-    """How much longer low bits get: from the slowest rate, where bits keep apart even on a bad stage."""
-    found = [echo.stretch_us for echo in echoes if echo.stretch_us is not None]
-    return found[0] if found else 0.0
+    """How much longer low bits get: from the slowest rate at which bytes came right, as others don't talk into it."""
+    found = [(not echo.right, echo.baud, echo.stretch_us) for echo in echoes if echo.stretch_us is not None]
+    return min(found)[2] if found else 0.0

@@ -25,6 +25,16 @@ _KINDS: tuple[tuple[type[DeviceError], str], ...] = (
 )
 
 
+class _Trial(asyncio.Protocol):
+    """Until it is closed the port can't be opened again."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
+
 async def examine(name: str, port: Port) -> PcFacts:
     """Opens the port once and closes it; the bytes that it carries meanwhile are nobody's."""
     loop = asyncio.get_running_loop()
@@ -32,7 +42,9 @@ async def examine(name: str, port: Port) -> PcFacts:
     try:
         if name == "auto":
             path = (await loop.run_in_executor(None, ports.find_board)).device
-        (await port.connect(asyncio.Protocol)).abort()
+        trial = _Trial()
+        (await port.connect(lambda: trial)).abort()
+        await trial.closed.wait()
     except DeviceError as error:
         return _described(name, "" if path in ("auto", "sim") else path, error)
     return _described(name, path, None)

@@ -16,7 +16,9 @@ from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts
 RATES = (2400, 4800, 9600, 19200)
 _PULSE_US = 1000
 _ENOUGH = 60  # pulses of each level: then there is no need to listen longer
-_TRIES = 3  # a car that begins to talk at that moment spoils a measurement
+# A car that begins to talk at that moment spoils a measurement, so each must come out the same several times.
+_AGREED = 3
+_TRIES = 12
 
 # Asked before the first pulse, with what was heard so far. The answer: go on?
 Consent = Callable[[WireFacts], Awaitable[bool]]
@@ -33,7 +35,6 @@ async def examine(
 
 
 async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], listen_s: float) -> WireFacts:
-    rx = Pulls.of((await calls.ask(probe.OP_RX_PULLS))[0])
     before = await count(device)
     widths: dict[bool, list[int]] = {True: [], False: []}
     seen = 0
@@ -58,7 +59,7 @@ async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], list
         tx_pin=int(board["tx"]),
         tx_invert=bool(board["tx_invert"]),
         rx_invert=bool(board["rx_invert"]),
-        rx=rx,
+        rx=Pulls.of((await _agreed(lambda: calls.ask(probe.OP_RX_PULLS)))[0]),
         dominant_seen=bool(seen & probe.SEEN_DOMINANT),
         recessive_seen=bool(seen & probe.SEEN_RECESSIVE),
         lows=tuple(widths[True]),
@@ -70,7 +71,7 @@ async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], list
 
 
 async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
-    bits = (await calls.ask(probe.OP_TX_PULLS))[0]
+    bits = (await _agreed(lambda: calls.ask(probe.OP_TX_PULLS)))[0]
     pulse = await _pulse(calls, heard, 0)
     pulled = swapped = None
     if not pulse.seen and not pulse.upside_down:
@@ -84,7 +85,7 @@ async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
             # RX is a pin that can only be an input.
     echoes = []
     if pulse.seen:
-        echoes = [await _echo(calls, baud) for baud in sorted({heard.baud, *RATES})]
+        echoes = [await _echo(calls, baud, heard) for baud in sorted({heard.baud, *RATES})]
     return ActiveFacts(
         tx=Pulls.of(bits),
         rx_alone=bool(bits >> 4 & 1) == heard.rx_invert,
@@ -97,25 +98,34 @@ async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
 
 async def _pulse(calls: ProbeCalls, heard: WireFacts, flags: int) -> Pulse:
     arguments = bytes((flags, _PULSE_US & 0xFF, _PULSE_US >> 8))
+    data = await _agreed(lambda: calls.ask(probe.OP_PULSE, arguments), _rise_us)
+    levels, fall, rise = probe.unpack_pulse(data)
+    before, during, after = (bool(levels >> bit & 1) == heard.rx_invert for bit in range(3))
+    return Pulse(before, during, after, fall, rise)
+
+
+def _rise_us(data: bytes) -> int:
+    rise = probe.unpack_pulse(data)[2]
+    return probe.LIMIT_US if rise == probe.NEVER else rise
+
+
+async def _agreed(ask: Callable[[], Awaitable[bytes]], badness: Callable[[bytes], int] = len) -> bytes:
+    """The answer whose levels (its first byte) came _AGREED times, or most often; of those the least bad one."""
+    found: dict[int, list[bytes]] = {}
     for _ in range(_TRIES):
-        levels, fall, rise = probe.unpack_pulse(await calls.ask(probe.OP_PULSE, arguments))
-        before, during, after = (bool(levels >> bit & 1) == heard.rx_invert for bit in range(3))
-        pulse = Pulse(before, during, after, fall, rise)
-        if pulse.seen and not pulse.after:
+        data = await ask()
+        same = found.setdefault(data[0], [])
+        same.append(data)
+        if len(same) == _AGREED:
             break
-    return pulse
+    return min(sorted(found.values(), key=len)[-1], key=badness)
 
 
-async def _echo(calls: ProbeCalls, baud: int) -> Echo:
-    widths: dict[bool, tuple[int, ...]] = {}
-    got: dict[bool, bytes] = {}
-    for dominant in (True, False):
-        for _ in range(_TRIES):
-            data = await calls.ask(probe.OP_ECHO, baud.to_bytes(4, "little") + bytes((dominant,)))
-            n = data[0]
-            got[dominant] = data[1 : 1 + n]
-            widths[dominant] = tuple(probe.unpack_widths(data, 1 + n))
-            if got[dominant] == probe.PATTERN:
-                break
-    worse = got[True] if got[True] != probe.PATTERN else got[False]
-    return Echo(baud, worse, widths[True], widths[False])
+async def _echo(calls: ProbeCalls, baud: int, heard: WireFacts) -> Echo:
+    for _ in range(_TRIES if heard.talking else 1):
+        data = await calls.ask(probe.OP_ECHO, baud.to_bytes(4, "little") + b"\x01")
+        n = data[0]
+        echo = Echo(baud, data[1 : 1 + n], tuple(probe.unpack_widths(data, 1 + n)))
+        if echo.right:
+            break
+    return echo
