@@ -3,6 +3,7 @@
     Port -> Device --frames--> FrameLog (stdout), FrameLog (file)
                    |          EventRunner --> commands
                    |-- Bus --> GatewayServer --> TCP clients
+                   |-- BoardLine --> ElmServer --> apps, with the board in K-line mode
                    '---------> Probe --> StatusServer --> `openkline status`
 
 This is the only place that knows all of them.
@@ -22,6 +23,9 @@ from kline.protocol import records
 from openkline.boardlink import BusEvent
 from openkline.bus import Unsubscribe
 from openkline.device import Device, DeviceSettings
+from openkline.elm.backend import BoardLine
+from openkline.elm.options import ElmOptions
+from openkline.elm.server import ElmServer
 from openkline.events import EventRunner
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
@@ -40,12 +44,14 @@ log = logging.getLogger("openkline.bridge")
 class BridgeSettings:
     """status_port: where `openkline status` asks; None: nowhere; 0: any free one (tests)
     mode: records.MODE_.., what the board is told to do after each of its starts, whatever its board.json says
+    elm: an ELM327 for apps (K-line mode is implied); None: none
     """
 
     device: DeviceSettings = field(default_factory=DeviceSettings)
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
     status_port: int | None = None
     mode: int = records.MODE_IBUS
+    elm: ElmOptions | None = None
 
 
 class Bridge:
@@ -53,9 +59,11 @@ class Bridge:
 
     def __init__(self, port: Port, settings: BridgeSettings) -> None:
         self.settings = settings
-        first = (records.CONFIG_MODE, settings.mode)  # other settings belong to a mode
+        mode = settings.mode if settings.elm is None else records.MODE_OBD
+        first = (records.CONFIG_MODE, mode)  # other settings belong to a mode
         self.device = Device(port, replace(settings.device, configure=(first, *settings.device.configure)))
         self.server = GatewayServer(self.device, settings.gateway, Updater(self.device))
+        self.elm = ElmServer(BoardLine(self.device), settings.elm) if settings.elm is not None else None
         self.stop = asyncio.Event()
         self.logs: list[FrameLog] = []
         self.events: EventRunner | None = None
@@ -81,6 +89,8 @@ class Bridge:
     async def start(self) -> None:
         """Serve clients and begin to look for the board. OSError: the TCP port is taken, or not ours."""
         await self.server.start()
+        if self.elm is not None:
+            await self.elm.start()
         self.started_s = time.monotonic()
         self.probe = Probe(self.device)  # behind the gateway: a frame's latency has the writes to all clients in it
         self._unsubscribe.append(self.probe.close)
@@ -121,6 +131,8 @@ class Bridge:
     async def close(self) -> None:
         """Clients are told Disconnect after what they sent has gone out; then the board's port, then the logs."""
         await self.server.stop()
+        if self.elm is not None:
+            await self.elm.stop()
         if self.status is not None:
             self.status.stop()
         try:

@@ -3,7 +3,7 @@
     device = "auto"                   # like -d
     level = 4                         # like -l; also: events, event_timeout, event_shell, wake, sleep_after, wakings,
     file = "/var/log/openkline.log"   # max_rate, max_frame, direction, rotate_size, rotate_hours, keep, log_json,
-                                      # log_format, status_port
+                                      # log_format, status_port, elm327
 
     [gateway]
     port = 4287                       # like -p; also: address, clients, timeout, allow, read_only
@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openkline.elm.options import parse_listen
 from openkline.errors import OpenklineError
 from openkline.events import EventFileError, load_events
 from openkline.gateway.options import GatewayOptionError, GatewayOptions
@@ -49,6 +50,7 @@ BRIDGE_KEYS: dict[str, tuple[type, ...]] = {
     "log_json": (bool,),
     "log_format": (str,),
     "status_port": (int,),
+    "elm327": (str,),
 }
 GATEWAY_KEYS: dict[str, tuple[type, ...]] = {
     "address": (str,),
@@ -101,6 +103,8 @@ class Config:
         """Everything that can be checked without a board. ConfigError names the file."""
         try:
             self.gateway_options()
+            if (listen := self.bridge.get("elm327")) is not None:
+                parse_listen(str(listen))
             if (events := self.bridge.get("events")) is not None:
                 load_events(Path(str(events)))
         except (GatewayOptionError, EventFileError) as error:

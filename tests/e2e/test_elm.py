@@ -18,7 +18,8 @@ from openkline.obd.session import SETTINGS
 from openkline.serial_io import SimPort
 from openkline.sim import SimOptions
 
-from .rig import sim_device, until
+from .daemon import bridge
+from .rig import free_port, sim_device, until
 
 
 class Phone:
@@ -144,3 +145,16 @@ async def test_the_program_says_where_it_listens_and_ends_when_told() -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+
+
+async def test_as_part_of_the_bridge() -> None:
+    port = free_port()
+    async with bridge("--elm327", str(port), "--car", "kwp_fast") as running:
+        assert f"elm327   127.0.0.1:{port}".encode() in running.err
+        await until(lambda: b"firmware" in running.err, "the board has answered")
+        phone = await Phone.connect(port)
+        await phone.ask("ATE0")
+        await phone.ask("ATSP5")
+        assert (await phone.ask("0105")).startswith(b"BUS INIT: OK\r")
+        assert (await running.status())["device"]["state"] == "ready"
+        assert await running.end() == 0

@@ -77,6 +77,8 @@ def test_all_mistakes_at_once() -> None:
 def test_check_looks_deeper(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="clients is 65, must be"):
         parse("[gateway]\nclients = 65").check()
+    with pytest.raises(ConfigError, match="HOST:PORT"):
+        parse("elm327 = 'yes'").check()
     events = tmp_path / "events"
     events.write_text("nonsense\n")
     with pytest.raises(ConfigError, match=r"events, line 1"):

@@ -25,6 +25,7 @@ from openkline.cli.common import (
 )
 from openkline.cli.config import config_options, current_config
 from openkline.device import DeviceSettings
+from openkline.elm.options import ElmOptions, parse_listen
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
 from openkline.events import EventRunner, load_events
 from openkline.log.files import FdSink, FrameLog, LogFile
@@ -70,6 +71,7 @@ class Options:
     keep: int
     log_format: str | None
     status_port: int | None
+    elm327: str | None
     as_json: bool
     log_json: bool
     web_port: int | None
@@ -144,6 +146,11 @@ class Options:
     metavar="PORT",
     help="Where `openkline status` asks, on this computer only; 0: nowhere.  [default: one below -p]",
 )
+@click.option(
+    "--elm327",
+    metavar="[HOST:]PORT",
+    help="The board on a K-line instead, and an ELM327 for apps there, as of `openkline elm327`; 35000 is usual.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Frames as JSON, one object a line, on stdout and in the log.")
 @click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
 @click.option("-o", "--web-port", type=click.IntRange(0, 65535), help="Of the original; no web page is served yet.")
@@ -185,9 +192,8 @@ def ask_which_board() -> str:
 
 async def _serve(options: Options) -> None:
     device = options.device or "auto"
-    car = options.car or ("none" if options.replay else "demo")
     extra = tuple(shlex.split(options.sim))
-    port = port_for(device, SimOptions(car=car, replay=options.replay, seed=options.seed, extra=extra))
+    port = port_for(device, SimOptions(car=_car(options), replay=options.replay, seed=options.seed, extra=extra))
     settings = BridgeSettings(
         device=DeviceSettings(wake=options.wake == "allow", configure=_configure(options)),
         gateway=current_config().gateway_options(
@@ -200,6 +206,7 @@ async def _serve(options: Options) -> None:
             deny=options.deny,
         ),
         status_port=(default_port(options.port) if options.status_port is None else options.status_port) or None,
+        elm=_elm(options),
     )
     bridge = Bridge(port, settings)
     for frame_log in _logs(options, bridge):
@@ -216,12 +223,25 @@ async def _serve(options: Options) -> None:
         tell("stopping")
     except OSError as error:
         raise OpenklineError(
-            f"cannot listen on {options.address}:{options.port} ({error.strerror or error}). "
+            f"cannot listen on {options.address}:{options.port}"
+            f"{f' or {options.elm327}' if options.elm327 else ''} ({error.strerror or error}). "
             "Is a bridge running already? -p names another port"
         ) from error
     finally:
         bridge.keeper.stop()
         await bridge.close()
+
+
+def _car(options: Options) -> str:
+    """What sits on the virtual wire."""
+    return options.car or ("none" if options.replay else "obd" if options.elm327 else "demo")
+
+
+def _elm(options: Options) -> ElmOptions | None:
+    if options.elm327 is None:
+        return None
+    host, port = parse_listen(options.elm327)
+    return ElmOptions(host=host, port=port, allow=options.allow)
 
 
 def _configure(options: Options) -> tuple[tuple[int, int], ...]:
@@ -267,13 +287,15 @@ def _introduce(options: Options, device: str) -> None:
         return
     what = {"sim": "the virtual board", "auto": "the one board found by its USB id"}.get(device, device)
     if device == "sim":
-        what += f", playing {options.replay}" if options.replay else f", with a virtual car ({options.car or 'demo'})"
+        what += f", playing {options.replay}" if options.replay else f", with a virtual car ({_car(options)})"
     join = (
         ""
         if (options.address, options.port) == (DEFAULT_ADDRESS, DEFAULT_PORT)
         else (f" -i {options.address} -p {options.port}")
     )
     logged = f"\n  log      {options.file}" if options.file else ""
+    if options.elm327:
+        logged += f"\n  elm327   {':'.join(map(str, parse_listen(options.elm327)))}, for apps; the I-Bus is silent"
     click.echo(
         "openkline bridge\n"
         f"  board    {what}\n"

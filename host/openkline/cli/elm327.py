@@ -9,7 +9,7 @@ import shlex
 import rich_click as click
 
 from openkline.cli.common import device_option, set_up_logging, stop_on_signals, tell
-from openkline.device import Device, State
+from openkline.device import Device
 from openkline.elm.backend import BoardLine
 from openkline.elm.options import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_VOLTS, ElmOptions, parse_listen
 from openkline.elm.pseudo import PseudoPort
@@ -94,15 +94,15 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
 
 
 async def _until(stop: asyncio.Event, board: Device) -> None:
-    """Until it is told to stop, or the board can't be worked with (DeviceRefused)."""
+    """Until it is told to stop. DeviceRefused, DeviceFailed: the board can't be worked with."""
     stopped = asyncio.ensure_future(stop.wait())
-    refused = asyncio.ensure_future(board.wait_for(State.REFUSED))
+    ended = asyncio.ensure_future(board.wait_for())  # for no state: only an error ends it
     try:
-        await asyncio.wait((stopped, refused), return_when=asyncio.FIRST_COMPLETED)
-        if refused.done():
-            refused.result()
+        await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
     finally:
-        for task in (stopped, refused):
+        for task in (stopped, ended):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, OpenklineError):
                 await task
