@@ -13,13 +13,13 @@ class ObdPc(Rig):
     max_silence_us  the longest time in which nothing came from the board
     """
 
-    def __init__(self, script=KWP, mode=True, seed=1, **changes):
+    def __init__(self, script=KWP, mode=True, seed=1, keep=None, **changes):
         script = dict(script)
         script.update(changes)
         self.texts, self.answers, self.ends, self.kinds = [], [], [], []
         self._id = 0
         super().__init__(seed, board={"tx_invert": True, "rx_invert": False})
-        self.car = Car(self.world.wire, script, seed)
+        self.car = Car(self.world.wire, script, seed, keep)
         self.ecu = self.car.ecus[0]
         if mode:
             self.set_mode(records.MODE_OBD)
