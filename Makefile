@@ -54,7 +54,7 @@ test-obd: setup $(OBD)/.stamp ## python-OBD as user of our ELM327, and its decod
 
 soak: setup $(OBD)/.stamp ## the long tests (under an hour)
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -m soak
-	$(BIN)/pytest -n 2 -m soak
+	$(BIN)/pytest -n 2 --dist worksteal -m soak -v --durations=0 --durations-min=1
 
 bench: setup ## speed, memory and sizes
 	$(BIN)/pytest tests/bench tests/host/test_sizes.py -rP

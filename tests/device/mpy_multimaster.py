@@ -83,9 +83,9 @@ def test_single_pauses_of_100_ms_before_any_hardware_call():
 
 def soak_pauses():
     for seed in range(10):
-        with_pauses(dict(RANDOM_PAUSES, seed=seed), 20 + seed, 500)
+        with_pauses(dict(RANDOM_PAUSES, seed=seed), 20 + seed, 300)
         gc.collect()
-        with_pauses(dict(LONG_PAUSES, seed=seed), 40 + seed, 500)
+        with_pauses(dict(LONG_PAUSES, seed=seed), 40 + seed, 300)
         gc.collect()
 
 

@@ -39,7 +39,7 @@ input_bytes_per_s = 262144
 drain_s = 0.5
 """
 MORE_MEMORY = 4 << 20  # bytes: allocators have their ups and downs; a leak goes on rising
-REFUSED = ("read_only", "too_long", "denied", "rate_limited", "queue_full")
+REFUSED = ("read_only", "too_long", "denied", "rate_limited", "queue_full", "late")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts open files and memory by /proc")
 
