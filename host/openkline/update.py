@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -117,6 +119,7 @@ class Updater:
         self._statuses: deque[_Status] = deque(maxlen=32)
         self._changed = asyncio.Event()
         self._reset = False
+        self._not_before_s = 0.0
         device.serve(records.UPDATE_FIRST, records.UPDATE_LAST, self)
 
     def take(self, owner: object) -> bool:
@@ -130,12 +133,19 @@ class Updater:
             self._owner = None
 
     async def open(self, password: int) -> None:
-        """Ask whether an update with this password may begin. UpdateError: no."""
+        """Ask whether an update with this password may begin. UpdateError: no.
+
+        After a wrong one the board says how long it will refuse any: so long it isn't asked again. A client that does
+        nothing but try takes nothing of the line away.
+        """
         info = self.device.info
         if info is None or self.device.state is not State.READY:
             raise UpdateError(ERROR_NO_BOARD)
         if not info.capabilities & records.CAN_UPDATE:
             raise UpdateError(codes.ERROR_UNSUPPORTED)
+        left_s = self._not_before_s - time.monotonic()
+        if left_s > 0:
+            raise UpdateError(codes.ERROR_PASSWORD, math.ceil(left_s))
         self._statuses.clear()
         self._reset = False
         out = bytearray(4)
@@ -238,6 +248,7 @@ class Updater:
             await self._change()
         status = self._statuses.popleft()
         if status.code != codes.OK:
+            self._not_before_s = time.monotonic() + status.wait_s
             raise UpdateError(status.code, status.wait_s)
         return status
 
@@ -261,6 +272,7 @@ class Updater:
 
     def on_reset(self) -> None:
         self._reset = True
+        self._not_before_s = 0.0
         self.switching = False
         self._changed.set()
 

@@ -32,6 +32,7 @@ class FakeUpdates:
         self.installed: bytes | None = None
         self.version = (0, 0)
         self.wrong = 0
+        self.wait_s = 0  # after a wrong password
         self.restarts: Callable[[], None] = lambda: None  # after SWITCHING
         self._data = bytearray()
         self._length = self._crc = 0
@@ -55,7 +56,7 @@ class FakeUpdates:
             right = int.from_bytes(payload, "little") == PASSWORD
             self.wrong += not right
             self._state = codes.STATE_OPEN if right else codes.STATE_IDLE
-            self._say(codes.OK if right else codes.ERROR_PASSWORD, wait_s=0 if right else self.wrong)
+            self._say(codes.OK if right else codes.ERROR_PASSWORD, wait_s=0 if right else self.wait_s)
         elif kind == codes.UPDATE_BEGIN:
             self._begin(payload)
         elif kind == codes.UPDATE_DATA and self._state == codes.STATE_WRITING:

@@ -162,6 +162,7 @@ class FirmwareDesk:
         try:
             await work()
         except UpdateError as error:
+            log.log(logging.INFO if self.state is DeskState.WRITING else logging.DEBUG, "%s", error)
             self._finish()
             self._refuse(error.code)
 
@@ -174,6 +175,7 @@ class FirmwareDesk:
             self._updater.abort()
         self._finish()
         if code:
+            log.info("update broken off: %s", update.MEANINGS[code])
             self._refuse(code)
 
     def _finish(self) -> None:
@@ -185,8 +187,8 @@ class FirmwareDesk:
             self._updater.free(self)
 
     def _refuse(self, code: int) -> None:
+        """An answer costs a client nothing: what it may repeat without end must not fill a log."""
         self._counters.updates_refused += 1
-        log.info("update refused with %04X: %s", code, update.MEANINGS.get(code, "unknown"))
         self._write(UploadStatus(error=code).to_bytes())
 
     # -- time

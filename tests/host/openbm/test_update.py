@@ -103,6 +103,23 @@ async def test_a_wrong_password_and_then_the_right_one(setup: Setup) -> None:
     await raw.expect(GO_ON)
 
 
+async def test_while_the_board_refuses_any_password_it_is_not_asked(setup: Setup) -> None:
+    setup.updates.wait_s = 3600
+    raw = await setup.join()
+    await raw.send(WRONG_INIT + INIT * 100)
+    refusals = [await raw.read(8) for _ in range(101)]
+    assert {refusal.hex(" ") for refusal in refusals} <= {answer(error=0x0106).hex(" "), answer(error=0x0204).hex(" ")}
+    await raw.send(INIT)
+    await raw.expect(answer(error=0x0106))
+    assert len(setup.updates.heard) == 1
+    setup.board.reboot()  # its own wait goes on over a restart: it is asked
+    setup.updates.wait_s = 0
+    await until(lambda: setup.board.link.state == 2)
+    await until(lambda: setup.server.updater is not None and setup.server.updater._not_before_s == 0)
+    await raw.send(INIT)
+    await raw.expect(GO_ON)
+
+
 async def test_a_wrong_crc_stops_at_the_gateway(setup: Setup) -> None:
     raw = await setup.opened()
     await raw.send(upload(BUNDLE, crc_of(BUNDLE) ^ 1))
