@@ -75,7 +75,10 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """GPIO numbers and the UART's number; led_on: the level that lights the LED."""
+    """GPIO numbers and the UART's number; led_on: the level that lights the LED.
+
+    vin_pin    sees the supply voltage through a divider; vin_ratio: supply voltage by voltage at that pin
+    """
 
     uart: int
     rx: int
@@ -83,6 +86,8 @@ class Pins:
     spare: int | None
     led: int | None
     led_on: int
+    vin_pin: int | None
+    vin_ratio: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +130,9 @@ class Profile:
         """What speaks against the pins on this chip, refused ones and warnings."""
         if self.chip is None:
             return []
-        pins = {"rx": self.pins.rx, "tx": self.pins.tx, "spare": self.pins.spare, "led": self.pins.led}
-        found = (self.chip.check(use, gpio) for use, gpio in pins.items() if gpio is not None)
+        pins = self.pins
+        uses = {"rx": pins.rx, "tx": pins.tx, "spare": pins.spare, "led": pins.led, "vin": pins.vin_pin}
+        found = (self.chip.check(use, gpio) for use, gpio in uses.items() if gpio is not None)
         return [finding for finding in found if finding is not None]
 
 
@@ -185,6 +191,8 @@ def board_json(profile: Profile, interface: Interface, password: int | None = No
         "rx_invert": interface.rx_invert,
         "mode": interface.mode,
     }
+    if pins.vin_pin is not None:
+        fields |= {"vin_pin": pins.vin_pin, "vin_ratio": pins.vin_ratio}
     if password is not None:
         if password not in _PASSWORDS:
             raise ProfileError(f"the password must be from 0 to {_PASSWORDS[-1]}, not {password}")
@@ -282,10 +290,14 @@ def _pins(table: _Table, base: Pins | None) -> Pins:
         spare=table.take("spare", int, base.spare if base else None),
         led=table.take("led", int, base.led if base else None),
         led_on=table.take("led_on", int, base.led_on if base else 1),
+        vin_pin=table.take("vin_pin", int, base.vin_pin if base else None),
+        vin_ratio=table.take("vin_ratio", float, base.vin_ratio if base else None),
     )
-    used = [gpio for gpio in (pins.rx, pins.tx, pins.spare, pins.led) if gpio is not None]
+    used = [gpio for gpio in (pins.rx, pins.tx, pins.spare, pins.led, pins.vin_pin) if gpio is not None]
     if len(set(used)) != len(used):
-        raise ProfileError(f"{table.where}: rx, tx, spare and led: a GPIO is named twice among {used}")
+        raise ProfileError(f"{table.where}: rx, tx, spare, led and vin_pin: a GPIO is named twice among {used}")
+    if (pins.vin_pin is None) != (pins.vin_ratio is None):
+        raise ProfileError(f"{table.where}: vin_pin and vin_ratio: expected both, or none of them")
     return pins
 
 

@@ -1,6 +1,7 @@
 """What the pins of each chip are bound to, and which of them may carry the car's wire.
 
-A use is "rx", "tx", "spare" (TX is parked there while the UART is set up, so it is driven like TX) or "led".
+A use is "rx", "tx", "spare" (TX is parked there while the UART is set up, so it is driven like TX), "led" or "vin" (the
+ADC that sees the supply voltage).
 
 Sources, per chip: Espressif, ESP-IDF Programming Guide, "GPIO & RTC GPIO", table "GPIO Summary" and its notes (which
 pins exist, strapping, SPI0/1, GPI, USB-JTAG), and the chip's datasheet: ESP32 section 2.2 "Pin Overview" and 3
@@ -13,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-USES = ("rx", "tx", "spare", "led")
 REFUSED = "refused"
 WARNING = "warning"
 
@@ -40,6 +40,7 @@ class Chip:
     flash_offset  where an image with boot loader begins
     exists        all GPIOs of the chip
     flash         SPI0/1, or the flash's supply: the program runs from there
+    adc           ADC1; ADC2 is the radio's
     psram         taken where the module has PSRAM (or flash in the package) on them, else free
     """
 
@@ -53,6 +54,7 @@ class Chip:
     strapping: frozenset[int]
     uart0: frozenset[int]
     usb: frozenset[int]
+    adc: frozenset[int]
 
     def check(self, use: str, gpio: int) -> Finding | None:
         """What speaks against this use of the pin; None: nothing. For a LED nothing is refused but what can't work."""
@@ -60,7 +62,9 @@ class Chip:
             return Finding(use, gpio, REFUSED, f"the {self.title} has no such pin")
         if gpio in self.flash:
             return Finding(use, gpio, REFUSED, "belongs to the flash chip, from which the program runs")
-        if gpio in self.input_only and use != "rx":
+        if use == "vin" and gpio not in self.adc:
+            return Finding(use, gpio, REFUSED, "has no ADC that the radio leaves alone (ADC1)")
+        if gpio in self.input_only and use not in ("rx", "vin"):
             return Finding(use, gpio, REFUSED, f"is an input only on the {self.title}")
         bound = self._bound(gpio)
         if bound:
@@ -101,6 +105,7 @@ CHIPS = {
             strapping=_pins(0, 2, 5, 12, 15),
             uart0=_pins(1, 3),
             usb=_pins(),
+            adc=_pins(range(32, 40)),
         ),
         Chip(
             key="esp32s3",
@@ -113,6 +118,7 @@ CHIPS = {
             strapping=_pins(0, 3, 45, 46),
             uart0=_pins(43, 44),
             usb=_pins(19, 20),
+            adc=_pins(range(1, 11)),
         ),
         Chip(
             key="esp32c3",
@@ -125,6 +131,7 @@ CHIPS = {
             strapping=_pins(2, 8, 9),
             uart0=_pins(20, 21),
             usb=_pins(18, 19),
+            adc=_pins(range(5)),
         ),
     )
 }

@@ -213,6 +213,8 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         ("rx = 16", 'rx = "16"', "rx: '16' is not of type int"),
         ("rx = 16", "rx = true", "rx: True is not of type int"),
         ("rx = 16", "rx = 17", "a GPIO is named twice"),
+        ("led_on = 1", "led_on = 1\nvin_pin = 34", "expected both, or none"),
+        ("led_on = 1", "led_on = 1\nvin_pin = 16\nvin_ratio = 7.8", "a GPIO is named twice"),
         ("led_on = 1", "led_on = 1\ncolour = 3", "unknown: colour"),
         ('sha256 = "cd', 'sha256 = "xy', "is not 64 lower-case hex digits"),
         ("ESP32_GENERIC-20260406", "ESP32_GENERIC_S3-20260406", "is not named like an image for ESP32_GENERIC"),
@@ -241,6 +243,23 @@ def test_a_refused_pin_is_shown_and_never_written(tmp_path: Path) -> None:
     assert [str(f) for f in refused(board.check())] == ["TX on GPIO 34: is an input only on the ESP32"]
     with pytest.raises(ProfileError, match="TX on GPIO 34: is an input only"):
         board_json(board, board.interfaces[0])
+
+
+def test_a_pin_that_sees_the_supply_voltage(tmp_path: Path) -> None:
+    board = load_profiles(edited(tmp_path, "led_on = 1", "led_on = 1\nvin_pin = 34\nvin_ratio = 7.8"))["ESP32_GENERIC"]
+    fields = board_json(board, board.interfaces[0])
+    assert (fields["vin_pin"], fields["vin_ratio"]) == (34, 7.8)
+    assert "vin_pin" not in board_json(PROFILES["ESP32_GENERIC"], board.interfaces[0])
+
+
+@pytest.mark.parametrize(("key", "first", "last"), [("esp32", 32, 39), ("esp32s3", 1, 10), ("esp32c3", 0, 4)])
+def test_only_adc1_sees_a_voltage(key: str, first: int, last: int) -> None:
+    chip = CHIPS[key]
+    free = {gpio for gpio in chip.exists if chip.check("vin", gpio) is None}
+    assert free == set(range(first, last + 1)) - chip.strapping
+    for gpio in (first - 1, last + 1):
+        finding = chip.check("vin", gpio)
+        assert finding is not None and finding.severity == REFUSED
 
 
 def test_the_command_lists_shows_and_tells_json() -> None:

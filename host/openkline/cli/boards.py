@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import rich_click as click
 
@@ -74,5 +75,5 @@ def _as_object(profile: Profile) -> dict[str, object]:
     }
 
 
-def _pins(pins: Pins) -> dict[str, int | None]:
-    return {"rx": pins.rx, "tx": pins.tx, "spare": pins.spare, "led": pins.led, "led_on": pins.led_on}
+def _pins(pins: Pins) -> dict[str, object]:
+    return asdict(pins)
