@@ -34,7 +34,9 @@ def capture(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["bridge", "monitor", "send", "ports", "boards", "repl", "log", "commands", "status"])
+@pytest.mark.parametrize(
+    "command", ["bridge", "monitor", "send", "ports", "boards", "repl", "log", "commands", "status"]
+)
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_explains_itself_with_an_example(command: str, flag: str) -> None:
     result = run(command, flag)
