@@ -167,7 +167,7 @@ def test_faults_show():
         assert rig.world.board.stage.driver.level == (0 if fault in ("tx_inverted", "both_inverted", "tx_stuck") else 1)
     assert found[2] > 2000  # of the missing pull-up
     assert Patient("swapped").pulse(probe.PULSE_SWAPPED)[0] == 0b101
-    assert Patient("rx_pull_missing").pulse(probe.PULSE_PULL_UP)[0] == 0b101
+    assert Patient("rx_pull_missing").pulse(probe.PULSE_PULLED)[0] == 0b101
     slow = Patient("slow")
     assert slow.echo(2400)[0] == probe.PATTERN and slow.echo(9600)[0] != probe.PATTERN
     assert abs(slow.pulse()[2] - 75) < 10

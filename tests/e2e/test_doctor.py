@@ -46,6 +46,7 @@ class Case:
 CASES = (
     Case("", None),
     Case("car_9600", None),
+    Case("", None, obd=True),
     Case("rx_loose", "rx_not_connected", ("GPIO 16",)),
     Case("tx_loose", "tx_not_connected", ("GPIO 17",)),
     Case("unwired", "wrong_pins", ("GPIO 16", "GPIO 17")),

@@ -28,6 +28,7 @@ _SETTLE_US = 800
 _QUIET_US = 1_500
 _BAUD_MIN, _BAUD_MAX = 1_200, 38_400
 _ECHO_LATE_US = 3_000
+_NO_PULL: int = None  # type: ignore[assignment]  # as documented; the stubs don't know it
 
 
 class Busy(Exception):
@@ -229,12 +230,12 @@ class WireProbe:
         self._may_touch()
         levels = 0
         try:
-            for bit, pull in ((0, None), (1, Pin.PULL_UP), (2, Pin.PULL_DOWN)):
+            for bit, pull in ((0, _NO_PULL), (1, Pin.PULL_UP), (2, Pin.PULL_DOWN)):
                 tx = Pin(self._tx_number, Pin.IN, pull)
                 sleep_us(_SETTLE_US)
                 levels |= (tx() | self._rx() << 4) << bit
         finally:
-            Pin(self._tx_number, Pin.IN, None)
+            Pin(self._tx_number, Pin.IN, _NO_PULL)
             self._give_back()
         return bytes((levels,))
 
@@ -248,7 +249,7 @@ class WireProbe:
         try:
             if swapped:
                 rx_number = self._app.board.rx
-                listener = Pin(number, Pin.IN, None)
+                listener = Pin(number, Pin.IN, _NO_PULL)
                 number = rx_number
                 if self._talking(listener):
                     raise Busy
@@ -256,8 +257,8 @@ class WireProbe:
                 pin = Pin(number, Pin.OUT, value=self._recessive_out, drive=Pin.DRIVE_0)
             else:
                 pin = Pin(number, Pin.OUT, value=self._recessive_out)
-            if flags & probe.PULSE_PULL_UP:
-                listener.init(pull=Pin.PULL_UP)
+            if flags & probe.PULSE_PULLED:
+                listener.init(pull=Pin.PULL_DOWN if self._rx_dominant else Pin.PULL_UP)
             sleep_us(_SETTLE_US)
             return self._one_pulse(pin, listener, us)
         finally:

@@ -30,7 +30,7 @@ OP_PULSE = 7  # flags u8, us u16 -> levels u8 (bit 0 before, 1 during, 2 after),
 OP_ECHO = 8  # baud u32, dominant u8 -> count u8, the bytes that came back, widths u16 as OP_WATCH. Not passive
 
 PULSE_SWAPPED = 1  # RX pulls, TX listens: are the wires exchanged?
-PULSE_PULL_UP = 2  # with the chip's pull-up on RX
+PULSE_PULLED = 2  # with the chip's pull to recessive on RX
 MAX_PULSE_US = 2000
 
 # OP_PULSE: fall and rise in us from the pin's edge until RX shows it

@@ -129,7 +129,7 @@ class Echo:
 class ActiveFacts:
     """What was learnt by pulling the wire. tx: TX let go; rx_alone: RX was dominant while TX was let alone.
 
-    pulled: a pulse with the chip's pull-up on RX; swapped: one sent on RX and heard on TX. None: there was no need.
+    pulled: a pulse with the chip's pull on RX; swapped: one sent on RX and heard on TX. None: there was no need.
     """
 
     tx: Pulls

@@ -175,7 +175,7 @@ def _rx_not_connected(wire: WireFacts) -> Finding:
 
 def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
     if active.pulled is not None and active.pulled.seen:
-        return _rx_pull_missing()
+        return _rx_pull_missing(wire)
     if active.tx.loose:
         return _fault(
             "wrong_pins",
@@ -186,11 +186,11 @@ def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
     return _rx_not_connected(wire)
 
 
-def _rx_pull_missing() -> Finding:
+def _rx_pull_missing(wire: WireFacts) -> Finding:
     return _fault(
         "rx_pull_missing",
-        "RX has no pull-up of its own: only the chip's weak one holds it.",
-        "put 4k7 from RX to 3V3: the weak pull makes slow edges",
+        f"RX has no pull-{'down' if wire.rx_invert else 'up'} of its own: only the chip's weak one may hold it.",
+        f"put 4k7 from RX to {'ground' if wire.rx_invert else '3V3'}: the weak pull makes slow edges",
         "rx_pull",
         WARNING,
     )
@@ -240,7 +240,7 @@ def _closed(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
         return
     yield from _bits(wire, active)
     if wire.rx.loose:
-        yield _rx_pull_missing()
+        yield _rx_pull_missing(wire)
     if active.tx.loose:
         yield _fault(
             "tx_pull_missing",

@@ -16,6 +16,7 @@ from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts
 RATES = (2400, 4800, 9600, 19200)
 _PULSE_US = 1000
 _ENOUGH = 60  # pulses of each level: then there is no need to listen longer
+_LOOKS = 4  # of twice 48 ms, at least, however slow this computer is
 # A car that begins to talk at that moment spoils a measurement, so each must come out the same several times.
 _AGREED = 3
 _TRIES = 12
@@ -40,12 +41,15 @@ async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], list
     seen = 0
     loop = asyncio.get_running_loop()
     until_s = loop.time() + listen_s
+    looks = 0
     while True:
+        looks += 1
         for dominant in (True, False):
             data = await calls.ask(probe.OP_WATCH, bytes((dominant, probe.MAX_PIECES)))
             seen |= data[1]
             widths[dominant] += probe.unpack_widths(data, 2)
-        if loop.time() >= until_s or min(map(len, widths.values())) >= _ENOUGH:
+        enough = min(map(len, widths.values())) >= _ENOUGH
+        if enough or (loop.time() >= until_s and looks >= _LOOKS):
             break
     after = await count(device)
 
@@ -76,7 +80,7 @@ async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
     pulled = swapped = None
     if not pulse.seen and not pulse.upside_down:
         if heard.rx.loose:
-            pulled = await _pulse(calls, heard, probe.PULSE_PULL_UP)
+            pulled = await _pulse(calls, heard, probe.PULSE_PULLED)
         try:
             swapped = await _pulse(calls, heard, probe.PULSE_SWAPPED)
         except ProbeFailed as error:
