@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,11 +14,24 @@ from openkline.gateway.server import GatewayServer
 from openkline.update import Updater
 
 from .fake_device import FAST, FakeBoard, FakePort
-from .fake_update import FakeUpdates
+from .fake_update import FakeUpdates, crc_of
 from .openbm.raw import Gateway, Raw, free_base
 
+ASK_VERSION = bytes.fromhex("66 67 00 00 00 00 00 00")
 INIT = bytes.fromhex("66 69 00 00 22 11 33 44")
+WRONG_INIT = bytes.fromhex("66 69 00 00 22 11 33 45")
 GO_ON = bytes.fromhex("66 69 00 00 00 00 00 00")
+BUNDLE = random.Random(6).randbytes(3000)
+
+
+def upload(data: bytes, crc: int | None = None) -> bytes:
+    """For version 2.6."""
+    crc = crc_of(data) if crc is None else crc
+    return b"\x66\x75" + len(data).to_bytes(2, "big") + crc.to_bytes(2, "little") + b"\x02\x06" + data
+
+
+def answer(count: int = 0, error: int = 0) -> bytes:
+    return b"\x66\x75" + count.to_bytes(2, "big") + error.to_bytes(2, "little") + bytes(2)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
 
+from ..updating import Setup, updating
 from .fakebus import FakeBus
 from .raw import Gateway, free_base
 
@@ -82,3 +83,12 @@ def server(gateway: Gateway) -> GatewayServer:
     if gateway.server is None:
         pytest.skip("needs our own gateway")
     return gateway.server
+
+
+@pytest.fixture
+async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
+    if request.config.getoption("--gateway", default=None):
+        pytest.skip("needs our own gateway, with a board of ours")
+    marker = request.node.get_closest_marker("options")
+    async with updating(**(dict(marker.kwargs) if marker else {})) as made:
+        yield made
