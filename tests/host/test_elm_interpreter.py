@@ -167,7 +167,7 @@ def test_timeouts_and_number_of_answers() -> None:
     elm = Elm().ready(5)
     elm.say("010C1")
     one = elm.car.exchanges()[-1]
-    assert (one.first_ms, one.more_ms, one.count, one.session) == (200, 55, 1, True)
+    assert (one.first_ms, one.more_ms, one.count, one.session) == (200, 50, 1, True)
     elm.say("ATST 0A")
     elm.say("ATAT0")
     elm.say("010C")
@@ -199,7 +199,7 @@ def test_bypass() -> None:
     elm.car.asked.clear()
     assert elm.say("ATBI") == b"OK\r\r>"
     assert elm.say("010C") == b"41 0C 0D 20 \r\r>"
-    assert elm.car.asked == [Bypass(10400), Exchange(bytes.fromhex("68 6A F1 01 0C"), 200, 55, 0, session=False)]
+    assert elm.car.asked == [Bypass(10400), Exchange(bytes.fromhex("68 6A F1 01 0C"), 200, 50, 0, session=False)]
 
 
 def test_a_reset_closes_the_session() -> None:

@@ -173,6 +173,8 @@ class Application:
         self.usb.pump()
         if self.obd is not None:
             self.obd.run()
+            if self.obd.idle():
+                self.usb.pump()  # how a call ended does not wait for the next poll
         self._look_at_the_clock()
 
     def _read(self):

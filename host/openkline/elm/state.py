@@ -33,7 +33,7 @@ DEFAULT_WAKE = 0x92  # in 20.48 ms: PP 17, 3.0 s
 TIMEOUT_UNIT_MS = 4
 WAKE_UNIT_MS = 20.48
 # After an answer another ECU may begin within P2max (50 ms, ISO 14230-4); what AT1 and AT2 wait.
-ADAPTED_MS = 55
+ADAPTED_MS = 50
 SEARCH_MIN_MS = 200
 NORMAL_DATA = 7
 LONG_DATA = 255
