@@ -147,7 +147,8 @@ def test_each_error_of_a_session():
 
 def test_every_code_has_a_case():
     from kline.device import obd_errors
+    from kline.device.obd_texts import TEXTS
 
     source = [case[5] for case in CASES] + ["TOO_SOON", "NOT_ALLOWED"]
     names = {getattr(obd_errors, name) for name in source}
-    assert names == set(obd_errors._TEXTS), set(obd_errors._TEXTS) - names
+    assert names == set(TEXTS), set(TEXTS) - names

@@ -15,11 +15,12 @@ def code(number):
 
 def test_the_codes_are_those_of_the_device():
     from kline.device import obd_errors
+    from kline.device.obd_texts import TEXTS
 
     for i, name in enumerate(records.OBD_ERRORS):
         found = getattr(obd_errors, {"busy": "BUSY"}.get(name, name.upper()))
         assert found == i + 1, name
-    assert i + 1 == max(obd_errors._TEXTS)
+    assert i + 1 == max(TEXTS)
 
 
 def test_each_kind_of_car_is_found():

@@ -18,17 +18,17 @@ from .fake_obd import ObdBoard, obd_port
 ROOT = Path(__file__).parents[2]
 
 
-def device_errors() -> ModuleType:
-    """kline.device.obd_errors, which runs here too; read as a file, as the host never imports kline.device."""
-    path = ROOT / "firmware" / "kline" / "device" / "obd_errors.py"
-    spec = importlib.util.spec_from_file_location("device_obd_errors", path)
+def device_texts() -> ModuleType:
+    """kline.device.obd_texts, which runs here too; read as a file, as the host never imports kline.device."""
+    path = ROOT / "firmware" / "kline" / "device" / "obd_texts.py"
+    spec = importlib.util.spec_from_file_location("device_obd_texts", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-TEXTS: dict[int, str] = device_errors()._TEXTS
+TEXTS: dict[int, str] = device_texts().TEXTS
 # What a person can do, in one of these words.
 TO_TRY = re.compile(r"\b(try|is the|does it|do|connect|unplug|wait|clear)\b", re.IGNORECASE)
 
