@@ -194,11 +194,15 @@ def test_a_client_that_vanishes_leaves_nothing_behind():
     data = pack(NEW)
 
     def script(pc):
-        for size in (0, 1, 700, len(data) - 1):
+        for size in (0, 1, 700, len(data) - 1, len(data)):
             yield from pc.login()
             yield from pc.begin(data)
             yield from pc.data(data[:size])
-            yield from pc.wait(0.3)
+            if size == len(data):
+                while not pc.statuses or pc.statuses[-1][1] != update.STATE_UNPACKING:
+                    yield
+            else:
+                yield from pc.wait(0.3)
             pc.link.open(0x77000101 + size)  # another program, another session
             yield
             yield from pc.opened()
@@ -359,6 +363,53 @@ def test_an_update_in_obd_mode():
     assert board.start(lambda pc: pc.upload(pack(NEW))) == RESET
     assert board.start(hello) == Done
     assert slot_app.running == ["0.1.0", "0.2.0"]
+
+
+class Deaf:
+    """Nothing comes from the board for a while once its new slot is whole."""
+
+    def __init__(self, world):
+        self.world = world
+        self.from_us = None
+
+    def apply(self, data):
+        if self.from_us is None:
+            with open("boot.json") as file:
+                if "trial" in file.read():
+                    self.from_us = self.world.now
+        lost = self.from_us is not None and self.world.now < self.from_us + 700_000
+        return (b"" if lost else data), 0
+
+
+def test_the_board_waits_with_its_restart_until_the_pc_knows():
+    board = Board(before=None)
+    heard = []
+
+    def script(pc):
+        pc.host.from_device = Deaf(pc.world)
+        heard.append((yield from pc.upload(pack(NEW))))
+        yield from pc.wait(0.3)
+
+    assert board.start(script) == RESET
+    assert heard and heard[0][1] == update.STATE_SWITCHING, heard
+
+
+def test_a_board_that_nobody_hears_restarts_all_the_same():
+    board = Board(before=None)
+
+    def script(pc):
+        pc.host.from_device = Deaf(pc.world)
+        yield from pc.opened()
+        yield from pc.login()
+        yield from pc.begin(pack(NEW))
+        yield from pc.data(pack(NEW))
+        while pc.host.from_device.from_us is None:
+            yield
+        pc.host.from_device.from_us += 60_000_000
+
+    assert board.start(script) == RESET
+    assert board.start(hello) == Done
+    assert slot_app.running[-1] == "0.2.0"
 
 
 def test_messages_are_sent_once_each_during_an_update():

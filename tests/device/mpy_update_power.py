@@ -94,6 +94,32 @@ def test_a_power_cut_at_every_write_of_an_update():
     sweep(both=False)
 
 
+def test_bytes_that_are_called_safe_are():
+    """The power fails as soon as the PC has heard of them; the file has them all the same."""
+    data = pack(slot_app.files(NEW, filler=bytes(range(256)) * 50))
+    board = Board(running=OLD)
+    seen = [0]
+
+    def script(pc):
+        yield from pc.opened()
+        yield from pc.login()
+        yield from pc.begin(data)
+        sending = pc.data(data)
+        while not pc.statuses or pc.statuses[-1][2] <= seen[-1]:
+            next(sending, None)
+            yield
+        seen.append(pc.statuses[-1][2])
+        pc.world.interrupt(PowerCut())
+
+    while seen[-1] < len(data):
+        assert board.start(script) == PowerCut
+        board.flash.power_on()
+        with open("b/update.okb", "rb") as file:
+            written = file.read()
+        assert len(written) >= seen[-1] and written == data[: len(written)], (len(written), seen)
+    assert len(seen) > 3 and seen[1] < 5000, seen
+
+
 def soak_power_cuts_at_every_write_done_by_half_and_not_at_all():
     sweep(both=True)
 
