@@ -131,6 +131,16 @@ def test_heap_after_start(stages: dict[str, Stage]) -> None:
     assert both.free >= BUDGET, f"{both.free} bytes of heap left, the budget is {BUDGET}"
 
 
+def test_the_document_is_not_far_from_the_truth(stages: dict[str, Stage]) -> None:
+    text = (ROOT / "docs" / "sizes.md").read_text()
+    rows = re.findall(r"^\| (?!after|-).*\| ([\d,]+) \| [\d,]+ \| ([\d,]+) \|$", text, re.MULTILINE)
+    assert len(rows) == len(stages)
+    for (alloc_32, free), stage in zip(rows, stages.values(), strict=True):
+        said, left = (int(number.replace(",", "")) for number in (alloc_32, free))
+        assert said + left == FREE_AFTER_BOOT
+        assert abs(said - stage.alloc_32) <= 0.05 * stage.alloc_32, f"docs/sizes.md: {stage.name}: {stage.alloc_32}"
+
+
 def test_what_the_application_never_asks_for_is_not_on_the_heap(stages: dict[str, Stage]) -> None:
     people = {"kline.protocol.names", "kline.protocol.pids", "kline.protocol.dtc", "kline.protocol.nrc"}
     assert not people & set(stages["both handlers"].modules)
