@@ -19,9 +19,9 @@ CLOSED, SILENT = Pulse(False, True, False), Pulse(False, False, False)
 HELD, FLIPPED = Pulse(True, True, True), Pulse(True, False, True)
 
 
-def echo(baud: int, stretch_us: float = 0, got: bytes = probe.PATTERN) -> Echo:
+def echo(baud: int, stretch_us: float = 0) -> Echo:
     bit = 1e6 / baud
-    return Echo(baud, got, (round(bit + stretch_us), round(10 * bit + stretch_us)))
+    return Echo(baud, probe.pattern(baud), (round(bit + stretch_us), round(10 * bit + stretch_us)))
 
 
 GOOD = ActiveFacts(LOW, False, CLOSED, echoes=tuple(echo(baud) for baud in (2400, 4800, 9600, 19200)))

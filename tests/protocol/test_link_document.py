@@ -42,7 +42,8 @@ def test_probe_numbers_of_the_document() -> None:
     text = DOC.read_text()
     for name in ("PROBE_CALL", "PROBE_ANSWER", "PROBE_END"):
         assert f"| `{getattr(probe, name):02X}` | {name} |" in text, name
-    prefixes = ("OP_", "FILE_", "SEEN_", "MAX_", "PULSE_", "PROBE_", "BOARD_", "LIMIT_", "PIECE_", "NEVER", "AT_ONCE")
+    prefixes = ("OP_", "FILE_", "SEEN_", "MAX_", "MIN_", "PULSE_", "PROBE_", "BOARD_", "LIMIT_", "PIECE_")
+    prefixes += ("NEVER", "AT_ONCE")
     for name in dir(probe):
         if name.startswith(prefixes) and name not in ("PROBE_CALL", "PROBE_ANSWER", "PROBE_END"):
             assert re.search(rf"(?<!\w){getattr(probe, name)} {name}\b", text), name

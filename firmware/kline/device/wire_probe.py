@@ -26,7 +26,6 @@ _CHUNK = 512
 _SETTLE_US = 800
 # Longer than the pause within anybody's message.
 _QUIET_US = 1_500
-_BAUD_MIN, _BAUD_MAX = 1_200, 38_400
 _ECHO_LATE_US = 3_000
 _NO_PULL: int = None  # type: ignore[assignment]  # as documented; the stubs don't know it
 
@@ -289,17 +288,18 @@ class WireProbe:
 
     def _echo(self, baud, dominant):
         """The pattern at another rate, by the UART itself: its bits are exact. What came back, and how wide."""
-        if not _BAUD_MIN <= baud <= _BAUD_MAX:
+        if not probe.MIN_BAUD <= baud <= probe.MAX_BAUD:
             raise ValueError
         self._may_touch()
         uart, transport = self._uart, self._transport
+        pattern = probe.pattern(baud)
         level = self._rx_dominant ^ (0 if dominant else 1)
         try:
             uart.init(baudrate=baud, tx=self._tx_number)
             transport.flush_rx()
-            limit_us = len(probe.PATTERN) * 11_000_000 // baud + _ECHO_LATE_US
+            limit_us = len(pattern) * 11_000_000 // baud + _ECHO_LATE_US
             begun_us = ticks_us()
-            uart.write(probe.PATTERN)
+            uart.write(pattern)
             n, _ = self._measure(level, limit_us)
             while ticks_diff(ticks_us(), begun_us) < limit_us:
                 sleep_us(500)

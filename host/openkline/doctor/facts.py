@@ -102,7 +102,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What came back of probe.PATTERN at this rate, and widths in us of its dominant pulses."""
+    """What came back of probe.pattern() at this rate, and widths in us of its dominant pulses."""
 
     baud: int
     got: bytes
@@ -110,7 +110,7 @@ class Echo:
 
     @property
     def right(self) -> bool:
-        return self.got == probe.PATTERN
+        return self.got == probe.pattern(self.baud)
 
     @property
     def bit_us(self) -> float:

@@ -296,7 +296,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
         yield _fault(
             "echo_wrong",
             f"What comes back differs from what was sent ({own.got.hex(' ').upper() or 'nothing'} instead of "
-            f"{probe.PATTERN.hex(' ').upper()}).",
+            f"{probe.pattern(own.baud).hex(' ').upper()}).",
             "run doctor again at a quiet moment; if it stays so, look for a loose contact",
             "bus rx_wire tx_wire",
         )
