@@ -307,7 +307,7 @@ def test_a_full_file_system_is_told():
     def script(pc):
         assert (yield from pc.upload(data)) == refusal(update.ERROR_NO_ROOM)
 
-    for blocks in (20, 26, 34, 40):  # not for the bundle, not for its contents, nearly
+    for blocks in (20, 34, 40):  # not for the bundle, not for its contents, nearly
         board = run(script, blocks=blocks)
         assert board.start(hello) == Done
     assert set(slot_app.running) == {"0.1.0"}
