@@ -115,7 +115,7 @@ def pause_in_inits(strikes, seed):
 
 
 def test_one_pause_of_100_ms_in_an_init():
-    pause_in_inits(25, 1)
+    pause_in_inits(16, 1)
 
 
 def soak_one_pause_of_100_ms_in_an_init():
@@ -134,7 +134,7 @@ def short_pauses_in_inits(rounds, seed):
 
 
 def test_pauses_up_to_5_ms_in_an_init():
-    short_pauses_in_inits(6, 1)
+    short_pauses_in_inits(4, 1)
 
 
 def soak_pauses_up_to_5_ms_in_an_init():

@@ -222,6 +222,23 @@ def test_ignition_off_and_on():
         assert rig.obd.reconnects == 1
 
 
+def test_after_minutes_of_rest():
+    """ticks_us wraps after 18 minutes, and says nothing about what was more than nine ago."""
+    for minutes in (5, 10, 15, 17.9, 20):
+        for rig in each():
+            rig.obd.request_pid(1, 0x0C)
+            rig.world.burn(int(minutes * 60_000) * MS)
+            begun = rig.world.now
+            assert rig.obd.request_pid(1, 0x0C).frames == [RPM], minutes
+            assert rig.world.now - begun < 3_500 * MS and rig.sessions() == 2
+            rig.obd.session.timing.p3_max_us = -1  # a session without an end
+            rig.car.ecus[0].session.limits["P3"] = (55 * MS, None)
+            rig.world.burn(int(minutes * 60_000) * MS)
+            begun = rig.world.now
+            assert rig.obd.request_pid(1, 0x0C).frames == [RPM], minutes
+            assert rig.world.now - begun < 300 * MS and rig.sessions() == 2
+
+
 def test_the_reference_names():
     rig = connected(limits_ms={"P4": [0, 20]})
     frame = b"\xc2\x33\xf1\x01\x0c\xf3"

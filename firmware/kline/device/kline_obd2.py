@@ -309,7 +309,7 @@ class KLineObd2:
     def _send_steps(self, frame):
         """P3min after whatever was last on the line; then the bytes, each with its echo."""
         times = self.session.timing
-        yield from wait_until(ticks_add(self.line.last_end_us, times.p3_min_us))
+        yield from self.line.pause_steps(times.p3_min_us)
         self.line.flush()
         yield from self.line.send_steps(frame, times.p4_min_us)
 

@@ -154,6 +154,8 @@ class ObdLine:
     def quiet_steps(self, idle_us, limit_us=5_000_000):
         """Wait until the line has been silent for idle_us. Raises ObdError STUCK_LOW, or BUSY after limit_us."""
         begun_us = low_since_us = ticks_us()
+        if ticks_diff(begun_us, self.last_end_us) < 0:  # so long ago that ticks have wrapped
+            self.last_end_us = ticks_add(begun_us, -idle_us)
         low = False
         while True:
             now_us = ticks_us()
@@ -174,6 +176,12 @@ class ObdLine:
             if ticks_diff(now_us, begun_us) > limit_us + idle_us:
                 raise ObdError(obd_errors.BUSY)
             yield POLL_US if left_us > POLL_US or low else max(left_us, 0)
+
+    def pause_steps(self, pause_us):
+        """Wait until so long after the newest byte; not where that is so long ago that ticks have wrapped."""
+        due_us = ticks_add(self.last_end_us, pause_us)
+        if 0 < ticks_diff(due_us, ticks_us()) <= pause_us:
+            yield from wait_until(due_us)
 
     def _check_level(self, dominant):
         """Does the line follow? RX is read some ms after an edge of ours."""

@@ -2,7 +2,6 @@
 
 from time import ticks_add, ticks_diff, ticks_us
 
-from kline.device.obd_line import wait_until
 from kline.protocol import kwp, timing
 
 _HEARD_MAX = 600
@@ -25,10 +24,7 @@ def raw_steps(tester, data, pulse, silence_us, tell):
         start_us = yield from line.pulse_steps()
         yield from line.send_steps(data, p4_us, start_us)
     else:
-        p3_us = timing.LIMITS["P3"][0]
-        due_us = ticks_add(line.last_end_us, p3_us)
-        if 0 < ticks_diff(due_us, ticks_us()) <= p3_us:  # last_end_us may be old, and have wrapped
-            yield from wait_until(due_us)
+        yield from line.pause_steps(timing.LIMITS["P3"][0])
         line.flush()
         yield from line.send_steps(data, p4_us)
     return (yield from _hear_steps(line, silence_us, tell))
