@@ -148,15 +148,21 @@ def test_the_manifest_names_all_that_a_board_needs_and_all_of_it_imports(tmp_pat
     assert done.stdout.strip() == str(len(names)), done.stdout + done.stderr
 
 
-def test_the_wheel_carries_boards_and_firmware(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     done = subprocess.run(
-        [*command, "--wheel-dir", str(tmp_path), str(ROOT)],
+        [*command, "--wheel-dir", str(folder), str(ROOT)],
         env=dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1"),
         capture_output=True, text=True, timeout=4 * LIMIT_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("openkline-*.whl")
+    (found,) = folder.glob("openkline-*.whl")
+    return found
+
+
+def test_the_wheel_carries_boards_and_firmware(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = subprocess.run(["git", "ls-files", "boards"], cwd=ROOT, capture_output=True, text=True, check=False)
     boards = tracked.stdout.split() or [
@@ -168,3 +174,20 @@ def test_the_wheel_carries_boards_and_firmware(tmp_path: Path) -> None:
     assert {f"openkline/_data/{name}" for name in data} <= names
     assert set(board_modules(FIRMWARE)) <= names
     assert not [name for name in names if "__pycache__" in name]
+
+
+def test_an_installed_wheel_knows_boards_and_compiles_the_modules(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    code = "import openkline.modules as m; print(m.__file__); print(*m.compile_modules())"
+    for words in (["-c", code], ["-m", "openkline", "boards", "ESP32_GENERIC"]):
+        done = subprocess.run(
+            [sys.executable, *words], env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+            cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        if words[0] == "-c":
+            assert done.stdout.startswith(str(tmp_path))
+            modules = done.stdout.splitlines()[1].split()
+            assert modules == [path.removesuffix(".py") + ".mpy" for path in board_modules(FIRMWARE)]
+        else:
+            assert "BC337" in done.stdout
