@@ -1,6 +1,6 @@
 """Requests a second through the ELM327 beside those of `openkline obd live`, on the same virtual car, in real time.
 
-The ELM327's client waits for each prompt before it asks again, over TCP; `live` has the next request ready on the board.
+The ELM327's client waits for each prompt before it asks again; `live` has its next request ready on the board.
 With the number of answers (010C1, as python-OBD and most apps ask) the ELM327 ends with the answer, without it after
 the silence that could hold another ECU's.
 """
