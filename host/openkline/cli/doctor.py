@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 
 import rich_click as click
@@ -77,9 +78,9 @@ def doctor(
     port = port_for(name, SimOptions(car=car, extra=("--fault", fault) if fault else ()))
 
     async def consent(heard: WireFacts) -> bool:
-        return yes or (sys.stdin.isatty() and click.confirm(_question(heard), err=True))
+        return yes or (sys.stdin.isatty() and await _confirm(_question(heard)))
 
-    facts = asyncio.run(examine(name, port, consent, obd=obd, listen_s=listen))
+    facts = asyncio.run(examine(name, port, consent, obd=obd, listen_s=listen, tell=_tell))
     found = judge(facts)
     likely = cause(found)
     if as_json:
@@ -88,6 +89,31 @@ def doctor(
         lines = [line for finding in found for line in report.lines_of(finding)] + ["", *report.ending(facts, likely)]
     click.echo("\n".join(lines))
     ctx.exit(EXIT_FINDINGS if likely is not None else 0)
+
+
+def _tell(text: str) -> None:
+    click.echo(f"  {text}", err=True)
+
+
+async def _confirm(question: str) -> bool:
+    """The link goes on while the person thinks, and Ctrl-C ends the command as always."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bytes] = loop.create_future()
+    terminal = sys.stdin.fileno()
+
+    def typed() -> None:
+        loop.remove_reader(terminal)
+        answer.set_result(os.read(terminal, 1024))
+
+    try:
+        loop.add_reader(terminal, typed)
+    except NotImplementedError:  # Windows
+        return click.confirm(question, err=True)
+    try:
+        click.echo(f"{question} [y/N]: ", err=True, nl=False)
+        return (await answer).strip().lower() in (b"y", b"yes")
+    finally:
+        loop.remove_reader(terminal)
 
 
 def _question(heard: WireFacts) -> str:
