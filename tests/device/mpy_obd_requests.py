@@ -190,6 +190,17 @@ def test_an_ecu_that_still_has_a_session_is_waited_for():
     assert rig.sessions() == 2
 
 
+def test_the_second_round_comes_after_p3max():
+    """Where slow initialisation is all there is, the second try would come after 3 s, and be refused like the first."""
+    from kline.device.kline_obd2 import SLOW as SLOW_INIT
+    from kline.device.obd_line import drain
+
+    rig = ObdRig(ISO, reinit=False)
+    rig.obd.slow_init()
+    session = drain(rig.obd.connect_steps(None, ((SLOW_INIT, 0x33),)))
+    assert session.kind == "slow" and rig.sessions() == 2 and rig.refusals() == ["in_session"]
+
+
 def test_ignition_off_and_on():
     from kline.device.obd_errors import ObdError
 
