@@ -1,21 +1,17 @@
 """Updates of a flashed board through the link: the whole way, and every refusal with its code."""
 
-import gc
-import hashlib
 import json
 import os
 
 import sim  # noqa: F401
 import slot_app
-from mpy_load import Flood
 from rig import board as kline_board
-from rig import frame
 from update_rig import BOARD, PASSWORD, RESET, Board, Done, Late, hello, pack
 
 from kline.device.updater import Updater
 from kline.protocol import records, update
 from kline.protocol.checksum import crc16
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import Link
 
 RUNNING = ("a", "boot.json", "board.json")
 NEW = slot_app.files("0.2.0", filler=bytes(range(256)) * 20)
@@ -330,151 +326,3 @@ def test_a_file_system_that_cannot_be_written_is_told():
         assert (yield from pc.upload_ends()) == refusal(update.ERROR_FILE_SYSTEM)
 
     run(script, board)
-
-
-def test_every_frame_of_a_full_bus_is_reported_during_an_update_with_slow_flash():
-    board = Board(blocks=128)
-    files = dict(NEW)
-    files["kline/more.bin"] = hashlib.sha256(b"").digest() * 1700
-    data = pack(files)
-    made = []
-
-    def prepare(world):
-        board.flash.world = world
-
-    def script(pc):
-        yield from pc.opened()
-        made.append(Flood(pc.world, 25))
-        begun_us = pc.world.now
-        assert (yield from pc.upload(data))[:2] == (update.OK, update.STATE_SWITCHING)
-        print("update of %d bytes: %.1f s (modelled)" % (len(data), (pc.world.now - begun_us) / 1e6))
-
-    gc.collect()
-    assert board.start(script, limit_s=120, prepare=prepare) == RESET
-    frames = board.pc.frames
-    print("frames %d of %d, blocks erased %d" % (len(frames), len(made[0].sent), board.flash.erased))
-    assert len(frames) > 200
-    assert frames == made[0].sent[: len(frames)]
-    assert board.pc.world.usb.lost == 0
-
-
-def test_an_update_in_obd_mode():
-    board = Board(fields=dict(BOARD, mode="obd"))
-    assert board.start(lambda pc: pc.upload(pack(NEW))) == RESET
-    assert board.start(hello) == Done
-    assert slot_app.running == ["0.1.0", "0.2.0"]
-
-
-class Deaf:
-    """Nothing comes from the board for a while once its new slot is whole."""
-
-    def __init__(self, world):
-        self.world = world
-        self.from_us = None
-
-    def apply(self, data):
-        if self.from_us is None:
-            with open("boot.json") as file:
-                if "trial" in file.read():
-                    self.from_us = self.world.now
-        lost = self.from_us is not None and self.world.now < self.from_us + 700_000
-        return (b"" if lost else data), 0
-
-
-def test_the_board_waits_with_its_restart_until_the_pc_knows():
-    board = Board(before=None)
-    heard = []
-
-    def script(pc):
-        pc.host.from_device = Deaf(pc.world)
-        heard.append((yield from pc.upload(pack(NEW))))
-        yield from pc.wait(0.3)
-
-    assert board.start(script) == RESET
-    assert heard and heard[0][1] == update.STATE_SWITCHING, heard
-
-
-def test_a_board_that_nobody_hears_restarts_all_the_same():
-    board = Board(before=None)
-
-    def script(pc):
-        pc.host.from_device = Deaf(pc.world)
-        yield from pc.opened()
-        yield from pc.login()
-        yield from pc.begin(pack(NEW))
-        yield from pc.data(pack(NEW))
-        while pc.host.from_device.from_us is None:
-            yield
-        pc.host.from_device.from_us += 60_000_000
-
-    assert board.start(script) == RESET
-    assert board.start(hello) == Done
-    assert slot_app.running[-1] == "0.2.0"
-
-
-def test_messages_are_sent_once_each_during_an_update():
-    board = Board()
-    data = pack(dict(NEW, **{"kline/more.bin": bytes(20_000)}))
-    sent = [bytes((0x18, 4, 0xFF, i, 0)) for i in range(20)]
-    out = bytearray(32)
-
-    def prepare(world):
-        board.flash.world = world
-        board.radio = sim.Module(world.wire, 0x68)
-        world.at(1_500_000, talk, world)
-
-    def talk(world):
-        board.radio.send(frame(0x68, 0x18, b"\x01"))
-        world.at(world.now + 70_000, talk, world)
-
-    def script(pc):
-        work = pc.upload(data)
-        begun_us = None
-        for i, body in enumerate(sent):
-            while pc.link.state != OPEN or (begun_us and pc.world.now < begun_us + i * 150_000):
-                yield next(work)
-            begun_us = begun_us or pc.world.now
-            n = records.pack_transmit(out, i, 5, 0, 0, body)
-            while not pc.link.queue(records.TRANSMIT, 0, out, n):
-                yield
-        yield from work
-
-    ended = board.start(script, prepare=prepare)
-    assert ended == RESET, (ended, board.pc.statuses, board.pc.results)
-    assert sorted(board.pc.results) == [(i, records.RESULT_SENT) for i in range(20)], board.pc.results
-    heard = [f[:-1] for _, f in board.radio.heard if f[0] == 0x18]
-    assert heard == sent, heard
-
-
-def test_the_memory_for_an_update_does_not_grow_with_it():
-    """What the steps hold beside the window of the decompressor: measured with every step of a big one."""
-    sim.World()
-    board = Board(blocks=128)
-    files = {"kline/device/module%02d.mpy" % i: bytes((i,)) * 1100 for i in range(45)}
-    data = pack(files)
-    board.slot = "a"  # all that is asked of a Boot here
-    board.on_trial = False
-    board.try_next = lambda slot: None
-    link = Link(is_device=True)
-    link.queue = lambda kind, channel, buf, n: True
-    out = bytearray(160)
-    updater = Updater(kline_board(password=PASSWORD), board, link, lambda: 0)
-    updater.record(update.UPDATE_OPEN, out, 0, update.pack_open(out, PASSWORD))
-    n = update.pack_begin(out, len(data), crc16(data, 0, len(data)), 0, 2)
-    gc.collect()
-    before = gc.mem_alloc()
-    updater.record(update.UPDATE_BEGIN, out, 0, n)
-    while updater.state == update.STATE_IDLE or updater.state == update.STATE_OPEN:
-        updater.step()
-    most = at = 0
-    while updater.state != update.STATE_SWITCHING:
-        if at < len(data) and not updater.full():
-            n = update.pack_data(out, at, data[at : at + 128])
-            updater.record(update.UPDATE_DATA, out, 0, n)
-            at += 128
-        updater.step()
-        gc.collect()
-        most = max(most, gc.mem_alloc() - before)
-        assert updater.state != update.STATE_IDLE
-    print("at most %d bytes for a bundle of %d (64 bit)" % (most, len(data)))
-    assert most < 24_000, most
