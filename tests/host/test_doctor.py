@@ -121,6 +121,14 @@ def test_every_trouble_of_a_port_has_words() -> None:
         assert found.level == "fault" and found.text == "it is so." and found.remedy.startswith("Do that")
 
 
+def test_modem_manager_is_kept_away() -> None:
+    shared = PcFacts("auto", "/dev/ttyACM0", usb="303A:1001", users="ModemManager (pid 7)")
+    found = [one for one in judge_pc(shared) if one.wrong]
+    assert 'ATTRS{idVendor}=="303a", ENV{ID_MM_DEVICE_IGNORE}="1"' in found[0].remedy
+    found = [one for one in judge_pc(replace(shared, users="minicom (pid 8)")) if one.wrong]
+    assert found[0].remedy == "end that program"
+
+
 # -- the board
 
 

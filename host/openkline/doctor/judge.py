@@ -70,8 +70,17 @@ def judge_pc(pc: PcFacts) -> Iterator[Finding]:
                 "pc",
                 WARNING,
                 f"{pc.path} is also open in {pc.users}, which takes bytes of the board from us.",
-                "end that program",
+                _keep_away(pc) if "ModemManager" in pc.users else "end that program",
             )
+
+
+def _keep_away(pc: PcFacts) -> str:
+    """ModemManager tries each new serial port for a modem, for some seconds."""
+    vendor = pc.usb[:4].lower() or "...."
+    return (
+        "wait half a minute; for good, in /etc/udev/rules.d/70-openkline.rules: "
+        f'ATTRS{{idVendor}}=="{vendor}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
+    )
 
 
 def _halves(text: str) -> tuple[str, str]:
