@@ -1,12 +1,12 @@
 """Images as an ESP32's boot loader wants them, made by hand from the published format, small but whole.
 
-    image     E9 | segments u8 | flash mode | size and speed | entry u32 | WP EE | drive 3 bytes | chip id u16 | 11 bytes
-              of revisions and zeros, the last one "a digest follows" | segments: address u32, length u32, data
+    image     E9 | segments u8 | flash mode | size and speed | entry u32 | WP EE | drive 3 bytes | chip id u16 |
+              11 bytes of revisions and zeros, the last one "a digest follows" | segments: address u32, length u32, data
               | zeros up to the last byte of a 16-byte block, which is the XOR of all data with EF | SHA-256 of it all
     flash     boot loader at the chip's offset, partition table at 8000, application at 10000
 
-Source: Espressif, esptool documentation, "Firmware Image Format"; ESP-IDF Programming Guide, "Partition Tables". Chip ids:
-the same page of esptool's documentation.
+Source: Espressif, esptool documentation, "Firmware Image Format"; ESP-IDF Programming Guide, "Partition Tables". Chip
+ids: the same page of esptool's documentation.
 """
 
 from __future__ import annotations

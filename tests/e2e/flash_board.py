@@ -1,12 +1,12 @@
 """A board to be flashed: boot loader and MicroPython behind one port, with the reset circuit between, as on a real one.
 
-    client -- front: rfc2217 (DTR, RTS), a bare TCP socket, or a pty -- reset circuit -+- download: esp32-mock-bootloader
-                                                                                      '- run: micropython boot.py --bare
+    client -- front: rfc2217 (DTR, RTS), bare TCP, or a pty -- reset circuit -+- download: esp32-mock-bootloader
+                                                                             '- run: micropython boot.py --bare
 
 The flash outlives resets: boot loader, table and application are checked at each start, and erasing the flash takes the
-file system (a folder) with it. DTR and RTS pull IO0 and EN down through the two usual transistors (Espressif, "Schematic
-of the DevKitC": EN is low when RTS is asserted and DTR is not, IO0 the other way round); EN rises slowly, so that IO0
-counts a little later. Where a front has no such lines, `hold_boot` and `press_reset()` are the buttons.
+file system (a folder) with it. DTR and RTS pull IO0 and EN down through the two usual transistors (Espressif,
+"Schematic of the DevKitC": EN is low when RTS is asserted and DTR is not, IO0 the other way round); EN rises slowly, so
+that IO0 counts a little later. Where a front has no such lines, `hold_boot` and `press_reset()` are the buttons.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import subprocess
 import threading
 import time
 import tty
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
 
 import serial.rfc2217
 from esp32_mock_bootloader.server import BootloaderConnection, FlashImage, handle_client
+from tests.e2e import esp_image
 
 from openkline.sim import EXIT_RESET, EXIT_SOFT_RESET, ROM_LINES, SOFT_RESET_LINES, find_micropython
-from tests.e2e import esp_image
 
 ROOT = Path(__file__).resolve().parents[2]
 _EN_RISES_S = 0.15  # the capacitor at EN, and RFC 2217's round trips
+_AGAIN_S = 0.2
 _SYNC = b"\xc0\x00\x08"  # what esptool begins with (Espressif, "Serial Protocol", SYNC)
 _ASKS = b"\r\x02"  # openkline.repl.PromptSeeker's first keys
 
@@ -87,9 +87,9 @@ class FlashBoard:
         self.in_download = False
         self.hold_boot = False
         self.ignores_boot = False  # a broken circuit: IO0 is never seen low
-        self.weak_supply = False
-        self.resets = 0
-        self.on_start: Callable[[], None] = lambda: None
+        self.complaint = b""  # what it prints at each start instead of running
+        self.unplugged = False
+        self.starts: list[str] = []  # "download" or "run"
         self.selector = selectors.DefaultSelector()
         self._cut_after: dict[str, int] = {}
         self._mcu: int | None = None  # what the chip's UART is connected to
@@ -98,6 +98,7 @@ class FlashBoard:
         self._en_low = False
         self._io0_low = False
         self._rising_s: float | None = None
+        self._again_s: float | None = None  # a watchdog's reset
         self._stop = threading.Event()
         self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._run, name="board", daemon=True)
@@ -122,7 +123,10 @@ class FlashBoard:
             self._start(self.hold_boot)
 
     def cut_after(self, count: int, when: str) -> None:
-        """The cable is pulled after so many more bytes to the chip in that state ("download", "run"), once."""
+        """The cable is pulled after so many more bytes to the chip in that state ("download", "run").
+
+        It stays out until `unplugged` is False again: esptool heals a short interruption by itself.
+        """
         with self._lock:
             self._cut_after = {when: count}
 
@@ -149,8 +153,9 @@ class FlashBoard:
 
     def _start(self, download: bool) -> None:
         self._off()
-        self.resets += 1
+        self.starts.append("download" if download else "run")
         self.in_download = download
+        self._again_s = None
         if download:
             self.front.send(ROM_LINES.replace(b"boot:0x13 (SPI_FAST_FLASH_BOOT)", b"boot:0x3 (DOWNLOAD_BOOT)"))
             self.front.send(b"waiting for download\r\n")
@@ -163,21 +168,22 @@ class FlashBoard:
             self._connect(ours.fileno())
             return
         self.front.send(ROM_LINES)
-        if self.weak_supply:
-            self.front.send(b"\r\nBrownout detector was triggered\r\n\r\n")
-        elif not self.flash.starts(self.offset):
-            self.front.send(b"invalid header: 0xffffffff\r\n" * 3)
+        complaint = self.complaint
+        if not self.flash.starts(self.offset):
+            complaint = complaint or b"invalid header: 0xffffffff\r\n" * 3
+        if complaint:
+            self.front.send(complaint)
+            self._again_s = time.monotonic() + _AGAIN_S
         else:
             self._spawn()
 
     def _spawn(self) -> None:
         """MicroPython on a pty, as openkline.sim starts it."""
-        self.on_start()
         master, slave = os.openpty()
         tty.setraw(slave)
         sim = ROOT / "boards" / "SIM"
         self.folder.mkdir(parents=True, exist_ok=True)
-        words = [find_micropython(), "-X", "heapsize=2048k", str(sim / "boot.py"), "--bare", "--flash", str(self.folder)]
+        words = [find_micropython(), "-X", "heapsize=2M", str(sim / "boot.py"), "--bare", "--flash", str(self.folder)]
         environment = dict(os.environ, MICROPYPATH=f"{sim / 'port'}:{sim}:.frozen")
         self._child = subprocess.Popen(
             [*words, *self.options], stdin=master, stdout=master, stderr=master, env=environment, start_new_session=True
@@ -216,6 +222,7 @@ class FlashBoard:
                     if fault == "reset":
                         self.press_reset()
                     else:
+                        self.unplugged = True
                         self.front.cut()
                     return
             if self._mcu is not None:
@@ -243,6 +250,8 @@ class FlashBoard:
                 if self._rising_s is not None and time.monotonic() >= self._rising_s:
                     self._rising_s = None
                     self._start((self._io0_low or self.hold_boot) and not self.ignores_boot)
+                if self._again_s is not None and time.monotonic() >= self._again_s:
+                    self._start(False)
                 if self._child is not None and self._child.poll() is not None:
                     self._ended(self._child.returncode)
 
@@ -293,7 +302,11 @@ class TcpFront:
 
     def _accept(self) -> None:
         self.cut()
-        self._client, _ = self._server.accept()
+        client, _ = self._server.accept()
+        if self._board.unplugged:
+            client.close()
+            return
+        self._client = client
         self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._board.selector.register(self._client, selectors.EVENT_READ, self._readable)
         if self._scheme == "rfc2217":

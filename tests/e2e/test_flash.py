@@ -1,0 +1,333 @@
+"""Flashing without a board: real esptool against esp32-mock-bootloader, real mpremote and our link against a real
+MicroPython, behind one port (flash_board.py). What stops it, with which words, and that a rerun finishes the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e import esp_image
+from tests.e2e.flash_board import FlashBoard, PtyFront, TcpFront
+
+from kline.version import VERSION
+from openkline import passwords
+from openkline.boards import find_profile
+from openkline.flash import flasher, images, memory, selftest
+from openkline.flash.esp import BootLoader
+from openkline.flash.files import BoardFiles, sha256
+from openkline.flash.flasher import STEPS, Done, Flasher
+from openkline.flash.plan import Wishes
+from openkline.flash.progress import Progress
+from openkline.flash.prompt import reach_prompt
+from openkline.flash.trouble import FlashError
+from openkline.modules import compile_modules
+from openkline.serial_io import port_for
+
+BOARDS = {"esp32": "ESP32_GENERIC", "esp32s3": "ESP32_GENERIC_S3", "esp32c3": "ESP32_GENERIC_C3"}
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, bytes]:
+    return compile_modules()
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modules: dict[str, bytes]) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(flasher, "compile_modules", lambda: modules)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[FlashBoard]:
+    """A bare ESP32 on a serial port."""
+    with FlashBoard(tmp_path, PtyFront()) as board:
+        yield board
+
+
+def image_for(board: FlashBoard, folder: Path) -> Path:
+    path = folder / f"{BOARDS[board.chip]}-20260101-v1.28.0.bin"
+    if not path.exists():
+        path.write_bytes(esp_image.merged(board.chip, board.offset))
+    return path
+
+
+def program(board: FlashBoard) -> None:
+    """As if the image were written already."""
+    data = esp_image.merged(board.chip, board.offset)
+    board.flash.data[board.offset : board.offset + len(data)] = data
+
+
+class Person(Progress):
+    """Reads what is said, and presses the buttons of a board whose port has no control lines."""
+
+    def __init__(self, board: FlashBoard) -> None:
+        self.said = io.StringIO()
+        super().__init__(STEPS, self.said)
+        self.board = board
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if "button now" in text:
+            self.board.press_reset()
+
+
+def flash(there: FlashBoard, folder: Path, **wishes: object) -> tuple[Done, str]:
+    person = Person(there)
+    given = {"device": there.front.address, "firmware": image_for(there, folder), "interface": "ibus-pc817"} | wishes
+    done = Flasher(Wishes(**given), person, lambda question, lines: None).run()  # type: ignore[arg-type]
+    return done, person.said.getvalue()
+
+
+def into_boot_loader(board: FlashBoard) -> None:
+    """Plugged in, BOOT held, EN pressed and released, BOOT let go."""
+    board.unplugged = False
+    board.hold_boot = True
+    board.press_reset()
+    board.hold_boot = False
+
+
+# -- all of it ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_bare_board_is_flashed_and_a_second_run_keeps_what_is_right(
+    board: FlashBoard, tmp_path: Path, modules: dict[str, bytes]
+) -> None:
+    done, said = flash(board, tmp_path, password=0x11223344, pins="WROVER")
+    image = image_for(board, tmp_path).read_bytes()
+    assert board.flash.data[0x1000 : 0x1000 + len(image)] == image
+    assert board.flash.data[:0x1000] == b"\xff" * 0x1000
+    for path, data in modules.items():
+        assert (board.folder / "a" / path).read_bytes() == data
+    slot = json.loads((board.folder / "a" / "slot.json").read_text())
+    assert slot == {
+        "version": VERSION,
+        "board": "ESP32_GENERIC",
+        "files": {path: sha256(data) for path, data in modules.items()},
+    }
+    settings = json.loads((board.folder / "board.json").read_text())
+    assert (settings["rx"], settings["tx"], settings["tx_invert"]) == (26, 27, True)
+    assert settings["password"] == 0x11223344
+    assert json.loads((board.folder / "boot.json").read_text()) == {"slot": "a"}
+    assert passwords.find(done.unique_id) == 0x11223344
+    assert "11223344" in said
+
+    # Nothing is said of interface, pins and password this time: they are remembered, here or on the board. The slot
+    # that is active stays so, what doesn't belong there goes, and a trial that was pending is called off.
+    (board.folder / "a").rename(board.folder / "b")
+    (board.folder / "boot.json").write_text('{"slot": "b", "trial": "a"}')
+    (board.folder / "b" / "kline" / "old.mpy").write_bytes(b"M")
+    files = [board.folder / "main.py", board.folder / "board.json", *(board.folder / "b").rglob("*.mpy")]
+    written = {path: path.stat().st_mtime_ns for path in files if path.name != "old.mpy"}
+    done, said = flash(board, tmp_path, interface=None)
+    assert "this MicroPython is there already" in said
+    assert f"0 of {len(modules) + 1} files copied to slot b" in said
+    assert "ibus-pc817 as last time, RX 26, TX 27 (WROVER)" in said
+    assert done.password == 0x11223344
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert not (board.folder / "b" / "kline" / "old.mpy").exists()
+    assert json.loads((board.folder / "boot.json").read_text()) == {"slot": "b"}
+
+
+def test_over_a_tcp_socket_a_person_presses_the_buttons_and_what_is_cut_off_is_finished_by_running_again(
+    tmp_path: Path, modules: dict[str, bytes]
+) -> None:
+    with FlashBoard(tmp_path, TcpFront("socket")) as board:
+        cuts = (("download", 60, "asking for the chip"), ("download", 40_000, "writing MicroPython"),
+                ("run", 9_000, "copying files"))  # fmt: skip
+        for state, count, step in cuts:
+            into_boot_loader(board)
+            board.cut_after(count, state)
+            with pytest.raises(FlashError, match=f"broke off.*run this again.*while {step}"):
+                flash(board, tmp_path)
+        assert (board.folder / "a" / "kline").is_dir()
+        assert not (board.folder / "a" / "slot.json").exists(), "a slot that is not whole must not count"
+        held = board.flash.data
+
+    with FlashBoard(tmp_path, PtyFront()) as board:  # another cable
+        board.flash.data = held
+        _, said = flash(board, tmp_path)
+        assert "this MicroPython is there already" in said
+        assert f"{len(modules) + 1} of {len(modules) + 1} files" not in said, "copied again what was there"
+        assert "[10/10] self-test   ESP32_GENERIC" in said
+
+
+@pytest.mark.parametrize("chip", ["esp32s3", "esp32c3"])
+def test_boot_loaders_of_the_other_chips(chip: str, tmp_path: Path) -> None:
+    with FlashBoard(tmp_path, PtyFront(), chip) as board:
+        loader = BootLoader(board.front.address)
+        found = loader.detect()
+        profile = find_profile(BOARDS[chip])
+        assert profile.chip is not None and found.chip == profile.chip.title
+        whole = images.verify(image_for(board, tmp_path), profile, lambda *_: None)
+        assert not loader.holds(profile.chip, whole.path, whole.fixed)
+        loader.erase(profile.chip)
+        shares: list[float] = []
+        loader.write(profile.chip, whole.path, board.offset, lambda share, _: shares.append(share))
+        assert shares == sorted(shares) and shares[-1] == 1.0
+        assert board.flash.data[: whole.size] == whole.path.read_bytes()
+        board.flash.data[0x9000:0x10000] = bytes(0x7000)  # NVS and calibration: a running board writes there
+        assert loader.holds(profile.chip, whole.path, whole.fixed)
+        board.flash.data[0x10000] ^= 1
+        assert not loader.holds(profile.chip, whole.path, whole.fixed)
+
+
+def test_control_lines_lead_into_the_boot_loader_and_out_again(tmp_path: Path) -> None:
+    """DTR and RTS as esptool moves them, through the circuit of two transistors."""
+    with FlashBoard(tmp_path, TcpFront("rfc2217")) as board:
+        program(board)
+        words = ["--port", board.front.address, "--no-stub", "--after", "hard-reset", "read-mac"]
+        done = subprocess.run([sys.executable, "-m", "esptool", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        assert "24:0a:c4" in done.stdout
+        assert board.starts[-2:] == ["download", "run"]
+
+
+@pytest.mark.soak
+def test_whole_way_over_a_tcp_socket(tmp_path: Path) -> None:
+    with FlashBoard(tmp_path, TcpFront("socket")) as board:
+        into_boot_loader(board)
+        _, said = flash(board, tmp_path)
+        assert "[10/10] self-test   ESP32_GENERIC" in said
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("chip", list(BOARDS))
+def test_whole_way_on_every_chip(chip: str, tmp_path: Path) -> None:
+    with FlashBoard(tmp_path, PtyFront(), chip) as board:
+        done, _ = flash(board, tmp_path)
+        assert done.profile.name == BOARDS[chip]
+
+
+# -- what stops it before anything is written --------------------------------------------------------------------------
+
+
+def test_the_wrong_board_and_the_wrong_image_are_refused_before_erasing(board: FlashBoard, tmp_path: Path) -> None:
+    program(board)
+    before = bytes(board.flash.data)
+    with pytest.raises(FlashError, match="chip is an ESP32, but ESP32_GENERIC_S3 has an ESP32-S3"):
+        flash(board, tmp_path, board="ESP32_GENERIC_S3")
+    wrong = tmp_path / "wrong.bin"
+    wrong.write_bytes(esp_image.merged("esp32s3", 0x1000))
+    with pytest.raises(FlashError, match="is for the chip ESP32-S3, but the board has an ESP32"):
+        flash(board, tmp_path, firmware=wrong)
+    memory.path().unlink()
+    with pytest.raises(FlashError, match=r"which interface.*--interface NAME(.|\n)*kline-transistor"):
+        flash(board, tmp_path, interface=None)
+    assert bytes(board.flash.data) == before
+
+
+def test_a_board_that_does_not_enter_its_boot_loader(tmp_path: Path) -> None:
+    with FlashBoard(tmp_path, TcpFront("socket")) as board:
+        program(board)
+        with pytest.raises(FlashError, match="does not enter its boot loader: hold the board's BOOT button"):
+            BootLoader(board.front.address).detect()
+
+
+# -- what goes wrong on the board --------------------------------------------------------------------------------------
+
+
+def test_flash_that_does_not_keep_what_is_written(board: FlashBoard, tmp_path: Path) -> None:
+    board.flash.bad_at = 0x12000
+    with pytest.raises(FlashError, match=r"what was written is not what the flash holds.*while writing MicroPython"):
+        flash(board, tmp_path)
+    assert not board.folder.exists(), "erased, and never started"
+
+
+def prompt_error(board: FlashBoard, timeout_s: float = 10) -> str:
+    with pytest.raises(FlashError) as caught:
+        asyncio.run(reach_prompt(port_for(board.front.address), timeout_s))
+    return str(caught.value)
+
+
+def test_a_board_that_does_not_start_says_why(board: FlashBoard) -> None:
+    assert "no program in its flash. Write it again" in prompt_error(board)
+    program(board)
+    board.complaint = b"\r\nBrownout detector was triggered\r\n\r\n"
+    board.press_reset()
+    assert "brown-out). Try a shorter cable" in prompt_error(board)
+    board.complaint = b"Guru Meditation Error: Core 0 panic'ed (Cache disabled but cached memory region accessed)\r\n"
+    board.press_reset()
+    assert "starts again and again: the image is not for this module" in prompt_error(board)
+    board.complaint = b"waiting for download\r\n"
+    board.press_reset()
+    assert "still in its boot loader. Press and release EN" in prompt_error(board)
+
+
+def test_a_board_that_says_nothing(tmp_path: Path) -> None:
+    front = PtyFront()
+    try:
+        with pytest.raises(FlashError, match=r"has said nothing within 1 s\. Press its EN"):
+            asyncio.run(reach_prompt(port_for(front.address), 1))
+    finally:
+        front.close()
+
+
+FAULTY_FILES = """
+import builtins, errno
+plain = builtins.open
+def faulty(name, mode="r", *more):
+    if "w" in mode and name.startswith("a/"):
+        raise OSError(errno.{error} if hasattr(errno, "{error}") else {number}, "{error}")
+    return plain(name, mode, *more)
+builtins.open = faulty
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "number", "words"),
+    [
+        ("ENOSPC", 28, "file system is full. Remove files from it, or make it anew: openkline flash --erase"),
+        ("EROFS", 30, "file system is read-only or damaged. Make it anew: openkline flash --erase"),
+    ],
+)
+def test_file_systems_that_take_nothing(board: FlashBoard, tmp_path: Path, error: str, number: int, words: str) -> None:
+    script = tmp_path / "faulty.py"
+    script.write_text(FAULTY_FILES.format(error=error, number=number))
+    program(board)
+    board.options = ("--script", str(script))
+    board.press_reset()
+    asyncio.run(reach_prompt(port_for(board.front.address), 10))
+    files = BoardFiles(board.front.address)
+    with pytest.raises(FlashError, match=f"{words}.*while copying files"):
+        files.put(files.look(), {"a/x.mpy": b"new"}, [], lambda *_: None)
+    board.options = ()
+    board.press_reset()
+    asyncio.run(reach_prompt(port_for(board.front.address), 10))
+    assert files.put(files.look(), {"a/x.mpy": b"new"}, [], lambda *_: None) == ["a/x.mpy"]
+    assert (board.folder / "a" / "x.mpy").read_bytes() == b"new"
+
+
+def test_a_board_that_resets_while_files_are_copied(board: FlashBoard) -> None:
+    program(board)
+    board.press_reset()
+    asyncio.run(reach_prompt(port_for(board.front.address), 10))
+    files = BoardFiles(board.front.address)
+    wanted = {f"a/{number}.mpy": bytes([number]) * 1000 for number in range(4)}
+    seen = files.look()
+    board.reset_after(9_000)
+    with pytest.raises(FlashError, match=r"run this again: it goes on where it stopped.*while copying files"):
+        files.put(seen, wanted, [], lambda *_: None)
+    asyncio.run(reach_prompt(port_for(board.front.address), 10))
+    written = files.put(files.look(), wanted, [], lambda *_: None)
+    assert 0 < len(written) < 4
+    assert {path: (board.folder / path).read_bytes() for path in wanted} == wanted
+
+
+def test_an_application_that_does_not_start_is_told_by_its_error(
+    board: FlashBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selftest, "_AFTER_ERROR_S", 0.5)
+    program(board)
+    board.folder.mkdir()
+    (board.folder / "main.py").write_text("import kline.device.app\n")
+    board.press_reset()
+    with pytest.raises(FlashError, match="openkline does not answer; the board said: ImportError: no module named"):
+        asyncio.run(selftest.self_test(port_for(board.front.address)))
