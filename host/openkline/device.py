@@ -19,6 +19,7 @@ import time
 from typing import Protocol
 
 from kline.protocol import records
+from kline.protocol.link import HOST_WINDOW
 from openkline.audience import Audience, EventCallback
 from openkline.boardlink import BoardLink, BusEvent
 from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe
@@ -39,7 +40,8 @@ _TICK_S = 0.05
 # Once the board is there, ticks only expire messages and acknowledge the last frames before a silence (the board
 # repeats after 250 ms); on a busy bus both go along with what comes, at most every _BUSY_S. Few, because a processor
 # that was asleep takes as long for a tick as for a frame.
-_BUSY_S = 0.12
+_BUSY_S = 0.16
+_BUSY_BYTES = HOST_WINDOW // 2  # or after so much, when the board has a backlog: it waits for our word after twice that
 _QUIET_TICK_S = 0.2
 
 
@@ -78,6 +80,7 @@ class Device:
         self._greeting_since_s = 0.0
         self._was_ready = False
         self._pumped_s = 0.0
+        self._pumped_at = 0  # bytes_in then
 
     # -- life
 
@@ -194,7 +197,7 @@ class Device:
         self.link.feed(data, now_s)
         if self.queue.in_flight < self.settings.in_flight:
             self._hand_over()
-        if now_s - self._pumped_s >= _BUSY_S:
+        if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:
             self.on_tick()
         elif self.link.urgent():
             self._pump()
@@ -260,6 +263,7 @@ class Device:
         room = self._connection.room
         if room > 0:
             self._pumped_s = time.monotonic()
+            self._pumped_at = self.counters.bytes_in
             self._connection.write(self.link.pump(self._pumped_s, room))
         if self.queue or self.link.backlog:
             self._connection.tick_soon(_TICK_S)

@@ -39,6 +39,12 @@ class Result:
     wall_s: float = 0.0
     memory_kib: tuple[int, int] = (0, 0)  # before, after
 
+    def add(self, other: Result) -> None:
+        self.delays_s += other.delays_s
+        self.cpu_s += other.cpu_s
+        self.wall_s += other.wall_s
+        self.memory_kib = (self.memory_kib[0] or other.memory_kib[0], other.memory_kib[1])
+
     def quantile_ms(self, q: float) -> float:
         ordered = sorted(self.delays_s)
         return ordered[min(int(q * len(ordered)), len(ordered) - 1)] * 1e3
@@ -139,6 +145,12 @@ class Rig:
         result.cpu_s = self.cpu_s() - cpu_s
         return result
 
+    def rest(self) -> None:
+        """Now and then while nothing is measured here: the board answers, the clients stay."""
+        self.turn(0)
+        self.flush()
+        self.ping_all()
+
     def ping_all(self) -> None:
         """Keeps the sessions; needed each 10 s."""
         if self.board is not None:
@@ -159,11 +171,11 @@ class Rig:
 
 @contextlib.contextmanager
 def rig(kind: str, n: int) -> Iterator[Rig]:
-    """kind: "daemon" or "pipe"; n clients."""
+    """kind: "daemon", "plain" or "asyncio" (the yardsticks); n clients."""
     master, slave = os.openpty()
     tty.setraw(slave)
     terminal, port = os.ttyname(slave), free_base(n)
-    words = [sys.executable, str(PIPE), terminal, str(port), str(n)]
+    words = [sys.executable, str(PIPE), terminal, str(port), str(n), kind]
     if kind == "daemon":
         words = [sys.executable, "-m", "openkline", "bridge", "-d", terminal, "-p", str(port), "-c", str(n), "-l", "3"]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
