@@ -212,7 +212,7 @@ def test_files_of_a_slot_are_hashed_again():
     import json
     import os
 
-    from kline.device import wire_probe
+    from kline.device import self_probe
 
     os.mkdir("a")
     os.mkdir("a/kline")
@@ -227,7 +227,7 @@ def test_files_of_a_slot_are_hashed_again():
     with open("a/slot.json", "w") as file:
         json.dump({"version": "0.1.0", "board": "X", "files": files}, file)
     rig = Patient()
-    wire_probe._root = lambda: "a/"
+    self_probe._root = lambda: "a/"
     found = []
     for number in range(4):
         code, data = rig.ask(probe.OP_FILE, bytes((number, 0)))

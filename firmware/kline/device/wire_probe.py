@@ -1,4 +1,4 @@
-"""What `openkline doctor` asks a running board: its state, its files, and what the two pins see of the wire.
+"""What `openkline doctor` asks a running board: what the two pins see of the wire (and of the board: self_probe.py).
 
 Loaded with the first such question. Widths are taken with time_pulse_us, at C speed, with interrupts masked: a soft
 callback would cut a pulse short. What comes between two calls of it (some ten microseconds of byte code) must be
@@ -8,20 +8,15 @@ its own rate, and what it received meanwhile is forgotten: echoes of ours are no
 Nothing here has been seen on a board yet; the virtual board has the levels, but not the volts between them.
 """
 
-import gc
-import json
-import os
 import sys
 from time import sleep_us, ticks_add, ticks_diff, ticks_us
 
-import machine
 from machine import Pin, disable_irq, enable_irq, time_pulse_us
 
+from kline.device.self_probe import SelfProbe
 from kline.protocol import probe
 from kline.protocol.records import get_u16, get_u32
-from kline.version import VERSION
 
-_CHUNK = 512
 # From a pull, or an edge of ours, until the level is there: an optocoupler's slowest edge, with room.
 _SETTLE_US = 800
 # Longer than the pause within anybody's message.
@@ -41,8 +36,7 @@ class WireProbe:
         self._app = app
         self._out = bytearray(192)
         self._widths = [0] * probe.MAX_WIDTHS
-        self._text = b""
-        self._files = None
+        self._self = SelfProbe()
         self.rebuild = False
 
     def record(self, buf, start, end):
@@ -82,9 +76,9 @@ class WireProbe:
         if operation == probe.OP_LINK_ECHO:
             return done, arguments[: len(self._out) - 3]
         if operation == probe.OP_BOARD:
-            return self._board(arguments[0])
+            return self._self.board(self._app, arguments[0])
         if operation == probe.OP_FILE:
-            return self._file(get_u16(arguments, 0))
+            return self._self.file(get_u16(arguments, 0))
         if operation == probe.OP_WATCH:
             return done, self._watch(arguments[0], min(arguments[1], probe.MAX_PIECES))
         if operation == probe.OP_RX_PULLS:
@@ -96,57 +90,6 @@ class WireProbe:
         if operation == probe.OP_ECHO:
             return done, self._echo(get_u32(arguments, 0), arguments[4])
         raise ValueError
-
-    # -- the board ---------------------------------------------------------------------------------------------------
-
-    def _board(self, part):
-        if part == 0:
-            self._text = json.dumps(self._describe()).encode()
-        begin = part * probe.BOARD_PART
-        more = begin + probe.BOARD_PART < len(self._text)
-        return probe.PROBE_DONE if more else probe.PROBE_NO_MORE, self._text[begin : begin + probe.BOARD_PART]
-
-    def _describe(self):
-        board = self._app.board
-        gc.collect()
-        found = {
-            "machine": getattr(sys.implementation, "_machine", ""),
-            "micropython": sys.version,
-            "version": VERSION,
-            "root": _root(),
-            "slot": _slot() is not None,
-            "heap_free": gc.mem_free(),
-            "reset_cause": machine.reset_cause(),
-            "mode": self._app.mode,
-            "baud": self._transport.config.baud,
-            "framing": self._transport.config.framing,
-            "errors": self._app.errors,
-        }
-        for name in ("name", "uart", "rx", "tx", "tx_invert", "rx_invert"):
-            found[name] = getattr(board, name)
-        try:
-            stat = os.statvfs(".")
-            found["fs_free"] = stat[0] * stat[3]
-            found["fs_size"] = stat[1] * stat[2]
-        except (AttributeError, OSError):
-            pass
-        return found
-
-    def _file(self, number):
-        if number == 0:
-            slot = _slot()
-            if slot is None:
-                return probe.PROBE_NO_MORE, bytes((probe.FILE_NO_SLOT,)) + bytes(32)
-            self._files = sorted(slot["files"].items())
-        if self._files is None or number >= len(self._files):
-            self._files = None
-            return probe.PROBE_NO_MORE, None
-        path, wanted = self._files[number]
-        digest = _digest(_root() + path)
-        if digest is None:
-            return probe.PROBE_DONE, bytes((probe.FILE_MISSING,)) + bytes(32) + path.encode()
-        right = "".join(["%02x" % byte for byte in digest]) == wanted
-        return probe.PROBE_DONE, bytes((probe.FILE_RIGHT if right else probe.FILE_WRONG,)) + digest + path.encode()
 
     # -- listening ---------------------------------------------------------------------------------------------------
 
@@ -307,41 +250,3 @@ class WireProbe:
         finally:
             self._give_back()
         return bytes((len(got),)) + got + probe.pack_widths(self._widths[:n])
-
-
-def _root():
-    """Folder that the modules are imported from, with a slash; "" when it can't be told (frozen)."""
-    import kline
-
-    path = getattr(kline, "__file__", "")
-    return path[: path.rfind("kline/")]
-
-
-def _slot():
-    """The slot.json beside our modules; None: they aren't in a slot."""
-    root = _root()
-    if root not in ("/a/", "/b/", "a/", "b/"):
-        return None
-    try:
-        with open(root + "slot.json") as file:
-            slot = json.load(file)
-        return slot if isinstance(slot.get("files"), dict) else None
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def _digest(path):
-    import hashlib
-
-    sha = hashlib.sha256()
-    chunk = bytearray(_CHUNK)
-    view = memoryview(chunk)
-    try:
-        with open(path, "rb") as file:
-            n = file.readinto(chunk)
-            while n:
-                sha.update(view[:n])
-                n = file.readinto(chunk)
-    except OSError:
-        return None
-    return sha.digest()
