@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from kline.protocol import records, unpack
 from openkline.device import Device, State
@@ -23,7 +23,7 @@ from openkline.elm.operations import (
     Outcome,
     Voltage,
 )
-from openkline.errors import DeviceRefused, ObdError
+from openkline.errors import DeviceFailed, DeviceRefused, ObdError
 from openkline.obd.calls import Done, ObdCalls
 
 log = logging.getLogger("openkline.elm327")
@@ -36,6 +36,7 @@ _LONG_S = 60.0  # an ECU may say 78 again and again
 _FOREVER_S = 1e6
 # An ECU that believes itself in a session may not listen to another initialisation; after P3max it does.
 _FORGOTTEN_S = 5.3
+_AWAY = tuple(state for state in State if state is not State.READY)
 _DEAF = ("no_sync", "sync_wrong", "no_key_bytes", "no_address", "silent")
 # After these nobody knows of a session.
 _GONE = ("interrupted", "timeout", "wrong_mode", "failed", "not_connected")
@@ -60,7 +61,7 @@ class BoardLine:
     async def run(self, operation: Operation, hear: Hear) -> Outcome:
         try:
             await self._wait_for_board()
-            outcome = await self._run(operation, hear)
+            outcome = await self._while_board_is_there(self._run(operation, hear))
         except ObdError as error:
             if error.name != NOT_CONNECTED:  # the interpreter initialises again, and that is all
                 self._tell(operation, str(error))
@@ -79,8 +80,29 @@ class BoardLine:
             await self.device.wait_for(State.READY, timeout_s=_BOARD_S)
         except TimeoutError:
             raise ObdError(self.device.trouble or "the board is not there", "interrupted") from None
-        except DeviceRefused as error:
+        except (DeviceRefused, DeviceFailed) as error:
             raise ObdError(str(error), "failed") from error
+
+    async def _while_board_is_there(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """A pulled cable may be back soon, and the call goes on; the client is not left waiting for long."""
+        running = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(self._gone())
+        try:
+            await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                gone.result()
+            return await running
+        finally:
+            for task in (running, gone):
+                task.cancel()
+            await asyncio.wait((running, gone))  # until the board has let go
+
+    async def _gone(self) -> None:
+        """Raises ObdError when the board has been away for _BOARD_S."""
+        while True:
+            with contextlib.suppress(DeviceRefused, DeviceFailed):
+                await self.device.wait_for(*_AWAY)
+            await self._wait_for_board()
 
     async def _run(self, operation: Operation, hear: Hear) -> Outcome:
         match operation:
