@@ -24,6 +24,7 @@ from openkline.doctor import examine
 from openkline.doctor.facts import Facts, WireFacts
 from openkline.doctor.finding import Finding
 from openkline.doctor.judge import cause, judge
+from openkline.doctor.judge_wire import judge_wire
 from openkline.serial_io import SimPort
 from openkline.sim import SimBoard, SimOptions
 
@@ -163,7 +164,8 @@ def flashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def test_files_of_a_flashed_board(flashed: Path) -> None:
     async def files(folder: Path) -> Finding:
-        facts = await examine("sim", board("", "--flash", str(folder)), refused, listen_s=0.1)
+        facts = await examine("sim", board("", "--flash", str(folder)), agreed, listen_s=0.1)
+        assert facts.wire is not None and [one for one in judge_wire(facts.wire) if one.wrong] == []
         (found,) = [one for one in judge(facts) if one.name.startswith("files")]
         return found
 
