@@ -33,7 +33,7 @@ def lines(result: Result) -> list[dict[str, object]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("command", ["scan", "live", "dtc", "clear", "freeze", "vin", "raw"])
+@pytest.mark.parametrize("command", ["scan", "live", "dtc", "clear", "freeze", "vin", "tests", "raw"])
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "-h")
     assert result.exit_code == 0 and "Example" in result.output and f"openkline obd {command}" in result.output
@@ -193,6 +193,20 @@ def test_freeze_and_vin(board: ObdBoard) -> None:
     board.car["02 02 00"] = board.car["09 02"] = []
     assert run("freeze").stdout == "no freeze frame\n"
     assert run("vin").exit_code == 7
+
+
+def test_results_of_tests(board: ObdBoard) -> None:
+    assert run("tests").stdout.splitlines() == [
+        "ECU 10  mode 05 test 01  bank 1 sensor 1: rich to lean threshold voltage 0.45 V",
+        "ECU 10  mode 05 test 07  bank 1 sensor 1: lowest voltage in the test 0.28 V  (least 0, most 0.48)  good",
+        "ECU 10  mode 06 test 01  component 01: value 256  (most 512)  good",
+        "ECU 10  mode 06 test 01  component 02: value 256  (least 512)  NOT GOOD",
+    ]
+    assert [one["passed"] for one in lines(run("tests", "--json"))] == [None, True, True, False]
+    for request in ("01 13", "06 00"):
+        board.car[request] = []
+    result = run("tests")
+    assert result.exit_code == 7 and result.stdout == "" and "many K-line cars" in result.stderr
 
 
 def test_raw(board: ObdBoard) -> None:

@@ -12,6 +12,7 @@ from kline.protocol import obd as protocol
 from openkline.cli.common import HexBytes, json_option
 from openkline.cli.obd_common import car_options, ecu_name, opened_car, print_json, reach_of, shown
 from openkline.cli.obd_live import live
+from openkline.cli.obd_tests import tests
 from openkline.errors import ObdError
 from openkline.log.formats import hex_bytes
 from openkline.obd.diagnostics import Diagnostics
@@ -30,6 +31,7 @@ def obd() -> None:
 
 
 obd.add_command(live)
+obd.add_command(tests)
 
 
 @obd.command(epilog="Examples: openkline obd scan; openkline obd scan -d sim --car difficult")

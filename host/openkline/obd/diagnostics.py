@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from kline.protocol import nrc, obd, pids, status
+from kline.protocol import nrc, obd, pids, results, status
 from openkline.errors import ObdError
 from openkline.obd.session import ObdSession
 
@@ -109,6 +109,42 @@ class Diagnostics:
         if not assembly.answers:
             raise ObdError("no ECU answered the request to clear: nobody can say whether it was done", "silent")
         return {answer.ecu: answer.nrc for answer in assembly.answers}
+
+    # -- test results
+
+    async def oxygen_tests(self) -> dict[int, list[tuple[str, results.O2Result]]]:
+        """Mode 05: {ecu: [(sensor's name, result)]}; {} where no ECU has it (or its sensors are not told)."""
+        found: dict[int, list[tuple[str, results.O2Result]]] = {}
+        for pid in (0x13, 0x1D):
+            sensors = 0
+            for answer in (await self.session.request(bytes((obd.LIVE, pid)))).positive():
+                sensors |= (obd.payload(bytes((obd.LIVE, pid)), answer) or b"\0")[0]
+            for sensor in (1 << i for i in range(8) if sensors >> i & 1):
+                for ecu, frame in await self._frames(bytes((obd.OXYGEN, 0, sensor))):
+                    for test in results.supported(frame):
+                        for other, one in await self._frames(bytes((obd.OXYGEN, test, sensor))):
+                            result = results.o2_result(one) if other == ecu else None
+                            if result is not None:
+                                found.setdefault(ecu, []).append((results.sensor_name(sensor, pid), result))
+            if sensors:
+                break
+        return found
+
+    async def monitor_tests(self) -> dict[int, list[results.TestResult]]:
+        """Mode 06: {ecu: results}; {} where no ECU has it."""
+        found: dict[int, list[results.TestResult]] = {}
+        for ecu, frame in await self._frames(bytes((obd.TESTS, 0))):
+            for test in results.supported(frame):
+                for other, one in await self._frames(bytes((obd.TESTS, test))):
+                    result = results.test_result(one) if other == ecu else None
+                    if result is not None:
+                        found.setdefault(ecu, []).append(result)
+        return found
+
+    async def _frames(self, request: bytes) -> list[tuple[int, bytes]]:
+        """(ecu, data after the service) of each frame."""
+        assembly = await self.session.request(request)
+        return [(answer.ecu, frame) for answer in assembly.positive() for frame in answer.frames]
 
     async def freeze_frame(self) -> tuple[str, list[pids.Value]] | None:
         """(code that stored it, values); None where there is no freeze frame."""
