@@ -57,7 +57,7 @@ def flash(only_plan: bool, **given: Any) -> None:
     logging.getLogger("openkline").addHandler(logging.NullHandler())  # the steps tell what matters
     wishes = Wishes(**given)
     if only_plan:
-        click.echo("\n".join(dry_run(wishes, ask)))
+        click.echo("\n".join(dry_run(wishes)))
         return
     done = Flasher(wishes, Progress(STEPS), ask).run()
     _tell_next(done)

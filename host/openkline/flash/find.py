@@ -20,8 +20,9 @@ def find_port(named: str | None, choose: Choose) -> tuple[str, str]:
 
     DeviceMissing, DeviceAmbiguous (with chip and USB id of each), DeviceForbidden, DeviceBusy.
     """
-    if named not in (None, "auto"):
-        assert named is not None
+    if named == "sim":
+        raise FlashError("the virtual board has its firmware already, and can't be flashed. Use it: -d sim")
+    if named is not None and named != "auto":
         check(named)
         return named, "as named"
     found = [port for port in ports.list_ports() if port.is_candidate]

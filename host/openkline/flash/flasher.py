@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass
 
 from kline.version import VERSION
-from openkline import passwords
+from openkline import passwords, ports
 from openkline.boards import Interface, Profile, board_json, profile_for_chip
-from openkline.errors import OpenklineError
 from openkline.flash import find, images, memory, plan, selftest
 from openkline.flash.esp import BootLoader, Found
 from openkline.flash.files import BoardFiles, Seen, sha256
@@ -201,10 +200,11 @@ def _check_version(port: str, seen: Seen) -> None:
         raise FlashError(f"{port}: the image is MicroPython {has}, needed is {good} or later. Name one with --firmware")
 
 
-def dry_run(wishes: Wishes, choose: Choose) -> list[str]:
-    """The plan. OpenklineError: the board can't be found, or a name is wrong."""
-    try:
-        port, why = find.find_port(wishes.device, choose)
-    except OpenklineError as error:
-        port, why = "none", str(error)
+def dry_run(wishes: Wishes) -> list[str]:
+    """The plan, made without opening any port. OpenklineError: a name in the wishes is wrong."""
+    port, why = wishes.device or "auto", "as named"
+    if port == "auto":
+        found = [one.device for one in ports.list_ports() if one.is_candidate]
+        port = found[0] if len(found) == 1 else "one of " + ", ".join(found) if found else "none is connected"
+        why = "by USB id"
     return plan.describe(wishes, port, why, compile_modules())

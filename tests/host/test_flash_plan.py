@@ -1,0 +1,304 @@
+"""What flash decides before it touches a board, and the words for what speaks against it."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.e2e import esp_image
+
+from openkline import ports
+from openkline.boards import ProfileError, find_profile
+from openkline.cli import flash as cli_flash
+from openkline.cli import main
+from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceForbidden, DeviceMissing
+from openkline.flash import find, flasher, images, memory, plan, tools, trouble
+from openkline.flash.esp import Found
+from openkline.flash.files import BoardFiles, Seen
+from openkline.flash.plan import Wishes
+from openkline.flash.progress import Progress
+from openkline.flash.trouble import FlashError, explain
+from openkline.ports import PortInfo
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def nobody(question: str, lines: list[str]) -> None:
+    return None
+
+
+# -- the port ----------------------------------------------------------------------------------------------------------
+
+
+def candidates(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
+    """These are connected, each with the USB id of a CP210x."""
+    found = [PortInfo(str(path), "CP210x bridge", "", "10C4:EA60", "") for path in paths]
+    monkeypatch.setattr(ports, "list_ports", lambda: [*found, PortInfo("/dev/ttyS0", "", "", "", "")])
+
+
+def test_one_board_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = tmp_path / "ttyUSB0"
+    port.touch()
+    candidates(monkeypatch, port)
+    assert find.find_port(None, nobody) == (str(port), "CP210x bridge, USB id 10C4:EA60")
+    assert find.find_port("auto", nobody) == (str(port), "CP210x bridge, USB id 10C4:EA60")
+
+
+def test_several_boards_are_listed_with_chip_and_usb_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, gone = (tmp_path / name for name in ("ttyUSB0", "ttyUSB1", "ttyUSB2"))
+    first.touch()
+    second.touch()
+    candidates(monkeypatch, first, second, gone)
+
+    def detect(loader: find.BootLoader) -> Found:
+        if loader.port == str(second):
+            raise FlashError("silent")
+        return Found("ESP32-C3", "240ac41f677d")
+
+    monkeypatch.setattr(find.BootLoader, "detect", detect)
+    listed = [
+        f"{first}  10C4:EA60  CP210x bridge, chip ESP32-C3",
+        f"{second}  10C4:EA60  CP210x bridge, chip unknown (no answer from its boot loader)",
+        f"{gone}  10C4:EA60  CP210x bridge, chip unknown (no answer from its boot loader)",
+    ]
+    with pytest.raises(DeviceAmbiguous) as caught:
+        find.find_port(None, nobody)
+    assert str(caught.value).splitlines()[1:] == [f"  {line}" for line in listed]
+    asked: list[list[str]] = []
+    assert find.find_port(None, lambda _, lines: asked.append(lines) or 1) == (str(second), "USB id 10C4:EA60")
+    assert asked == [listed]
+
+
+def test_no_board_and_no_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates(monkeypatch)
+    with pytest.raises(DeviceMissing, match="no board found"):
+        find.find_port(None, nobody)
+    with pytest.raises(DeviceMissing, match=r"no such port. There are: /dev/ttyS0"):
+        find.find_port(str(tmp_path / "none"), nobody)
+    with pytest.raises(FlashError, match="virtual board has its firmware already"):
+        find.find_port("sim", nobody)
+
+
+def test_a_port_without_permission_names_group_and_udev_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = tmp_path / "ttyUSB0"
+    port.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may open everything
+    monkeypatch.setattr(trouble, "permission_hint", lambda path: "Join its group: sudo usermod -aG dialout $USER")
+    with pytest.raises(DeviceForbidden, match="usermod -aG dialout") as caught:
+        find.check(str(port))
+    assert '60-esp.rules' in str(caught.value) and 'MODE="0666"' in str(caught.value)
+
+
+def test_a_busy_port_names_the_program(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    path = os.ttyname(slave)
+    os.close(slave)
+    code = f"import sys; f = open({path!r}, 'rb', buffering=0); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdin is not None
+        other.stdout.readline()
+        with pytest.raises(DeviceBusy, match=rf"in use by python\S* \(pid {other.pid}\). End that program"):
+            find.check(path)
+        other.stdin.close()
+    find.check(path)
+    os.close(master)
+
+
+# -- board, pins, interface --------------------------------------------------------------------------------------------
+
+
+def test_the_interface_is_asked_once_and_remembered() -> None:
+    profile = find_profile("ESP32_GENERIC")
+    asked: list[str] = []
+
+    def second(question: str, lines: list[str]) -> int:
+        asked.extend(lines)
+        return 1
+
+    interface, why = plan.choose_interface(Wishes(), profile, None, second)
+    assert (interface, why) == (profile.interfaces[1], "as chosen")
+    assert [line.split()[0] for line in asked] == [one.name for one in profile.interfaces]
+    memory.remember("240ac4e29526", memory.Choice(profile.name, interface.name))
+    known = memory.recall("240ac4e29526")
+    assert plan.choose_interface(Wishes(), profile, known, nobody) == (interface, "as last time")
+    assert plan.choose_interface(Wishes(interface="ibus-pc817"), profile, known, nobody)[1] == "as named"
+    with pytest.raises(ProfileError, match="no interface is called"):
+        plan.choose_interface(Wishes(interface="x"), profile, known, nobody)
+    other = find_profile("ESP32_GENERIC_C3")
+    with pytest.raises(FlashError, match="--interface NAME"):
+        plan.choose_interface(Wishes(), other, known, nobody)
+    gone = memory.Choice(profile.name, "an-older-name")
+    assert plan.choose_interface(Wishes(), profile, gone, second)[1] == "as chosen"
+
+
+def test_pins_are_those_named_or_remembered() -> None:
+    profile = find_profile("ESP32_GENERIC")
+    known = memory.Choice(profile.name, "ibus-pc817", "WROVER")
+    assert plan.choose_pins(Wishes(), profile, None) == (profile, "")
+    assert plan.choose_pins(Wishes(), profile, known)[0].pins.rx == 26
+    assert plan.choose_pins(Wishes(pins="usual"), profile, known) == (profile, "")
+    assert plan.choose_pins(Wishes(pins="wrover"), profile, None)[0].pins.tx == 27
+    with pytest.raises(ProfileError, match="no alternative is called"):
+        plan.choose_pins(Wishes(pins="x"), profile, None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"1": 5}', '{"1": {"colour": "red"}}'])
+def test_a_damaged_memory_is_as_good_as_none(text: str) -> None:
+    memory.path().parent.mkdir(parents=True)
+    memory.path().write_text(text)
+    assert memory.recall("1") is None
+    memory.remember("1", memory.Choice("B", "i"))
+    assert memory.recall("1") == memory.Choice("B", "i")
+
+
+def test_the_virtual_board_and_an_unknown_chip_are_refused() -> None:
+    with pytest.raises(FlashError, match="SIM can't be flashed"):
+        plan.choose_profile(Wishes(board="sim"), "ESP32")
+    with pytest.raises(ProfileError, match=r"no board here has the chip ESP8266; supported are ESP32"):
+        plan.choose_profile(Wishes(), "ESP8266")
+
+
+# -- the plan ----------------------------------------------------------------------------------------------------------
+
+
+def test_dry_run_prints_the_plan_and_opens_nothing(tmp_path: Path) -> None:
+    words = ["flash", "--dry-run", "-d", str(tmp_path / "not-there"), "--board", "esp32_generic", "--pins", "WROVER"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    steps = "board chip profile interface image erase write start modules settings self-test"
+    assert " ".join(line.split()[0] for line in lines) == steps
+    assert "an address that we have not checked" in lines[4] and "to 0x1000" in lines[4]
+    image = images.cache_folder() / "ESP32_GENERIC-20260406-v1.28.0.bin"
+    image.parent.mkdir(parents=True)
+    image.touch()
+    assert str(image) in CliRunner().invoke(main, words).stdout
+    assert CliRunner().invoke(main, ["flash", "--dry-run", "--board", "x"]).exit_code == 1
+
+
+def test_a_password_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = CliRunner().invoke(main, ["flash", "--password", "12"])
+    assert result.exit_code == 2 and "8 hex digits" in result.stderr
+    got: list[Wishes] = []
+
+    class Stop(Exception): ...
+
+    def wish(wishes: Wishes, *_: object) -> None:
+        got.append(wishes)
+        raise Stop
+
+    monkeypatch.setattr(cli_flash, "Flasher", wish)
+    CliRunner().invoke(main, ["flash", "--password", "11 22 33 44"])
+    assert got[0].password == 0x11223344
+
+
+def test_a_bad_image_in_the_cache_is_removed(tmp_path: Path) -> None:
+    profile = find_profile("ESP32_GENERIC")
+    assert profile.image is not None
+    cached = images.cache_folder() / profile.image.file
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(esp_image.merged("esp32s3", 0x1000))
+    work = flasher.Flasher(Wishes(), Progress(1), nobody)
+    with pytest.raises(FlashError, match="bad file is removed: run this again to download it anew"):
+        work._image(profile)
+    assert not cached.exists()
+
+
+def seen(**fields: object) -> Seen:
+    given: dict[str, object] = {
+        "sha256": {}, "sizes": {}, "folders": (), "texts": {}, "free": 2**20, "unique_id": "1",
+        "micropython": (1, 28, 0),
+    }  # fmt: skip
+    return Seen(**(given | fields))  # type: ignore[arg-type]
+
+
+def test_not_enough_room_is_found_before_copying() -> None:
+    files = BoardFiles("/dev/none")
+    with pytest.raises(FlashError, match=r"has 8 KiB free, the modules need 12 KiB"):
+        files.put(seen(free=8192), {"a/x": bytes(8193)}, [], lambda *_: None)
+
+
+def test_an_old_micropython_is_refused() -> None:
+    with pytest.raises(FlashError, match=r"the image is MicroPython 1.24.1, needed is 1.27.0 or later"):
+        flasher._check_version("/dev/x", seen(micropython=(1, 24, 1)))
+    flasher._check_version("/dev/x", seen(micropython=(1, 27, 0)))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"slot": "c"}', '{"slot": 1}'])
+def test_a_damaged_boot_json_means_slot_a(text: str) -> None:
+    assert flasher.active_slot(seen(texts={"boot.json": text})) == "a"
+
+
+# -- the programs ------------------------------------------------------------------------------------------------------
+
+# As esptool 5.6 and mpremote 1.29 say it; what can be provoked without a board is in tests/e2e/test_flash.py.
+SAID = {
+    "Could not open /dev/ttyUSB0, the port is busy or doesn't exist.\n([Errno 13] could not open port /dev/ttyUSB0: "
+    "[Errno 13] Permission denied: '/dev/ttyUSB0')": "no permission to open the port",
+    "Could not open /dev/ttyUSB0, the port is busy or doesn't exist.\n([Errno 11] Could not exclusively lock port "
+    "/dev/ttyUSB0: [Errno 11] Resource temporarily unavailable)": "in use",
+    "mpremote: failed to access /dev/ttyUSB0 (it may be in use by another program)": "in use",
+    "Could not open /dev/ttyUSB0, the port is busy or doesn't exist.\n([Errno 2] could not open port /dev/ttyUSB0: "
+    "[Errno 2] No such file or directory: '/dev/ttyUSB0')": "there is no such port",
+    "A fatal error occurred: Failed to connect to ESP32: Wrong boot mode detected (0x13)! The chip needs to be in "
+    "download mode.": "does not enter its boot loader: hold the board's BOOT button",
+    "A fatal error occurred: Failed to connect to Espressif device: No serial data received.": "boot loader: hold",
+    "A fatal error occurred: MD5 of file does not match data in flash!": "not what the flash holds",
+    "Brownout detector was triggered": "brown-out",
+    "OSError: [Errno 28] ENOSPC": "file system is full",
+    "OSError: [Errno 30] EROFS": "read-only or damaged",
+    "A fatal error occurred: Packet content transfer stopped (received 8 bytes)": "connection broke off",
+    "serial.serialutil.SerialException: device reports readiness to read but returned no data": "connection broke off",
+    "mpremote.transport.TransportError: could not enter raw repl": "connection broke off",
+    "A fatal error occurred: something new": "something new. Try another cable",
+}
+
+
+@pytest.mark.parametrize("text", list(SAID))
+def test_what_the_programs_say_is_explained(text: str) -> None:
+    error = explain("/dev/ttyUSB0", "writing MicroPython", text, 2)
+    assert SAID[text] in str(error)
+    assert str(error).startswith("/dev/ttyUSB0: ") and "while writing MicroPython" in str(error)
+
+
+def test_a_program_that_hangs_is_ended_and_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hanging.py").write_text("print('begun', flush=True)\nimport time\ntime.sleep(600)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(tools, "python_program", lambda tool, *words: ([sys.executable, str(tmp_path / tool)], {}))
+    lines: list[str] = []
+    done = tools.run("hanging.py", [], 0.3, lines.append)
+    assert done.status is None and lines == ["begun"]
+    assert "fell silent" in str(explain("P", "waiting", "", done.status))
+
+
+def test_progress_has_bars_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(2)
+    with progress.step("write") as step:
+        step.bar(0.5)
+        step.say("a note")
+        step.result = "written"
+    with pytest.raises(ZeroDivisionError), progress.step("start"):
+        raise ZeroDivisionError
+    lines = ("      a note", "[1/2] write       written", "[2/2] start       stopped")
+    assert capsys.readouterr().err.splitlines() == list(lines)
+
+
+def test_progress_on_a_terminal() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with Progress(1, stream).step("write") as step:
+        step.bar(0.5, "half")
+    assert "[###############...............]  50% half" in stream.getvalue()
+    assert stream.getvalue().endswith("\r\x1b[K[1/1] write       done\n")
