@@ -6,9 +6,9 @@
 
 Call pump() after each feed() and queue() and at least every 50 ms (a PC that only listens: 200 ms); times are ticks
 (see ticks.py) and never run backwards. Nothing allocates after construction, but for open(). The rules are in
-docs/link-protocol.md; in short: the PC opens a session with HELLO, the device answers WELCOME; sequenced records are acknowledged cumulatively by any
-record of the other direction, repeated by go-back-N, and limited by the peer's window; a session outlives silence,
-noise and an unplugged cable, but not a restart of either side.
+docs/link-protocol.md; in short: the PC opens a session with HELLO, the device answers WELCOME; sequenced records are
+acknowledged cumulatively by any record of the other direction, repeated by go-back-N, and limited by the peer's window;
+a session outlives silence, noise and an unplugged cable, but not a restart of either side.
 
     PC      CLOSED --open()--> OPENING --WELCOME--> OPEN --silence, or WELCOME of a restarted device--> OPENING
     device  CLOSED --HELLO--> OPEN --silence--> LOST --any record--> OPEN
