@@ -48,6 +48,12 @@ class Phone:
             await self.writer.wait_closed()
 
 
+def busy(server: ElmServer) -> bool:
+    """The client that drives waits for the car."""
+    driver = server.driver
+    return driver is not None and driver.dialogue is not None and driver.dialogue.busy
+
+
 @contextlib.asynccontextmanager
 async def elm(car: str) -> AsyncIterator[tuple[ElmServer, Device, SimPort]]:
     async with sim_device(SimOptions(car=car), SETTINGS) as (device, port):
@@ -84,7 +90,7 @@ async def test_engine_and_gearbox_over_kwp() -> None:
         )
         # Only listening, and back; the session has been kept.
         phone.writer.write(b"ATMA\r")
-        await asyncio.sleep(0.3)
+        await until(lambda: busy(server))
         assert await phone.ask("") == b"STOPPED\r\r>"
         assert await phone.ask("04") == b"44 \r\r>"
         assert await phone.ask("ATRV") == b"12.0V\r\r>"
@@ -100,7 +106,7 @@ async def test_a_client_that_goes_in_the_middle_of_an_initialisation() -> None:
         first = await Phone.connect(server.port)
         first.writer.write(b"ATSP3\r010C\r")
         await first.read(end=b"BUS INIT: ...")
-        await asyncio.sleep(0.5)  # some bits of the address are out
+        await asyncio.sleep(0.9)  # in the middle of the address, which takes 2 s after 0.3 s of silence
         await first.close()
         second = await Phone.connect(server.port)
         await second.ask("ATE0")
@@ -108,7 +114,7 @@ async def test_a_client_that_goes_in_the_middle_of_an_initialisation() -> None:
         assert re.fullmatch(rb"BUS INIT: \.\.\.OK\r41 0C .. .. \r\r>", await second.ask("010C"))
         assert await second.ask("012F") == b"NO DATA\r\r>"
         second.writer.write(b"010C\r")
-        await asyncio.sleep(0.02)
+        await until(lambda: busy(server))
         second.writer.write(b"x")
         assert await second.read() == b"STOPPED\r\r>"
         assert re.fullmatch(rb"41 0C .. .. \r\r>", await second.ask("010C1"))

@@ -198,7 +198,6 @@ async def test_bad_clients_are_bounded_logged_and_without_effect(caplog: pytest.
             client = await Client.connect(server)
             client.send(bad)
             await client.writer.drain()
-            await asyncio.sleep(0)
             await client.close()
             good = await Client.connect(server)
             assert await good.ask("ATI") == b"ATI\rELM327 v1.5\r\r>", bad[:20]
@@ -217,7 +216,7 @@ async def test_a_flood_of_input_waits_in_the_network() -> None:
         assert first.endswith(b"v1.5\r\r>")
         seat = server.driver
         assert seat is not None
-        await asyncio.sleep(0.1)
+        await until(lambda: any(connection._owes for connection in server._connections))
         assert seat.backlog() < 200_000
         client.writer.transport.abort()
         await until(lambda: server.driver is None and not server.changing)
