@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from openkline.elm import talk
-from openkline.elm.interpreter import IDENTITY, Interpreter, Reply, Steps
+from openkline.elm.chip import IDENTITY, Chip, Reply, Steps
 from openkline.elm.operations import KeepAlive, Voltage
 from openkline.elm.state import DEFAULT_TIMEOUT, K_LINE, KWP_FAST, NAMES, Bus, Settings
 
@@ -21,7 +21,7 @@ _REQUEST = re.compile(r"[0-9A-F]{2,}")
 _BAUDS = {"10": 10_400, "12": 12_500, "15": 15_625, "48": 4_800, "96": 9_600}
 
 
-def answer(chip: Interpreter, line: str) -> Reply:
+def answer(chip: Chip, line: str) -> Reply:
     """What a line of the client leads to. line: upper case, without spaces."""
     if line.startswith("AT"):
         return _command(chip, line[2:])
@@ -30,14 +30,14 @@ def answer(chip: Interpreter, line: str) -> Reply:
     return UNKNOWN
 
 
-def _request(chip: Interpreter, line: str) -> Reply:
+def _request(chip: Chip, line: str) -> Reply:
     """Hexadecimal digits; an odd one in the end is the number of answers that are waited for."""
     count = int(line[-1], 16) if len(line) % 2 else 0
     data = bytes.fromhex(line[: len(line) // 2 * 2])
     return talk.request(chip, data, count) if len(data) <= chip.settings.max_data() else UNKNOWN
 
 
-def _command(chip: Interpreter, text: str) -> Reply:
+def _command(chip: Chip, text: str) -> Reply:
     for pattern, handler in _TABLE:
         found = pattern.fullmatch(text)
         if found is not None:
@@ -49,7 +49,7 @@ def _command(chip: Interpreter, text: str) -> Reply:
 
 
 def _set(name: str, value: Callable[[str], Any]) -> Handler:
-    def handler(chip: Interpreter, *groups: str) -> str:
+    def handler(chip: Chip, *groups: str) -> str:
         setattr(chip.settings, name, value(groups[0]) if groups else value(""))
         return OK
 
@@ -64,11 +64,11 @@ def _hex(text: str) -> int:
     return int(text, 16)
 
 
-def _accepted(chip: Interpreter, *groups: str) -> str:
+def _accepted(chip: Chip, *groups: str) -> str:
     return OK
 
 
-def _defaults(chip: Interpreter) -> Steps:
+def _defaults(chip: Chip) -> Steps:
     """AT D. Echo and line feeds are of the serial line, and stay."""
     yield from chip.close_steps()
     chip.settings = Settings(echo=chip.settings.echo, linefeeds=chip.settings.linefeeds)
@@ -77,24 +77,24 @@ def _defaults(chip: Interpreter) -> Steps:
     chip.say_line(OK)
 
 
-def _header(chip: Interpreter, digits: str) -> str:
+def _header(chip: Chip, digits: str) -> str:
     """Three bytes; three digits are the 11 bits of a CAN id, of eight digits the first two are CAN's."""
     chip.settings.header = bytes.fromhex(digits.rjust(6, "0")[-6:])
     return OK
 
 
-def _wake(chip: Interpreter) -> Steps:
+def _wake(chip: Chip) -> Steps:
     if chip.bus.active:
         yield talk.keep_alive(chip)
     chip.say_line(OK)
 
 
-def _wake_interval(chip: Interpreter, digits: str) -> Reply:
+def _wake_interval(chip: Chip, digits: str) -> Reply:
     chip.settings.wake = _hex(digits)
     return _wake(chip)
 
 
-def _wake_message(chip: Interpreter, digits: str) -> Reply:
+def _wake_message(chip: Chip, digits: str) -> Reply:
     chip.settings.wake_message = bytes.fromhex(digits)
     return _wake(chip)
 
@@ -103,7 +103,7 @@ def _wake_message(chip: Interpreter, digits: str) -> Reply:
 
 
 def _protocol(save: bool) -> Handler:
-    def handler(chip: Interpreter, before: str, digit: str, behind: str) -> Reply:
+    def handler(chip: Chip, before: str, digit: str, behind: str) -> Reply:
         if before and behind:
             return UNKNOWN
         number = _hex(digit)
@@ -112,7 +112,7 @@ def _protocol(save: bool) -> Handler:
     return handler
 
 
-def _choose(chip: Interpreter, number: int, auto: bool, save: bool) -> Steps:
+def _choose(chip: Chip, number: int, auto: bool, save: bool) -> Steps:
     settings, bus = chip.settings, chip.bus
     # The ECUs are not told: AT FI, AT SP 3, AT BI goes on in the session that there is (ELM327DSJ, "FI").
     if bus.active and number != bus.protocol:
@@ -126,23 +126,23 @@ def _choose(chip: Interpreter, number: int, auto: bool, save: bool) -> Steps:
     chip.say_line(OK)
 
 
-def _erase(chip: Interpreter) -> Steps:
+def _erase(chip: Chip) -> Steps:
     chip.memory.last = 0
     return _choose(chip, 0, True, True)
 
 
-def _describe(chip: Interpreter) -> str:
+def _describe(chip: Chip) -> str:
     number = chip.protocol()
     if chip.settings.auto and number:
         return f"{NAMES[0]}, {NAMES[number]}"
     return NAMES[number]
 
 
-def _describe_number(chip: Interpreter) -> str:
+def _describe_number(chip: Chip) -> str:
     return f"{'A' if chip.settings.auto else ''}{chip.protocol():X}"
 
 
-def _close(chip: Interpreter) -> Steps:
+def _close(chip: Chip) -> Steps:
     yield from chip.close_steps()
     chip.say_line(OK)
 
@@ -150,7 +150,7 @@ def _close(chip: Interpreter) -> Steps:
 def _initialise(kind: str) -> Handler:
     """AT SI for protocols 3 and 4, AT FI for 5."""
 
-    def handler(chip: Interpreter) -> Reply:
+    def handler(chip: Chip) -> Reply:
         protocol = chip.protocol()
         if protocol not in K_LINE or (protocol == KWP_FAST) != (kind == "fast"):
             return UNKNOWN
@@ -159,15 +159,15 @@ def _initialise(kind: str) -> Handler:
     return handler
 
 
-def _aloud(chip: Interpreter, kind: str) -> Steps:
+def _aloud(chip: Chip, kind: str) -> Steps:
     yield from talk.initialise_aloud(chip, kind)
 
 
-def _bypass(chip: Interpreter) -> Reply:
+def _bypass(chip: Chip) -> Reply:
     return talk.bypass(chip) if chip.settings.protocol in K_LINE else UNKNOWN
 
 
-def _key_bytes(chip: Interpreter) -> str:
+def _key_bytes(chip: Chip) -> str:
     keys = chip.bus.keys
     return UNKNOWN if keys is None else f"1:{keys.first:02X} 2:{keys.second:02X}"
 
@@ -175,26 +175,26 @@ def _key_bytes(chip: Interpreter) -> str:
 # -- the rest
 
 
-def _reset(chip: Interpreter) -> Steps:
+def _reset(chip: Chip) -> Steps:
     return chip.reset_steps()
 
 
-def _sleep(chip: Interpreter) -> Steps:
+def _sleep(chip: Chip) -> Steps:
     """AT LP: nothing here can sleep but the car."""
     return _close(chip)
 
 
-def _voltage(chip: Interpreter) -> Steps:
+def _voltage(chip: Chip) -> Steps:
     outcome = yield Voltage()
     chip.say_line(f"{chip.volts if outcome.volts is None else outcome.volts:.1f}V")
 
 
-def _monitor(chip: Interpreter) -> Reply:
+def _monitor(chip: Chip) -> Reply:
     return talk.monitor(chip, lambda message: True)
 
 
 def _monitor_byte(index: int) -> Handler:
-    def handler(chip: Interpreter, digits: str) -> Reply:
+    def handler(chip: Chip, digits: str) -> Reply:
         byte = _hex(digits)
         return talk.monitor(chip, lambda message: len(message) > index and message[index] == byte)
 

@@ -12,50 +12,38 @@ docs/elm327.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from openkline.elm import lines
-from openkline.elm.operations import STOPPED, Close, Operation, Outcome
-from openkline.elm.state import Bus, Memory, Settings
+from openkline.elm.chip import Chip, Reply, Steps
+from openkline.elm.commands import answer
+from openkline.elm.operations import STOPPED, Operation, Outcome
+from openkline.elm.state import Memory
 
-IDENTITY = "ELM327 v1.5"
 MAX_LINE = 640  # AT AL allows 255 bytes in a request: 510 digits, and some spaces' worth
 INCOMPLETE_S = 20.0  # a line without an end is given up after so long
 
-Steps = Generator[Operation, Outcome, None]
-Reply = str | Steps
-Accept = Callable[[bytes], bool]
-_CR, _LF, _DEL = 0x0D, 0x0A, 0x7F
+_CR, _LF = 0x0D, 0x0A
 
 
-class Interpreter:
-    """One client's ELM327. volts: what AT RV says where the board measures nothing.
+class Interpreter(Chip):
+    """One client's ELM327.
 
-    out        what the client is to be sent; the owner empties it
     operation  what is to be done now; None: it waits for the client
     cancel     the operation is to be cancelled
     overlong   lines given up because they had no end, or were too long
     """
 
     def __init__(self, memory: Memory | None = None, volts: float = 12.0) -> None:
-        self.memory = memory or Memory()
-        self.volts = volts
-        self.settings = Settings()
-        self.bus = Bus()
-        self.out = bytearray()
+        super().__init__(memory, volts)
         self.operation: Operation | None = None
         self.cancel = False
         self.overlong = 0
-        self._word = ""  # what an interruption prints
         self._steps: Steps | None = None
-        self._accept: Accept | None = None
-        self.accepted = 0  # messages printed since listen_for()
         self._line = bytearray()
         self._too_long = False
         self._repeat = ""
         self._last_byte = 0
-        self.restore_protocol()
 
     # -- the client's bytes
 
@@ -101,8 +89,6 @@ class Interpreter:
             return
         line = line or self._repeat
         self._repeat = line
-        from openkline.elm.commands import answer
-
         self._reply(answer(self, line))
 
     def expire(self) -> None:
@@ -134,11 +120,6 @@ class Interpreter:
         self.accepted += 1
         self.say_line(lines.render(self.settings, message, good))
 
-    def listen_for(self, accept: Accept | None) -> None:
-        """Which good messages are printed from now on; None: nothing at all."""
-        self._accept = accept
-        self.accepted = 0
-
     def completed(self, outcome: Outcome) -> None:
         """The operation is done, or was cancelled."""
         if self.operation is None:
@@ -166,49 +147,8 @@ class Interpreter:
             self._accept = None
             self._prompt()
 
-    # -- what commands use
-
-    def stop_word(self) -> str:
-        """What ended the operation: STOPPED or BUFFER FULL. It has been dealt with."""
-        word, self._word = self._word or "STOPPED", ""
-        return word
-
-    def say(self, text: str) -> None:
-        self.out += text.encode("ascii", "replace")
-
-    def say_end(self) -> None:
-        self.out += b"\r\n" if self.settings.linefeeds else b"\r"
-
-    def say_line(self, text: str) -> None:
-        self.say(text)
-        self.say_end()
-
     def _prompt(self) -> None:
         self.cancel = False
         self._word = ""
         self.say_end()
         self.out += b">"
-
-    def restore_protocol(self) -> None:
-        """The protocol of AT SP is in force again."""
-        self.settings.protocol, self.settings.auto = self.memory.saved, self.memory.saved_auto
-
-    def protocol(self) -> int:
-        """The one in force: found by a search, or set."""
-        return self.bus.protocol if self.settings.auto and self.bus.protocol else self.settings.protocol
-
-    def close_steps(self) -> Steps:
-        """Protocol close, where there is something to close."""
-        if self.bus.active and not self.bus.bypassed:
-            yield Close()
-        self.bus = Bus(protocol=self.bus.protocol, keys=self.bus.keys)
-
-    def reset_steps(self) -> Steps:
-        """AT Z, AT WS: as after power on."""
-        yield from self.close_steps()
-        self.settings = Settings()
-        self.bus = Bus()
-        self.restore_protocol()
-        self.say_end()
-        self.say_end()
-        self.say_line(IDENTITY)

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from kline.protocol import kwp
 from kline.protocol.keybytes import KeyBytes
 from openkline.elm import lines
-from openkline.elm.interpreter import Accept, Interpreter, Steps
+from openkline.elm.chip import Accept, Chip, Steps
 from openkline.elm.operations import (
     NOT_CONNECTED,
     STOPPED,
@@ -45,16 +45,16 @@ _WORDS = {
 _CIRCUIT = tuple(_WORDS)  # another way would not help
 
 
-def start_frame(chip: Interpreter) -> bytes:
+def start_frame(chip: Chip) -> bytes:
     """StartCommunication, with the header of AT SH."""
     return build_frame(chip.settings, KWP_FAST, None, kwp.START_COMMUNICATION)
 
 
-def keep_alive(chip: Interpreter) -> KeepAlive:
+def keep_alive(chip: Chip) -> KeepAlive:
     return KeepAlive(round(chip.settings.wake * WAKE_UNIT_MS), chip.settings.wake_message)
 
 
-def _initialise(chip: Interpreter, kind: str) -> Generator[Operation, Outcome, Outcome]:
+def _initialise(chip: Chip, kind: str) -> Generator[Operation, Outcome, Outcome]:
     """One initialisation; the session is noted where there is one now."""
     settings = chip.settings
     chip.bus.active = False
@@ -71,14 +71,14 @@ def _initialise(chip: Interpreter, kind: str) -> Generator[Operation, Outcome, O
     return outcome
 
 
-def initialise_aloud(chip: Interpreter, kind: str) -> Asking:
+def initialise_aloud(chip: Chip, kind: str) -> Asking:
     """`BUS INIT: ...OK`; the dots belong to the slow one."""
     chip.say("BUS INIT: " + ("..." if kind == "slow" else ""))
     outcome = yield from _initialise(chip, kind)
     if outcome.error == STOPPED:
         chip.say_line(chip.stop_word())
         return False
-    if not outcome.error and settings_disagree(chip):
+    if not outcome.error and _disagrees(chip):
         yield from chip.close_steps()
         chip.say_line("ERROR")
         return False
@@ -86,13 +86,13 @@ def initialise_aloud(chip: Interpreter, kind: str) -> Asking:
     return not outcome.error
 
 
-def settings_disagree(chip: Interpreter) -> bool:
+def _disagrees(chip: Chip) -> bool:
     """The key bytes belong to another protocol than the one that was set (AT KW1 looks)."""
     settings = chip.settings
     return settings.check_keys and not settings.auto and chip.bus.protocol != settings.protocol
 
 
-def _search(chip: Interpreter) -> Asking:
+def _search(chip: Chip) -> Asking:
     """SEARCHING...: the way that worked last first, then the others; the key bytes tell 3 from 4."""
     first = chip.bus.protocol or chip.settings.protocol or chip.memory.last
     kinds = ("fast", "slow", "slow") if first == KWP_FAST else ("slow", "fast", "slow")
@@ -113,7 +113,7 @@ def _search(chip: Interpreter) -> Asking:
     return False
 
 
-def _awake(chip: Interpreter) -> Asking:
+def _awake(chip: Chip) -> Asking:
     """Whether a request may go out now; else it has been said why not."""
     protocol = chip.settings.protocol
     if chip.bus.active:
@@ -126,7 +126,7 @@ def _awake(chip: Interpreter) -> Asking:
     return False
 
 
-def request(chip: Interpreter, data: bytes, count: int) -> Steps:
+def request(chip: Chip, data: bytes, count: int) -> Steps:
     """Send `data` and print what comes; count: so many answers, 0: all."""
     for _ in range(2):
         fresh = not chip.bus.active
@@ -146,7 +146,7 @@ def request(chip: Interpreter, data: bytes, count: int) -> Steps:
         chip.say_line("NO DATA")
 
 
-def _exchange(chip: Interpreter, data: bytes, count: int, fresh: bool) -> Exchange:
+def _exchange(chip: Chip, data: bytes, count: int, fresh: bool) -> Exchange:
     settings = chip.settings
     frame = build_frame(settings, chip.protocol(), chip.bus.keys, data)
     chip.listen_for(lambda message: lines.wanted(settings, message) and not _ours(message, frame))
@@ -162,7 +162,7 @@ def _ours(message: bytes, frame: bytes) -> bool:
     return message[:-1] == frame
 
 
-def monitor(chip: Interpreter, accept: Accept) -> Steps:
+def monitor(chip: Chip, accept: Accept) -> Steps:
     """Print everything that `accept` lets through, until the client sends something."""
     if chip.settings.protocol in CAN and not chip.bus.active:
         chip.say_line("CAN ERROR")
@@ -173,12 +173,12 @@ def monitor(chip: Interpreter, accept: Accept) -> Steps:
     chip.say_line(chip.stop_word() if outcome.error == STOPPED else _WORDS.get(outcome.error, "BUS ERROR"))
 
 
-def bypass(chip: Interpreter) -> Steps:
+def bypass(chip: Chip) -> Steps:
     """AT BI: the protocol counts as set up."""
     yield from chip.close_steps()
     outcome = yield Bypass(chip.settings.baud)
     if outcome.error:
-        chip.say_line("?" if outcome.error == STOPPED else _WORDS.get(outcome.error, "BUS ERROR"))
+        chip.say_line(chip.stop_word() if outcome.error == STOPPED else _WORDS.get(outcome.error, "BUS ERROR"))
         return
     chip.bus = Bus(chip.settings.protocol, True, True)
     chip.say_line("OK")

@@ -1,0 +1,83 @@
+"""What the chip's commands work on: its state, and its voice. Who hears the client and the line is interpreter.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from openkline.elm.operations import Close, Operation, Outcome
+from openkline.elm.state import Bus, Memory, Settings
+
+IDENTITY = "ELM327 v1.5"
+
+Steps = Generator[Operation, Outcome, None]
+Reply = str | Steps  # one line, or what has to be done on the car's line first
+Accept = Callable[[bytes], bool]
+
+
+class Chip:
+    """volts: what AT RV says where the board measures nothing.
+
+    out       what the client is to be sent; the owner empties it
+    accepted  messages printed since listen_for()
+    """
+
+    def __init__(self, memory: Memory | None = None, volts: float = 12.0) -> None:
+        self.memory = memory or Memory()
+        self.volts = volts
+        self.settings = Settings()
+        self.bus = Bus()
+        self.out = bytearray()
+        self.accepted = 0
+        self._accept: Accept | None = None
+        self._word = ""  # what an interruption prints
+        self.restore_protocol()
+
+    # -- its voice
+
+    def say(self, text: str) -> None:
+        self.out += text.encode("ascii", "replace")
+
+    def say_end(self) -> None:
+        self.out += b"\r\n" if self.settings.linefeeds else b"\r"
+
+    def say_line(self, text: str) -> None:
+        self.say(text)
+        self.say_end()
+
+    # -- what is under way
+
+    def listen_for(self, accept: Accept | None) -> None:
+        """Which good messages are printed from now on; None: nothing at all."""
+        self._accept = accept
+        self.accepted = 0
+
+    def stop_word(self) -> str:
+        """What ended the operation: STOPPED or BUFFER FULL. It has been dealt with."""
+        word, self._word = self._word or "STOPPED", ""
+        return word
+
+    # -- its protocol
+
+    def restore_protocol(self) -> None:
+        """The protocol of AT SP is in force again."""
+        self.settings.protocol, self.settings.auto = self.memory.saved, self.memory.saved_auto
+
+    def protocol(self) -> int:
+        """The one in force: found by a search, or set."""
+        return self.bus.protocol if self.settings.auto and self.bus.protocol else self.settings.protocol
+
+    def close_steps(self) -> Steps:
+        """Protocol close, where there is something to close."""
+        if self.bus.active and not self.bus.bypassed:
+            yield Close()
+        self.bus = Bus(protocol=self.bus.protocol, keys=self.bus.keys)
+
+    def reset_steps(self) -> Steps:
+        """AT Z, AT WS: as after power on."""
+        yield from self.close_steps()
+        self.settings = Settings()
+        self.bus = Bus()
+        self.restore_protocol()
+        self.say_end()
+        self.say_end()
+        self.say_line(IDENTITY)
