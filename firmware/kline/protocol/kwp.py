@@ -6,7 +6,8 @@
 Format byte: bits 7-6 address mode: 00 no addresses, 01 exception mode (that is how ISO 9141's headers look to a KWP
 reader: its low bits are no length), 10 physical, 11 functional target. Bits 5-0: length of data, 0 = a length byte of
 its own follows the addresses. So 63 is the longest in the format byte, 255 the longest at all. Checksum: sum mod 256.
-Sources: ISO 14230-2 (message structure), ISO 9141-2 and SAE J1979 (headers 68 6A F1 / 48 6B).
+Sources: ISO 14230-2:2016, 9 (message structure; 4.1.1 to 4.1.4 in the draft of 1996), ISO 9141-2 and SAE J1979 (headers
+68 6A F1 / 48 6B).
 """
 
 from kline.protocol.checksum import sum8

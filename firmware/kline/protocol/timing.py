@@ -6,8 +6,9 @@
 W: from the end of one byte to the start bit of the next. P1, P4 likewise; P2, P3: from the end of a message's last byte
 to the start bit of the next message.
 
-Sources: ISO 9141-2 (initialization; timing) for W and P; ISO 14230-2 (tables of normal timing; fast initialization;
-AccessTimingParameters), which ISO 14230-4 fixes at the normal values for legislated OBD.
+Sources: ISO 9141-2:1994 (initialization; timing) for W and P; ISO 14230-2:2016, 8.2 (5 baud), 8.3.3 (fast), 10 (P1..P4)
+and 11 (AccessTimingParameters), which ISO 14230-4 fixes at the normal values for legislated OBD. Numbers of clauses:
+from the contents that are published of BS ISO 14230-2:2016.
 """
 
 TYPE_CHECKING = False
@@ -18,9 +19,9 @@ NO_LIMIT = -1
 TESTER = 0  # who has to keep a limit
 ECU = 1
 
-ISO_9141_2 = "ISO 9141-2, initialization"
-ISO_14230_2_FAST = "ISO 14230-2, fast initialization"
-ISO_14230_2_NORMAL = "ISO 14230-2, normal timing parameters"
+ISO_9141_2 = "ISO 9141-2; ISO 14230-2:2016, 8.2"
+ISO_14230_2_FAST = "ISO 14230-2:2016, 8.3.3"
+ISO_14230_2_NORMAL = "ISO 14230-2:2016, 10"
 
 # name: (shortest us, longest us, who, source)
 LIMITS = {
