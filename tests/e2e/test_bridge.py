@@ -7,9 +7,13 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
+from openkline.greeting import ask_for_port
+
 from .daemon import bridge, command, read_log
 from .fixtures import VECTOR
-from .rig import E39, PlainClient, free_port, needs_captures, until
+from .rig import E39, PING, PlainClient, free_port, needs_captures, until
 
 
 async def replay_to_eight(capture: Path, tmp_path: Path) -> None:
@@ -55,6 +59,43 @@ async def test_what_a_client_sends_comes_to_everyone_once() -> None:
         frames = [bytes.fromhex("68 05 18 38 00 00 4D"), bytes.fromhex("68 05 18 38 01 00 4C")]
         await until(lambda: all(len(client.frames) >= 2 for client in clients))
         assert [client.frames for client in clients] == [frames] * 3
+
+
+async def test_sigterm_lets_out_what_was_sent_and_says_disconnect(tmp_path: Path) -> None:
+    log = tmp_path / "ibus.log"
+    async with bridge("--car", "none", "-l", "4", "-f", str(log), "--direction") as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", await ask_for_port("127.0.0.1", running.port))
+        await until(lambda: b"firmware" in running.err)
+        message = bytes.fromhex("68 18 01 00 64 00 00 00 01")
+        writer.write(message * 3 + PING)
+        heard = await reader.readuntil(PING)  # it has the messages, too
+        assert await running.end() == 0
+        heard += await reader.read()
+        writer.close()
+    assert heard.replace(PING, b"") == message * 3 + bytes(8)
+    lines = log.read_text().splitlines()
+    assert [line.partition(": ")[2] for line in lines] == ["68 03 18 01 72 > "] * 3
+
+
+@pytest.mark.parametrize("level", ["0", "3"])
+async def test_raw_frames_appear_at_level_4_only(level: str) -> None:
+    async with bridge("-l", level) as running:
+        client = await PlainClient(running.port).connect()
+        await until(lambda: len(client.frames) >= 3)
+        assert await running.end() == 0
+    assert running.out == b""
+    assert (b"firmware" in running.err) is (level == "0")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+async def test_a_full_disk_harms_no_client() -> None:
+    async with bridge("-l", "4", "-f", "/dev/full") as running:
+        client = await PlainClient(running.port).connect()
+        await until(lambda: len(client.frames) >= 10)
+        status = await running.status()
+        assert status["logs"][0]["failed"] > 0
+        assert any("/dev/full" in problem for problem in status["problems"])
+        assert await running.end() == 0
 
 
 async def test_it_introduces_itself_and_shows_frames_of_the_virtual_car() -> None:
