@@ -244,7 +244,7 @@ _ROWS: tuple[tuple[str, Handler], ...] = (
     (r"RV", _voltage),
     (r"IGN", lambda chip: "ON"),
     (r"LP", _sleep),
-    (r"M[01]|FE|SS|BRThh|CVhhhh", _accepted),
+    (r"M[01]|FE|SS|BRThh|CVhhhh|PPhhOFF", _accepted),
     (_CAN_ONLY.replace(".", "h"), _accepted),
 )  # fmt: skip
 _TABLE = tuple((re.compile(pattern.replace("h", "[0-9A-F]")), handler) for pattern, handler in _ROWS)
