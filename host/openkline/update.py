@@ -60,6 +60,7 @@ _ADVICE = {
     ERROR_READ_ONLY: "start the bridge without --read-only",
     ERROR_NO_BOARD: "see `openkline status`",
     ERROR_OTHER_CLIENT: "try again when it has ended",
+    ERROR_BOARD_LOST: "`openkline status` says which version runs now",
     codes.ERROR_UNSUPPORTED: "use `openkline flash`",
     codes.ERROR_NO_ROOM: "use `openkline flash`",
     codes.ERROR_FILE_SYSTEM: "use `openkline flash`",

@@ -133,7 +133,7 @@ class FirmwareDesk:
             self._end(codes.ERROR_CRC)
         elif self._updater is not None:
             self.state = DeskState.WRITING
-            self._start(partial(self._to_board, self._updater, bytes(self._buffer)))
+            self._start(partial(self._to_board, self._updater, self._upload, bytes(self._buffer)))
 
     # -- the update
 
@@ -143,8 +143,7 @@ class FirmwareDesk:
         self._write(InitFirmwareUpdate().to_bytes())
         self._wait()
 
-    async def _to_board(self, updater: Updater, raw: bytes) -> None:
-        upload = self._upload
+    async def _to_board(self, updater: Updater, upload: UploadFirmware, raw: bytes) -> None:
         log.info("update to version %d.%d: %d bytes go to the board", upload.major, upload.minor, len(raw))
         await updater.write(raw, upload.crc, (upload.major, upload.minor), self._progress)
         self._counters.updates += 1

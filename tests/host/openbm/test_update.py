@@ -153,6 +153,14 @@ async def test_66_69_again(setup: Setup) -> None:
     assert setup.updates.kinds() == [codes.UPDATE_OPEN, codes.UPDATE_OPEN, codes.UPDATE_BEGIN]
 
 
+async def test_an_upload_right_behind_an_upload_changes_nothing_of_it(setup: Setup) -> None:
+    raw = await setup.opened()
+    await raw.send(upload(BUNDLE) + upload(b"12"))
+    await raw.expect(answer(error=0x0204))
+    assert (await setup.counts(raw, 3000))[-1] == 3000
+    assert setup.updates.installed == BUNDLE
+
+
 async def test_nobody_updates_while_the_board_restarts(setup: Setup) -> None:
     raw = await setup.opened()
     await raw.send(upload(BUNDLE[:100]))
