@@ -135,9 +135,9 @@ def test_a_bad_cable_and_noise():
     _drive(30, 1, seed=7, protocols=("kwp_fast",), restart_s=15, cable=True, noise=0.3)
 
 
-def soak_hours():
-    _drive(3600, 4, seed=11, fault_s=20, off_s=200, restart_s=900)
+def soak_two_hours():
+    _drive(2400, 4, seed=11, fault_s=20, off_s=200, restart_s=900)
 
 
-def soak_hours_with_a_bad_cable_and_noise():
-    _drive(3600, 2, seed=21, fault_s=20, off_s=200, restart_s=600, cable=True, noise=0.05, back_us=2 * BACK_US)
+def soak_two_hours_with_a_bad_cable_and_noise():
+    _drive(2400, 2, seed=21, fault_s=20, off_s=200, restart_s=600, cable=True, noise=0.05, back_us=2 * BACK_US)

@@ -165,6 +165,12 @@ def test_other_rates_are_measured_from_the_sync_byte():
         assert rig.obd.line.baud == 10400
 
 
+def test_a_spoilt_sync_byte_is_tried_again():
+    rig = ObdRig(ISO, rules=[{"request": "init", "sync": "54", "times": 1}])
+    assert rig.obd.slow_init().key.key_word == 0 and rig.sessions() == 1
+    assert rig.refusals() == ["W4"], rig.car.refusals  # it waited for an answer to the first one's key bytes
+
+
 def test_another_address():
     rig = ObdRig(SLOW, address="13", baud=9600)
     session = rig.obd.slow_init(0x13)

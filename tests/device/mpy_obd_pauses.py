@@ -119,7 +119,7 @@ def test_one_pause_of_100_ms_in_an_init():
 
 
 def soak_one_pause_of_100_ms_in_an_init():
-    pause_in_inits(1_000, 2)
+    pause_in_inits(400, 2)
 
 
 def short_pauses_in_inits(rounds, seed):
@@ -138,7 +138,7 @@ def test_pauses_up_to_5_ms_in_an_init():
 
 
 def soak_pauses_up_to_5_ms_in_an_init():
-    short_pauses_in_inits(300, 2)
+    short_pauses_in_inits(150, 2)
 
 
 def pause_in_requests(strikes, seed, us=PAUSE_US):
@@ -166,7 +166,7 @@ def test_one_pause_of_100_ms_in_a_request():
 
 def soak_one_pause_in_a_request():
     for us in (1_000, 5_000, 20_000, 100_000):
-        pause_in_requests(2_000, us, us)
+        pause_in_requests(400, us, us)
 
 
 def requests_with_short_pauses(requests, seed):
@@ -188,4 +188,4 @@ def test_pauses_up_to_5_ms_in_requests():
 
 
 def soak_pauses_up_to_5_ms_in_requests():
-    requests_with_short_pauses(5_000, 5)
+    requests_with_short_pauses(1_000, 5)

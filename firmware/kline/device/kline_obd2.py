@@ -96,7 +96,9 @@ class KLineObd2:
                 session = yield from steps(self.line, address, self.on_progress, own)
                 break
             except ObdError as error:
-                if error.code != obd_errors.LATE or not tries_left:
+                # A pause of ours, or a glitch, spoils the sync byte: once it is tried again.
+                spoilt = error.code == obd_errors.SYNC_WRONG and tries_left == _LATE_TRIES - 1
+                if not (spoilt or error.code == obd_errors.LATE) or not tries_left:
                     self._broken_off = False
                     raise
                 yield from self._counted_out_steps()

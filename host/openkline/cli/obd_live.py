@@ -112,7 +112,7 @@ async def _faster(car: Diagnostics) -> None:
         )  # fmt: skip
     except ObdError as error:
         if error.name == "not_allowed":
-            raise
+            raise ObdError(f"{error}: name one ECU, such as --address 10", "not_allowed") from None
         click.echo(f"  no faster: {error}", err=True)
 
 
