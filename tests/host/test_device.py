@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -59,6 +60,32 @@ async def test_frames_reach_every_subscriber_in_order() -> None:
     assert [frame.data for frame in one] == sent
     assert [frame.data for frame in two] == sent[:100]
     assert all(a.time <= b.time for a, b in itertools.pairwise(one))
+
+
+async def test_frames_share_acknowledgements_and_a_backlog_does_not_wait_for_them() -> None:
+    port = FakePort()
+    board = port.board
+    async with connected(port) as device:
+        await until(lambda: not board.link.outbox.ring.count)
+        before, since_s = device.counters.bytes_out, time.monotonic()
+        for frame in frames(60):
+            assert board.send_frame(frame)
+            port.flush()
+            await asyncio.sleep(0.01)
+        await until(lambda: not board.link.outbox.ring.count, "the last are acknowledged, too")
+        bare = 11  # the longest acknowledgement, encoded
+        assert device.counters.bytes_out - before <= bare * ((time.monotonic() - since_s) / 0.1 + 4)
+        count = device.counters.frames
+        many = frames(4000)
+        since_s = time.monotonic()
+        while many:
+            if board.send_frame(many[-1]):
+                many.pop()
+            else:
+                port.flush()
+                await asyncio.sleep(0)
+        await until(lambda: port.flush() or device.counters.frames == count + 4000)
+        assert time.monotonic() - since_s < 4  # half a second; with a window of 100 records each 160 ms it would be 6 s
 
 
 async def test_what_the_board_says_of_itself() -> None:
