@@ -6,7 +6,7 @@ STUBS  := .venv-stubs
 OBD    := .venv-obd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run flash repl test test-obd lint soak bench deb deb-test clean
+.PHONY: help setup run flash newcomer repl test test-obd lint soak bench deb deb-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -70,6 +70,9 @@ deb: setup ## the Debian package, in build/
 
 deb-test: deb ## install it in a clean Debian root, run daemon and unit there (needs root and debootstrap)
 	$(BIN)/python packaging/check_deb.py build/openkline_*.deb
+
+newcomer: setup ## docs/newcomer.md anew, from a real session on a virtual board
+	$(BIN)/python -m tests.e2e.newcomer
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) $(STUBS) $(OBD) build dist .pytest_cache .mypy_cache .ruff_cache

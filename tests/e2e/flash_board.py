@@ -69,6 +69,8 @@ class Front(Protocol):
 
     def send(self, data: bytes) -> None: ...
 
+    def listen(self) -> None: ...
+
     def cut(self) -> None: ...
 
     def close(self) -> None: ...
@@ -244,6 +246,7 @@ class FlashBoard:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self.front.listen()
             for key, _ in self.selector.select(0.02):
                 key.data()
             with self._lock:
@@ -279,6 +282,9 @@ class TcpFront:
     def register(self, board: FlashBoard) -> None:
         self._board = board
         board.selector.register(self._server, selectors.EVENT_READ, self._accept)
+
+    def listen(self) -> None:
+        pass
 
     def send(self, data: bytes) -> None:
         self.write(b"".join(self._manager.escape(data)) if self._manager is not None else data)
@@ -360,20 +366,27 @@ class _Lines(SimpleNamespace):
 
 class PtyFront:
     """A serial device. A pty has no control lines, so the board guesses what they would have said from the bytes:
-    a SYNC of esptool means download mode, keys of a REPL mean that it was reset since."""
+    a SYNC of esptool means download mode, keys of a REPL mean that it was reset since. Its client's end is held open by
+    nobody else, so that no program finds the port in use."""
 
     def __init__(self) -> None:
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.address = os.ttyname(self._slave)
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self.address = os.ttyname(slave)
+        os.close(slave)
 
     def register(self, board: FlashBoard) -> None:
         self._board = board
         os.set_blocking(self._master, False)
-        board.selector.register(self._master, selectors.EVENT_READ, self._readable)
+        self.listen()
+
+    def listen(self) -> None:
+        """Without a client, a pty's end is always readable (EIO): it is looked at now and then instead."""
+        if self._master not in self._board.selector.get_map():
+            self._board.selector.register(self._master, selectors.EVENT_READ, self._readable)
 
     def send(self, data: bytes) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):
             os.write(self._master, data)
 
     def cut(self) -> None:
@@ -381,11 +394,14 @@ class PtyFront:
 
     def close(self) -> None:
         os.close(self._master)
-        os.close(self._slave)
 
     def _readable(self) -> None:
-        data = os.read(self._master, 4096)
         board = self._board
+        try:
+            data = os.read(self._master, 4096)
+        except OSError:
+            board.selector.unregister(self._master)
+            return
         if not board.in_download and data.startswith(_SYNC):
             board.hold_boot = True
             board.press_reset()

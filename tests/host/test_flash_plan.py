@@ -302,3 +302,13 @@ def test_progress_on_a_terminal() -> None:
         step.bar(0.5, "half")
     assert "[###############...............]  50% half" in stream.getvalue()
     assert stream.getvalue().endswith("\r\x1b[K[1/1] write       done\n")
+
+
+def test_the_page_has_the_words_that_the_program_says() -> None:
+    root = Path(__file__).resolve().parents[2]
+    sources = [*(root / "host" / "openkline" / "flash").glob("*.py"), root / "host" / "openkline" / "programs.py"]
+    code = " ".join(" ".join(path.read_text() for path in sources).split()).replace('" f"', "").replace('" "', "")
+    rows = (root / "docs" / "flash.md").read_text().split("| It says |")[1].splitlines()[2:]
+    said = [row.split("|")[1].strip() for row in rows if row.startswith("|")]
+    assert len(said) > 20
+    assert [words for words in said if words not in code] == []
