@@ -195,7 +195,7 @@ class Device:
             self.link.open(resume=True)
         now_s = time.monotonic()
         self.link.feed(data, now_s)
-        if self.queue.in_flight < self.settings.in_flight:
+        if self.queue:
             self._hand_over()
         if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:
             self.on_tick()
