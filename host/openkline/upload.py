@@ -66,7 +66,10 @@ class Upload:
                 f"the gateway did not answer within {timeout_s:.0f} s: does it know firmware updates?"
             ) from None
         if answer is None:
-            raise GatewayError("the connection to the gateway was lost during the update")
+            raise GatewayError(
+                "the connection to the gateway was lost during the update: when it is there again, "
+                "`openkline status` says which version the board runs"
+            )
         return answer
 
     def hear(self, answer: Answer | None) -> None:

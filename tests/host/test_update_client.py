@@ -211,6 +211,7 @@ async def test_the_same_version_again_is_not_proof(setup: Setup, place: Path) ->
     new_version(setup)
     done = await run(setup, str(place), "--password", "11223344")
     assert done.exit_code == 0 and "can't be told from the number" in done.stderr
+    assert done.stdout == "the board is back: version 2.6 runs\n"
 
 
 async def test_the_only_password_that_is_known_is_taken_through_a_gateway(setup: Setup, place: Path) -> None:

@@ -146,7 +146,7 @@ class _Work:
         if same:
             tell(f"it was {_dotted(before)} before, too: whether the new one started can't be told from the number")
         if not self.as_json:
-            click.echo(f"updated: version {_dotted(after)} runs")
+            click.echo(f"{'the board is back' if same else 'updated'}: version {_dotted(after)} runs")
 
     def _tell(self, state: str, **values: object) -> None:
         if self.as_json:
