@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tests.e2e.flash_board import FlashBoard, PtyFront, TcpFront
 from kline.version import VERSION
 from openkline import passwords
 from openkline.boards import find_profile
+from openkline.errors import DeviceError
 from openkline.flash import flasher, images, memory, selftest
 from openkline.flash.esp import BootLoader
 from openkline.flash.files import BoardFiles, sha256
@@ -195,6 +197,27 @@ def test_whole_way_over_a_tcp_socket(tmp_path: Path) -> None:
     with FlashBoard(tmp_path, TcpFront("socket")) as board:
         into_boot_loader(board)
         _, said = flash(board, tmp_path)
+        assert "[10/10] self-test   ESP32_GENERIC" in said
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("state", ["download", "run"])
+def test_cut_off_everywhere(state: str, tmp_path: Path) -> None:
+    """Later and later, until nothing is cut off: each time with a word to the person, and the last run is whole."""
+    with FlashBoard(tmp_path, TcpFront("socket")) as board:
+        count = 10
+        for _ in range(40):
+            into_boot_loader(board)
+            board.cut_after(count, state)
+            try:
+                _, said = flash(board, tmp_path)
+            except (FlashError, DeviceError) as error:
+                assert re.search(r"run (this )?again|Is the serial server running", str(error)), str(error)
+            else:
+                break
+            count += count // 2
+        else:
+            pytest.fail("cut off every time")
         assert "[10/10] self-test   ESP32_GENERIC" in said
 
 

@@ -238,6 +238,18 @@ def test_a_damaged_boot_json_means_slot_a(text: str) -> None:
     assert flasher.active_slot(seen(texts={"boot.json": text})) == "a"
 
 
+def test_a_person_is_asked_by_number_and_nobody_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["ibus-pc817  I-Bus", "kline-transistor  K-line"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("2\n"))
+    assert cli_flash.ask("Which?", lines) is None
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(cli_flash.click, "prompt", lambda text, **_: 2)
+    assert cli_flash.ask("Which?", lines) == 1
+    assert "  2  kline-transistor  K-line" in capsys.readouterr().err
+
+
 # -- the programs ------------------------------------------------------------------------------------------------------
 
 # As esptool 5.6 and mpremote 1.29 say it; what can be provoked without a board is in tests/e2e/test_flash.py.
