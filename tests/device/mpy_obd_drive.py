@@ -1,10 +1,11 @@
 """Driving through the link: the PC asks, the board has the car, and everything goes wrong at random.
 
-Lost and damaged bytes on the K-line and on the USB line, ECUs that reset, ignition off and on, a PC that starts anew.
+Lost and damaged bytes on the K-line and on the USB line, ECUs that reset, ignition off and on, a PC that starts anew, a
+board that stands still for up to 50 ms (every so many seconds, on average).
 No answer is taken for another request's or another ECU's, each call ends once, and values come back by themselves.
 """
 
-from obd_faults import PIDS, PROTOCOLS, Faults, S, check, script
+from obd_faults import PIDS, PROTOCOLS, Faults, Pauses, S, check, script
 from obd_pc import ObdPc
 
 from kline.protocol import kwp, obd, records
@@ -19,7 +20,7 @@ CONNECT = ()
 class Drive:
     """The PC's half: two calls under way, one PID after the other."""
 
-    def __init__(self, protocol, seed, fault_s=4, off_s=15, restart_s=0, cable=False, noise=0):
+    def __init__(self, protocol, seed, fault_s=4, off_s=15, restart_s=0, cable=False, noise=0, pauses=0):
         import sim
         from sim.rng import Rng
 
@@ -29,6 +30,8 @@ class Drive:
         self.faults = Faults(self.pc.car, seed, fault_s, off_s)
         if noise:
             sim.Noise(self.world.wire, noise, seed)
+        if pauses:
+            Pauses(self.world, seed, pauses)
         if cable:
             self.pc.host.to_device = sim.Faults(seed, drop=4, flip=4, double=4)
             self.pc.host.from_device = sim.Faults(seed + 1, drop=4, flip=4, double=4)
@@ -141,9 +144,13 @@ def test_a_bad_cable_and_noise():
     _drive(20, 1, seed=7, protocols=("kwp_fast",), restart_s=8, cable=True, noise=0.3)
 
 
+def test_a_board_that_pauses():
+    _drive(15, 1, seed=5, protocols=("kwp_slow",), pauses=1)
+
+
 def soak_two_hours():
     _drive(2400, 4, seed=11, fault_s=20, off_s=200, restart_s=900)
 
 
 def soak_two_hours_with_a_bad_cable_and_noise():
-    _drive(2400, 2, seed=21, fault_s=20, off_s=200, restart_s=600, cable=True, noise=0.05, back_us=2 * BACK_US)
+    _drive(2400, 2, seed=21, fault_s=20, off_s=200, restart_s=600, cable=True, noise=0.05, pauses=5, back_us=2 * BACK_US)

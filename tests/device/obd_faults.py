@@ -67,3 +67,19 @@ class Faults:
         else:
             car.fault("01", rng.below(2), **dict(FAULTS[rng.below(len(FAULTS))]))
         self.world.at(self.world.now + after, self._fault)
+
+
+class Pauses:
+    """The board stands still for up to 50 ms, before whatever hardware call comes then; every mean_s on average."""
+
+    def __init__(self, world, seed, mean_s):
+        self.world = world
+        self.rng = Rng(seed * 13)
+        self.mean_us = mean_s * S
+        self.due_us = self.mean_us
+        world.before_call = self._before
+
+    def _before(self, _):
+        if self.world.now >= self.due_us:
+            self.due_us = self.world.now + self.rng.interval(self.mean_us)
+            self.world.burn(self.rng.below(50_000))
