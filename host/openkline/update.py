@@ -133,17 +133,21 @@ class Updater:
         if self._owner is owner:
             self._owner = None
 
+    def check_able(self) -> None:
+        """UpdateError: there is no board, or one that no password would help."""
+        info = self.device.info
+        if info is None or self.device.state is not State.READY:
+            raise UpdateError(ERROR_NO_BOARD)
+        if not info.capabilities & records.CAN_UPDATE:
+            raise UpdateError(codes.ERROR_UNSUPPORTED)
+
     async def open(self, password: int) -> None:
         """Ask whether an update with this password may begin. UpdateError: no.
 
         After a wrong one the board says how long it will refuse any: so long it isn't asked again. A client that does
         nothing but try takes nothing of the line away.
         """
-        info = self.device.info
-        if info is None or self.device.state is not State.READY:
-            raise UpdateError(ERROR_NO_BOARD)
-        if not info.capabilities & records.CAN_UPDATE:
-            raise UpdateError(codes.ERROR_UNSUPPORTED)
+        self.check_able()
         left_s = self._not_before_s - time.monotonic()
         if left_s > 0:
             raise UpdateError(codes.ERROR_PASSWORD, math.ceil(left_s))

@@ -179,6 +179,13 @@ async def test_a_version_that_does_not_start_is_told(flash: Path, tmp_path: Path
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
 
 
+async def test_a_board_without_slots_is_told_so_before_a_password_is_asked_for(flash: Path, new: Path) -> None:
+    (flash / "a" / "slot.json").unlink()
+    async with board(flash) as sim:
+        status, _, err = await command("update", "-d", sim.path, str(new))
+    assert status == 8 and b"0303" in err and b"password of" not in err, err
+
+
 async def test_ctrl_c_midway_leaves_everything_as_it_was(flash: Path, new: Path) -> None:
     async with board(flash) as sim:
         process = await asyncio.create_subprocess_exec(

@@ -79,6 +79,7 @@ class _Work:
             before, unique_id = device.info.firmware, device.info.unique_id
             try:
                 with progress.step("password") as step:
+                    updater.check_able()
                     await updater.open(self._password(unique_id))
                     step.result = f"{device.info.board} {unique_id} agrees"
                 with progress.step("upload") as step:
