@@ -153,4 +153,6 @@ def soak_two_hours():
 
 
 def soak_two_hours_with_a_bad_cable_and_noise():
-    _drive(2400, 2, seed=21, fault_s=20, off_s=200, restart_s=600, cable=True, noise=0.05, pauses=5, back_us=2 * BACK_US)
+    _drive(
+        2400, 2, seed=21, fault_s=20, off_s=200, restart_s=600, cable=True, noise=0.05, pauses=5, back_us=2 * BACK_US
+    )
