@@ -17,7 +17,8 @@ import tempfile
 from pathlib import Path
 
 from tests.e2e import esp_image
-from tests.e2e.flash_board import FlashBoard, PtyFront
+from tests.e2e.flash_board import FlashBoard
+from tests.e2e.flash_fronts import PtyFront
 from tests.e2e.rig import free_port
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "newcomer.md"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import esp_image
-from tests.e2e.flash_board import FlashBoard, PtyFront, TcpFront
+from tests.e2e.flash_board import FlashBoard
+from tests.e2e.flash_fronts import PtyFront, TcpFront
 
 from kline.version import VERSION
 from openkline import passwords

@@ -170,13 +170,15 @@ def test_the_virtual_board_and_an_unknown_chip_are_refused() -> None:
 # -- the plan ----------------------------------------------------------------------------------------------------------
 
 
-def test_dry_run_prints_the_plan_and_opens_nothing(tmp_path: Path) -> None:
+def test_dry_run_prints_the_plan_and_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flasher, "compile_modules", lambda: {"kline/x.mpy": b"12", "kline/y.mpy": b"345"})
     words = ["flash", "--dry-run", "-d", str(tmp_path / "not-there"), "--board", "esp32_generic", "--pins", "WROVER"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     steps = "board chip profile interface image erase write start modules settings self-test"
     assert " ".join(line.split()[0] for line in lines) == steps
+    assert "2 files, 5 bytes" in lines[8]
     assert "an address that we have not checked" in lines[4] and "to 0x1000" in lines[4]
     image = images.cache_folder() / "ESP32_GENERIC-20260406-v1.28.0.bin"
     image.parent.mkdir(parents=True)
