@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 
 import rich_click as click
 
+from kline.protocol import records
 from openkline.device import Device, DeviceSettings, State
 from openkline.errors import DeviceError, DeviceMissing
 from openkline.serial_io import port_for
 from openkline.sim import SimOptions
 
+_IBUS = DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_IBUS),))  # whatever its board.json says
 READY_TIMEOUT_S = 20.0  # a board that starts anew needs some seconds
 _PROBE_TIMEOUT_S = 2.0
 
@@ -37,10 +39,10 @@ async def opened_device(
 ) -> AsyncIterator[Device]:
     """The board, ready. Errors are final here: nobody wants to wait for a cable in a one-shot command.
 
-    car: what the virtual board has on its wire
+    car: what the virtual board has on its wire; settings: None is for the I-Bus
     """
     name = name or "auto"
-    device = Device(port_for(name, SimOptions(car=car)), settings or DeviceSettings())
+    device = Device(port_for(name, SimOptions(car=car)), settings or _IBUS)
     click.echo(f"{about}opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
     device_log = logging.getLogger("openkline.device")
     device_log.setLevel(logging.ERROR)  # what goes wrong until it is ready is the error that we end with
