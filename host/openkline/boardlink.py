@@ -1,7 +1,7 @@
 """One session with one board: the port's bytes in, frames, results and events out. No I/O and no event loop here.
 
-Around kline.protocol.link.Link (framing, sequence, resending) this adds what the records mean to the host: the clock,
-the board's description of itself, and what is no record (boot messages, tracebacks) as lines for a person.
+Around kline.protocol.link_host.HostLink (framing, sequence, resending) this adds what the records mean to the host: the
+clock, the board's description of itself, and what is no record (boot messages, tracebacks) as lines for a person.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from kline.protocol import link as links
 from kline.protocol import records, unpack
 from kline.protocol.ibus import MIN_FRAME
+from kline.protocol.link import OPEN, OPENING
+from kline.protocol.link_host import HostLink
 from kline.protocol.ticks import TICKS_MASK
 from openkline.bus import BusFrame, Outcome, TransmitResult
 from openkline.clock import DeviceClock
@@ -114,7 +115,7 @@ class BoardLink:
     """open(), then feed() with all that comes and pump() after it and each 100 ms. now_s: time.monotonic()."""
 
     def __init__(self, listener: Listener) -> None:
-        self.link = links.Link(is_device=False, ring_size=4096, rx_size=640, max_payload=320)
+        self.link = HostLink(ring_size=4096, rx_size=640, max_payload=320)
         self.link.on_record = self._on_record
         self.link.on_text = self._on_text
         self.link.on_state = self._on_state
@@ -129,7 +130,8 @@ class BoardLink:
 
     def open(self, resume: bool) -> None:
         """Greet the board. resume: go on with the last session if the board still knows it."""
-        self.link.open(self.link.session if resume and self.link.session else secrets.randbits(32))
+        last = self.link.handshake.number()
+        self.link.open(last if resume and last else secrets.randbits(32))
 
     def close(self) -> None:
         """The port is closed: say nothing until open()."""
@@ -158,7 +160,7 @@ class BoardLink:
 
     def has_room(self) -> bool:
         """Whether transmit() has room for a message of any size."""
-        return self.link.state == links.OPEN and self.link.room() >= 272
+        return self.link.state == OPEN and self.link.room() >= 272
 
     def transmit(self, message: Message, wake: bool) -> None:
         flags = records.TRANSMIT_WAKE if wake else 0
@@ -194,14 +196,23 @@ class BoardLink:
 
     def counters(self) -> dict[str, int]:
         link = self.link
-        names = (
-            "rx_records", "tx_records", "rx_bad", "rx_gaps", "rx_duplicates", "tx_resent",
-            "abandoned", "queue_full", "no_session", "text_bytes", "losses",
-        )  # fmt: skip
-        return {name: getattr(link, name) for name in names} | {"misread": self.misread}
+        return {
+            "rx_records": link.rx_records,
+            "tx_records": link.outbox.sent_first,
+            "rx_bad": link.deframer.bad,
+            "rx_gaps": link.rx_gaps,
+            "rx_duplicates": link.rx_duplicates,
+            "tx_resent": link.outbox.sent_again,
+            "abandoned": link.abandoned,
+            "queue_full": link.queue_full,
+            "no_session": link.no_session,
+            "text_bytes": link.deframer.text_bytes,
+            "losses": link.losses,
+            "misread": self.misread,
+        }
 
     def _on_state(self, state: int) -> None:
-        if state == links.OPENING:
+        if state == OPENING:
             self._listener.on_silent()
 
     def _on_text(self, buf: bytearray, n: int) -> None:

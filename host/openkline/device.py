@@ -19,7 +19,7 @@ import time
 from typing import Protocol
 
 from kline.protocol import records
-from kline.protocol.link import HOST_WINDOW
+from kline.protocol.link_host import HOST_WINDOW
 from openkline.audience import Audience, EventCallback
 from openkline.boardlink import BoardLink, BusEvent
 from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe

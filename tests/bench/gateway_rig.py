@@ -224,7 +224,7 @@ def _greet(made: Rig, port: int) -> int:
 def _settle(made: Rig) -> None:
     """Until the daemon has its board, and one frame has reached everybody."""
     end = time.monotonic() + PATIENCE_S
-    while made.board is not None and not made.board.link.session:
+    while made.board is not None and not made.board.link.known:
         assert time.monotonic() < end, "the daemon does not greet its board"
         made.turn(0.05)
     made.paced(load=10, count=20)

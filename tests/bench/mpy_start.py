@@ -7,7 +7,8 @@ import sim
 from rig import BOARD
 
 from kline.protocol import records
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import OPEN
+from kline.protocol.link_host import HostLink
 
 
 def test_from_reset_to_hello():
@@ -15,7 +16,7 @@ def test_from_reset_to_hello():
     with open("board.json", "w") as file:
         json.dump(BOARD, file)
     host = sim.UsbHost(world)
-    pc = Link(is_device=False)
+    pc = HostLink()
     opened = []
 
     def look(_):

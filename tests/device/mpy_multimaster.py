@@ -227,4 +227,4 @@ def test_a_bad_usb_cable_neither_loses_nor_doubles_a_message():
     reported = [sent[r[0]] for r in rig.results if r[1] == records.RESULT_SENT]
     assert [f for _, f in tap.heard] == reported
     link = rig.app.link
-    assert link.rx_bad and link.rx_gaps and rig.pc.rx_bad, "the cable was not bad enough to test anything"
+    assert link.deframer.bad and link.rx_gaps and rig.pc.deframer.bad, "the cable was not bad enough to test anything"

@@ -56,7 +56,7 @@ def test_the_link_goes_on_during_an_initialisation():
     times = [t for t, _ in rig.kinds if t >= begun]
     gaps = [times[i + 1] - times[i] for i in range(len(times) - 1)]
     assert max(gaps) < 1_300_000, max(gaps)  # heartbeats, each second
-    assert rig.pc.losses == 0 and rig.pc.rx_bad == 0
+    assert rig.pc.losses == 0 and rig.pc.deframer.bad == 0
     assert sum([kind == records.HEARTBEAT for t, kind in rig.kinds if t >= begun]) >= 2
 
 

@@ -11,7 +11,7 @@ from update_rig import BOARD, PASSWORD, RESET, Board, Done, Late, hello, pack
 from kline.device.updater import Updater
 from kline.protocol import records, update
 from kline.protocol.checksum import crc16
-from kline.protocol.link import Link
+from kline.protocol.link_device import DeviceLink
 
 RUNNING = ("a", "boot.json", "board.json")
 NEW = slot_app.files("0.2.0", filler=bytes(range(256)) * 20)
@@ -211,7 +211,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind():
         yield from pc.data(data[:700])
         pc.link.close()  # the cable
         yield from pc.wait(40)
-        pc.link.open(pc.link.session)
+        pc.link.open(pc.link.handshake.number())
         yield from pc.opened()
         assert (yield from pc.upload_ends()) == refusal(update.ERROR_WRONG_LENGTH)
 
@@ -260,7 +260,7 @@ def test_wrong_passwords_make_it_wait_longer_and_longer():
 def test_the_wait_after_wrong_passwords_ends_at_an_hour():
     board = Board()  # for its file system
     clock = [0]
-    link = Link(is_device=True)
+    link = DeviceLink()
     out = bytearray(8)
     waits = []
     link.queue = lambda kind, channel, buf, n: waits.append(update.unpack_status(buf)[3]) or True

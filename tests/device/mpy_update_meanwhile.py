@@ -13,7 +13,8 @@ from update_rig import BOARD, PASSWORD, RESET, Board, Done, hello, pack
 from kline.device.updater import Updater
 from kline.protocol import records, update
 from kline.protocol.checksum import crc16
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import OPEN
+from kline.protocol.link_device import DeviceLink
 
 NEW = slot_app.files("0.2.0", filler=bytes(range(256)) * 20)
 
@@ -98,6 +99,25 @@ def test_a_board_that_nobody_hears_restarts_all_the_same():
     assert slot_app.running[-1] == "0.2.0"
 
 
+def test_once_the_board_switches_it_is_too_late_to_abort():
+    board = Board(before=None)
+
+    def script(pc):
+        pc.host.from_device = Deaf(pc.world)
+        yield from pc.opened()
+        yield from pc.login()
+        yield from pc.begin(pack(NEW))
+        yield from pc.data(pack(NEW))
+        while pc.host.from_device.from_us is None:
+            yield
+        yield from pc.send(update.UPDATE_ABORT, 0)
+        yield from pc.send(update.UPDATE_OPEN, update.pack_open(pc._out, PASSWORD))
+
+    assert board.start(script) == RESET
+    assert board.start(hello) == Done
+    assert slot_app.running[-1] == "0.2.0"
+
+
 def test_messages_are_sent_once_each_during_an_update():
     board = Board()
     data = pack(dict(NEW, **{"kline/more.bin": bytes(20_000)}))
@@ -141,7 +161,7 @@ def test_the_memory_for_an_update_does_not_grow_with_it():
     board.slot = "a"  # all that is asked of a Boot here
     board.on_trial = False
     board.try_next = lambda slot: None
-    link = Link(is_device=True)
+    link = DeviceLink()
     link.queue = lambda kind, channel, buf, n: True
     out = bytearray(160)
     updater = Updater(kline_board(password=PASSWORD), board, link, lambda: 0)

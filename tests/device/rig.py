@@ -3,7 +3,8 @@
 import sim
 
 from kline.protocol import records
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import OPEN
+from kline.protocol.link_host import HostLink
 from kline.protocol.records import get_u16, get_u32
 
 BOARD = {"rx": 16, "tx": 17, "led": 2, "spare": 4}
@@ -29,7 +30,7 @@ class Rig:
 
         micropython.kbd_intr(-1)  # run() does it on the board
         self.host = sim.UsbHost(self.world)
-        self.pc = Link(is_device=False)
+        self.pc = HostLink()
         self.pc.on_record = self._on_record
         self.pc.on_text = self._on_text
         self.text = bytearray()

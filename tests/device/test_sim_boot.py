@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from kline.protocol import records
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import OPEN
+from kline.protocol.link_host import HostLink
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 20.0
@@ -35,7 +36,7 @@ class Board:
         self.process = subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.frames: list[tuple[int, bytes]] = []
         self.text = bytearray()
-        self.link = Link(is_device=False)
+        self.link = HostLink()
         self.link.on_record = self._record
         self.link.on_text = lambda buf, n: self.text.extend(bytes(buf[:n]))
 

@@ -13,7 +13,8 @@ from sim.porttimer import Timer
 
 from kline.protocol import bundle, records, update
 from kline.protocol.checksum import crc16
-from kline.protocol.link import CLOSED, OPEN, Link
+from kline.protocol.link import CLOSED, OPEN
+from kline.protocol.link_host import HostLink
 
 PASSWORD = 0x8899AABB
 BOARD = {"board": "SIM", "rx": 16, "tx": 17, "led": 2, "spare": 4, "password": PASSWORD}
@@ -68,7 +69,7 @@ class Pc:
     def __init__(self, world, script=None):
         self.world = world
         self.host = sim.UsbHost(world)
-        self.link = Link(is_device=False)
+        self.link = HostLink()
         self.link.on_record = self._on_record
         self.link.on_text = lambda buf, n: self.text.extend(memoryview(buf)[:n])
         self.text = bytearray()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kline.protocol import records
-from kline.protocol.link import Link
+from kline.protocol.link_device import DeviceLink
 from openkline.device import Device, DeviceSettings, State
 from openkline.errors import DeviceMissing
 from openkline.programs import python_program
@@ -116,7 +116,7 @@ async def test_nothing_that_answers() -> None:
 
 
 def test_the_quit_record_is_one_that_a_board_without_session_obeys() -> None:
-    board = Link(is_device=True)
+    board = DeviceLink()
     got = []
     board.on_record = lambda kind, *_: got.append(kind)
     board.feed(QUIT_RECORD, len(QUIT_RECORD), 0)

@@ -11,9 +11,9 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 
-from kline.protocol import link as links
 from kline.protocol import records, unpack
 from kline.protocol.checksum import xor8
+from kline.protocol.link_device import DeviceLink
 from kline.protocol.ticks import TICKS_MASK
 from openkline.device import DeviceSettings
 from openkline.errors import DeviceError, DeviceMissing
@@ -85,7 +85,7 @@ class FakeBoard:
         """All state is gone, time starts anew; WELCOME goes out by itself."""
         self.boots += 1
         self._zero_s = time.monotonic()
-        self.link = links.Link(is_device=True)
+        self.link = DeviceLink()
         identity = records.pack_welcome(
             1000 + self.boots, self.max_frame, self.capabilities, self.firmware, self.micropython, "FAKE", b"\x01\x02"
         )

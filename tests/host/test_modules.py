@@ -10,13 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import OPEN
+from kline.protocol.link_host import HostLink
 from openkline import modules
 from openkline.sim import find_micropython
 
 ROOT = Path(__file__).resolve().parents[2]
 # Nothing on the board imports these.
-PC_ONLY = {"kline/protocol/_types.py", "kline/protocol/unpack.py", "kline/protocol/e46.py"}
+PC_ONLY = {
+    "kline/protocol/_types.py",
+    "kline/protocol/e46.py",
+    "kline/protocol/handshake.py",
+    "kline/protocol/link_host.py",
+    "kline/protocol/results.py",
+    "kline/protocol/unpack.py",
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +80,7 @@ def test_the_board_starts_from_them(folder: Path) -> None:
         words, env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
     ) as board:
         assert board.stdin is not None and board.stdout is not None
-        link = Link(is_device=False)
+        link = HostLink()
         link.open(1)
         stdin, stdout = board.stdin, board.stdout
 

@@ -8,7 +8,9 @@ from itertools import pairwise
 
 from kline.protocol import records
 from kline.protocol.framing import RAW_AT
-from kline.protocol.link import Link
+from kline.protocol.link import OPEN, Link
+from kline.protocol.link_device import DeviceLink
+from kline.protocol.link_host import HostLink
 from kline.protocol.ticks import TICKS_PERIOD
 
 STEP_US = 10_000
@@ -70,21 +72,19 @@ class Wire:
 
 
 class Peer:
-    """A Link with what it was given and what it has delivered. Records carry their number as payload."""
+    """One end with what it was given and what it has delivered. Records carry their number as payload."""
 
     def __init__(self, link: Link, out: Wire, into: Wire) -> None:
         self.link = link
         self.out = out
         self.greetings: list[int] = []
-        self.text = b""
         self.delivered: list[int] = []
         link.on_record = self._on_record
-        link.on_text = self._on_text
         self._only_real_records(into)
 
     def _only_real_records(self, into: Wire) -> None:
         """Give the link an ideal CRC: one damaged record in 65536 would pass 16 bits, too often for a test."""
-        deframer = self.link._deframer
+        deframer = self.link.deframer
         handle = deframer.on_frame
         assert handle is not None
 
@@ -101,9 +101,6 @@ class Peer:
             assert bytes(buf[start + 4 : end]) == filler(self.delivered[-1])
         elif kind in (records.HELLO, records.WELCOME):
             self.greetings.append(kind)
-
-    def _on_text(self, buf: bytearray, n: int) -> None:
-        self.text += bytes(buf[:n])
 
     def write(self, buf: bytearray, n: int) -> None:
         self.out.sent.add(raw_record(buf, n))
@@ -129,6 +126,14 @@ def filler(number: int) -> bytes:
     return bytes(258) if number % 97 == 96 else bytes([number & 0xFF]) * (number * 7 % 40)
 
 
+class DevicePeer(Peer):
+    link: DeviceLink
+
+
+class HostPeer(Peer):
+    link: HostLink
+
+
 class World:
     def __init__(self, seed: int = 1, start_us: int = TICKS_PERIOD - 3_000_000, ring_size: int = 1024) -> None:
         self.rng = random.Random(seed)
@@ -145,15 +150,15 @@ class World:
         self.pc = self._new_pc()
         self.reopen(resume=False)
 
-    def _new_device(self) -> Peer:
+    def _new_device(self) -> DevicePeer:
         self.boots += 1
-        device = Peer(Link(True, ring_size=self.ring_size), self.up, self.down)
+        device = DevicePeer(DeviceLink(ring_size=self.ring_size), self.up, self.down)
         device.link.identity = records.pack_welcome(self.boots, 64, 1, (0, 1, 0), (1, 27, 0), "SIM", b"\x01\x02")
         device.delivered = self.delivered["pc"]
         return device
 
-    def _new_pc(self) -> Peer:
-        pc = Peer(Link(False, ring_size=self.ring_size), self.down, self.up)
+    def _new_pc(self) -> HostPeer:
+        pc = HostPeer(HostLink(ring_size=self.ring_size), self.down, self.up)
         pc.delivered = self.delivered["device"]
         return pc
 
@@ -180,13 +185,13 @@ class World:
 
     def restart_pc(self, same_number: bool) -> None:
         """Another process on the same port; by accident it may take the same session number."""
-        number = self.pc.link.session
+        number = self.pc.link.handshake.number()
         self.excused["pc"] += self.pc.link.outbox.ring.count + self.pc.link.abandoned
         self.pc = self._new_pc()
         self.pc.link.open(number if same_number else self.rng.getrandbits(32))
 
     def reopen(self, resume: bool) -> None:
-        self.pc.link.open(self.pc.link.session if resume else self.rng.getrandbits(32))
+        self.pc.link.open(self.pc.link.handshake.number() if resume else self.rng.getrandbits(32))
 
     def run(self, us: int, until: Callable[[], bool] | None = None) -> bool:
         for _ in range(us // STEP_US):
@@ -211,11 +216,11 @@ class World:
     def check_bounds(self, link: Link) -> None:
         box = link.outbox
         assert box.ring.used <= box.ring.size == self.ring_size
-        assert len(link._deframer._buf) == 320
-        assert len(link._speaker._out) == RAW_AT + 4 + 272 + 3
+        assert len(link.deframer._buf) == 320
+        assert len(link._speaker.out) == RAW_AT + 4 + 272 + 3
         assert box.outstanding <= 100
         assert box.outstanding <= 1 or box.outstanding_bytes <= box.window
-        if not link.is_device:
+        if isinstance(link, HostLink):
             assert box.outstanding <= 1 or box.outstanding_bytes <= 192
 
     def check_order(self) -> None:
@@ -228,7 +233,8 @@ class World:
         return not self.device.link.outbox.ring.count and not self.pc.link.outbox.ring.count and self.both_open()
 
     def both_open(self) -> bool:
-        return self.device.link.state == self.pc.link.state == 2 and self.device.link.session == self.pc.link.session
+        number = records.get_u32(self.device.link._session, 0)
+        return self.device.link.state == self.pc.link.state == OPEN and number == self.pc.link.handshake.number()
 
     def heal(self) -> None:
         """Without faults everything that is still queued arrives, soon; what never arrives was counted."""

@@ -13,7 +13,9 @@ import micropython
 from kline.protocol import records
 from kline.protocol.framing import Deframer, encode_record
 from kline.protocol.ibus import IbusScanner, encode
-from kline.protocol.link import LOST, OPEN, Link
+from kline.protocol.link import LOST, OPEN
+from kline.protocol.link_device import DeviceLink
+from kline.protocol.link_host import HostLink
 from kline.protocol.ring import RingBuffer
 
 ROUNDS = 200
@@ -154,8 +156,8 @@ class Session:
     """Traffic both ways with losses, text, NAKs and repetitions, over the wrap of the ticks."""
 
     def __init__(self):
-        self.device = Link(True)
-        self.pc = Link(False)
+        self.device = DeviceLink()
+        self.pc = HostLink()
         self.pc.open(0x11223344)
         self.pc.on_record = self.at_pc
         self.device.on_record = self.at_device
@@ -209,8 +211,8 @@ class Session:
         """The device hears a HELLO of the session it has, and now and then of another."""
         self.turn += 1
         if self.turn % 40 == 0:
+            self.pc._reset(False)
             self.pc.handshake.another()
-        self.pc.handshake.begin()
         self.pc._start_opening()
         self.pc.pump(self.now(), self.to_device_, 4096)
         self.device.pump(self.now(), self.to_pc_, 115)
@@ -222,7 +224,8 @@ def test_link():
     device, pc = session.device, session.pc
     assert device.state == pc.state == OPEN
     assert session.pc_got > ROUNDS and session.device_got > ROUNDS
-    assert device.tx_resent and pc.tx_resent and pc.rx_bad and pc.rx_gaps and pc.text_bytes and device.queue_full
+    assert device.outbox.sent_again and pc.outbox.sent_again and pc.deframer.bad and pc.deframer.text_bytes
+    assert pc.rx_gaps and device.queue_full
     run_locked(session.reopening_step)
     for _ in range(600):
         session.silent_step(0)

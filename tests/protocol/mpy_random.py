@@ -6,7 +6,9 @@ from reference import Driver
 
 from kline.protocol import records
 from kline.protocol.ibus import MAX_FRAME, IbusScanner, encode
-from kline.protocol.link import OPEN, Link
+from kline.protocol.link import OPEN
+from kline.protocol.link_device import DeviceLink
+from kline.protocol.link_host import HostLink
 from kline.protocol.ring import RingBuffer
 from kline.protocol.ticks import TICKS_MASK, TICKS_PERIOD
 
@@ -81,7 +83,7 @@ class End:
 def test_link():
     for seed in range(5):
         random.seed(seed)
-        device, pc = End(Link(True), "d"), End(Link(False), "p")
+        device, pc = End(DeviceLink(), "d"), End(HostLink(), "p")
         pc.link.open(random.getrandbits(30))
         payload = bytearray(46)
         counts = [0, 0]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from kline.protocol import records
 from kline.protocol.framing import encode_record
-from kline.protocol.handshake import Handshake
-from kline.protocol.link import CLOSED, HELLO_US, LOST, OPEN, OPENING, Link
+from kline.protocol.link import CLOSED, LOST, OPEN, OPENING, Link
+from kline.protocol.link_device import DeviceLink
+from kline.protocol.link_host import HELLO_US, HostLink
 from kline.protocol.outbox import RESEND_CAP_US, RESEND_US
 from kline.protocol.ticks import TICKS_MASK
 
@@ -20,21 +21,16 @@ SESSION = 0x11223344
 
 
 class End:
-    """A Link with its clock; `pump()` returns what it says as (type, seq, ack, payload)."""
+    """One end with its clock; `pump()` returns what it says as (type, seq, ack, payload)."""
 
-    def __init__(self, is_device: bool, **options: int) -> None:
-        self.link = Link(is_device, **options)
+    def __init__(self, link: Link) -> None:
+        self.link = link
         self.now_us = 1_000_000
         self.stream = b""
         self.got: list[tuple[int, bytes]] = []
-        self.text = b""
         self.states: list[int] = []
         self.link.on_record = lambda kind, channel, buf, a, b: self.got.append((kind, bytes(buf[a:b])))
-        self.link.on_text = self._on_text
         self.link.on_state = self.states.append
-
-    def _on_text(self, buf: bytearray, n: int) -> None:
-        self.text += bytes(buf[:n])
 
     def pump(self, after_us: int = 0, limit: int = 10_000) -> list[tuple[int, int, int, bytes]]:
         self.now_us += after_us
@@ -58,27 +54,49 @@ class End:
             assert self.link.queue(records.FRAME, 0, payload, len(payload))
 
 
+class DeviceEnd(End):
+    link: DeviceLink
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(DeviceLink(**options))
+
+    @property
+    def session(self) -> int:
+        return records.get_u32(self.link._session, 0)
+
+
+class HostEnd(End):
+    link: HostLink
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(HostLink(**options))
+
+    @property
+    def session(self) -> int:
+        return self.link.handshake.number()
+
+
 def hello(session: int = SESSION, window: int = 2048, attempt: int = 1, proto: int = 1) -> bytes:
     return bytes([proto]) + session.to_bytes(4, "little") + window.to_bytes(2, "little") + bytes([attempt])
 
 
-def open_device(window: int = 2048, **options: int) -> End:
-    end = End(True, **options)
+def open_device(window: int = 2048, **options: int) -> DeviceEnd:
+    end = DeviceEnd(**options)
     end.hear(records.HELLO, payload=hello(window=window))
     end.pump()
     end.hear(records.HEARTBEAT, payload=b"\x05")
     return end
 
 
-def open_pair(**options: int) -> tuple[End, End]:
-    device, pc = End(True, **options), End(False, **options)
+def open_pair(**options: int) -> tuple[DeviceEnd, HostEnd]:
+    device, pc = DeviceEnd(**options), HostEnd(**options)
     pc.link.open(SESSION)
     talk(device, pc, 3)
     assert device.link.state == pc.link.state == OPEN
     return device, pc
 
 
-def talk(device: End, pc: End, turns: int = 1, after_us: int = 10_000) -> None:
+def talk(device: DeviceEnd, pc: HostEnd, turns: int = 1, after_us: int = 10_000) -> None:
     for _ in range(turns):
         pc.pump(after_us)
         device.feed(pc.stream)
@@ -94,7 +112,7 @@ def sequenced(said: list[tuple[int, int, int, bytes]]) -> list[int]:
 
 
 def test_device_announces_itself_once() -> None:
-    device = End(True)
+    device = DeviceEnd()
     said = device.pump()
     assert [kind for kind, *_ in said] == [records.WELCOME]
     assert said[0][3][records.WELCOME_SESSION : records.WELCOME_SESSION + 4] == bytes(4)
@@ -103,7 +121,7 @@ def test_device_announces_itself_once() -> None:
 
 
 def test_hello_until_welcome() -> None:
-    pc = End(False)
+    pc = HostEnd()
     pc.link.open(SESSION)
     hellos = [len(pc.pump(10_000)) for _ in range(300)]
     assert sum(hellos) == pytest.approx(3_000_000 / HELLO_US, abs=1)
@@ -112,13 +130,13 @@ def test_hello_until_welcome() -> None:
 
 @given(st.integers(0, 0xFFFFFFFF), st.integers(0, 20))
 def test_hello_is_harmless_at_a_prompt(session: int, repeat: int) -> None:
-    pc = End(False)
+    pc = HostEnd()
     pc.link.open(session)
     for _ in range(repeat + 1):
         pc.pump(HELLO_US)
         assert pc.stream
         assert not {3, 4} & set(pc.stream)
-    assert pc.link.session != 0
+    assert pc.session != 0
 
 
 def test_heartbeat_of_a_pc_is_no_ctrl_c() -> None:
@@ -132,15 +150,14 @@ def test_heartbeat_of_a_pc_is_no_ctrl_c() -> None:
 
 def test_session_opens() -> None:
     device, pc = open_pair()
-    assert device.link.session == pc.link.session == SESSION
+    assert device.session == pc.session == SESSION
     assert [kind for kind, _ in device.got if kind != records.HEARTBEAT] == [records.HELLO]
     assert [kind for kind, _ in pc.got if kind != records.HEARTBEAT] == [records.WELCOME]
     assert (device.states, pc.states) == ([OPEN], [OPENING, OPEN])
 
 
 def test_without_a_session_nothing_is_queued() -> None:
-    for is_device in (True, False):
-        link = Link(is_device)
+    for link in (DeviceLink(), HostLink()):
         assert not link.queue(records.FRAME, 0, b"x", 1)
         assert (link.no_session, link.queue_full) == (1, 0)
 
@@ -177,7 +194,7 @@ def test_new_session_abandons_the_old_one() -> None:
 
 
 def test_resumed_says_no_until_the_pc_has_spoken_in_the_session() -> None:
-    device = End(True)
+    device = DeviceEnd()
     for attempt in (1, 2):
         device.hear(records.HELLO, payload=hello(attempt=attempt))
         welcome = device.pump()[0][3]
@@ -190,12 +207,11 @@ def test_resumed_says_no_until_the_pc_has_spoken_in_the_session() -> None:
     assert device.pump()[0][3][records.WELCOME_RESUMED] == 1
 
 
-def restarted_welcome(pc: End, resumed: int = 0, session: int = SESSION, attempt: int | None = None) -> bytes:
-    hand: Handshake = pc.link.handshake
+def restarted_welcome(pc: HostEnd, resumed: int = 0, session: int = SESSION, attempt: int | None = None) -> bytes:
     payload = records.pack_welcome(999, 64, 1, (0, 1, 0), (1, 27, 0), "SIM", b"")
     records.put_u32(payload, records.WELCOME_SESSION, session)
     payload[records.WELCOME_RESUMED] = resumed
-    payload[records.WELCOME_ATTEMPT] = hand._attempt if attempt is None else attempt
+    payload[records.WELCOME_ATTEMPT] = pc.link.handshake._attempt if attempt is None else attempt
     records.put_u16(payload, records.WELCOME_WINDOW, 192)
     return bytes(payload)
 
@@ -244,20 +260,20 @@ def test_welcome_that_comes_twice() -> None:
 def test_state_of_a_session_that_is_not_ours() -> None:
     """A new process took the number of an old one by accident: it takes another."""
     device, _ = open_pair()
-    pc = End(False)
+    pc = HostEnd()
     pc.now_us = device.now_us
     pc.link.open(SESSION)
     talk(device, pc, 10)
     assert pc.link.state == device.link.state == OPEN
-    assert pc.link.session == device.link.session != SESSION
+    assert pc.session == device.session != SESSION
 
 
 def test_another_protocol_version() -> None:
-    device = End(True)
+    device = DeviceEnd()
     device.hear(records.HELLO, payload=hello(proto=2))
     assert device.link.state == CLOSED
     assert device.pump()[0][0] == records.WELCOME
-    pc = End(False)
+    pc = HostEnd()
     pc.link.open(SESSION)
     pc.pump()
     pc.hear(records.WELCOME, payload=b"\x02" + restarted_welcome(pc)[1:])
@@ -267,7 +283,7 @@ def test_another_protocol_version() -> None:
 
 
 def test_pc_that_speaks_without_a_session_is_told() -> None:
-    device = End(True)
+    device = DeviceEnd()
     device.pump()
     for _ in range(50):
         device.now_us += 100_000
@@ -296,7 +312,7 @@ def test_broken_session_is_given_up() -> None:
     for _ in range(8):
         pc.hear(records.HEARTBEAT, ack=77)
     assert pc.link.state == OPENING
-    assert pc.link.session != SESSION
+    assert pc.session != SESSION
 
 
 # -- order, acks, repetition
@@ -309,7 +325,7 @@ def test_sequence_wraps() -> None:
         talk(device, pc)
     talk(device, pc, 3)
     assert [p for kind, p in pc.got if kind == records.FRAME] == [b"%d" % i for i in range(600)]
-    assert device.link.tx_resent == pc.link.rx_gaps == 0
+    assert device.link.outbox.sent_again == pc.link.rx_gaps == 0
 
 
 def test_ack_at_once_and_only_once() -> None:
@@ -359,7 +375,7 @@ def test_progress_is_no_reason_to_repeat() -> None:
         device.queue(b"y")
         device.pump(RESEND_US // 2)
         device.hear(records.HEARTBEAT, ack=i + 1)
-    assert device.link.tx_resent == 0
+    assert device.link.outbox.sent_again == 0
 
 
 def test_duplicate_is_acknowledged_again() -> None:
@@ -384,7 +400,7 @@ def test_nak_repeats_one_then_the_rest() -> None:
     assert sequenced(device.pump()) == [2]
     device.hear(records.HEARTBEAT, ack=3)
     assert device.link.outbox.ring.count == 0
-    assert (device.link.tx_records, device.link.tx_resent) == (3, 2)
+    assert (device.link.outbox.sent_first, device.link.outbox.sent_again) == (3, 2)
 
 
 def test_ack_of_all_ends_the_repetition() -> None:
@@ -437,7 +453,7 @@ def test_window_towards_the_device() -> None:
 @pytest.mark.parametrize("is_device", [True, False])
 def test_a_record_longer_than_the_window_goes_alone(is_device: bool) -> None:
     ends = open_pair(max_payload=272)
-    end, other = ends if is_device else ends[::-1]
+    end, other = ends[0 if is_device else 1], ends[1 if is_device else 0]
     end.link.outbox.window = 192
     end.queue(b"before", bytes(262), b"after")
     assert sequenced(end.pump()) == [0]
@@ -547,15 +563,17 @@ def test_heartbeats_each_second() -> None:
 
 def test_text_goes_to_its_reader() -> None:
     _, pc = open_pair()
+    text = bytearray()
+    pc.link.on_text = lambda buf, n: text.extend(buf[:n])
     pc.feed(b"MPY: soft reboot\r\n")
-    assert pc.text == b""
+    assert text == b""
     pc.pump(300_000)
-    assert pc.text == b"MPY: soft reboot\r\n"
-    assert pc.link.text_bytes == 18
+    assert text == b"MPY: soft reboot\r\n"
+    assert pc.link.deframer.text_bytes == 18
 
 
 def test_log_waits_for_a_pc() -> None:
-    device = End(True)
+    device = DeviceEnd()
     device.pump()
     assert device.link.send_now(records.LOG, 0, b"\x01hi", 3)
     assert device.pump() == []

@@ -104,9 +104,9 @@ def test_a_bad_line_with_traffic(seed: int) -> None:
         link = world.peer(who).link
         assert link.abandoned == 0
         assert world.delivered[who] == world.accepted[who]
-        assert link.tx_records == len(world.accepted[who])
-        assert link.tx_records > 100
-        assert link.rx_bad + link.rx_gaps + link.rx_duplicates > 20
+        assert link.outbox.sent_first == len(world.accepted[who])
+        assert link.outbox.sent_first > 100
+        assert link.deframer.bad + link.rx_gaps + link.rx_duplicates > 20
 
 
 def test_a_pc_that_the_device_never_heard_starts_another_session() -> None:

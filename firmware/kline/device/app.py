@@ -20,9 +20,10 @@ from kline.device.config import KLineConfig
 from kline.device.ibus_handler import IbusHandler
 from kline.device.transport import KLineTransport
 from kline.device.usb_link import UsbLink
-from kline.protocol import link as links
 from kline.protocol import records
 from kline.protocol.ibus import MAX_FRAME, MIN_FRAME
+from kline.protocol.link import OPEN
+from kline.protocol.link_device import DeviceLink
 from kline.version import VERSION
 
 # A poll of 1..10 ms is one tick of FreeRTOS; the UART's interrupt ends it with the byte.
@@ -59,7 +60,7 @@ class Application:
         self.errors = 0
         self.loop_max_us = 0
         self._out = bytearray(MAX_FRAME + 16)
-        self.link = links.Link(is_device=True)
+        self.link = DeviceLink()
         self.link.on_record = self._on_record
         self.usb = UsbLink(self.link, stdin or sys.stdin.buffer, stdout or sys.stdout.buffer)
         self._boot_id = int.from_bytes(os.urandom(4), "little")
@@ -184,7 +185,7 @@ class Application:
 
     def _look_at_the_clock(self):
         now_ms = ticks_ms()
-        if self.link.state == links.OPEN:
+        if self.link.state == OPEN:
             self._heard_ms = now_ms
             if self._boot is not None and self._boot.on_trial:
                 self._boot.confirm()

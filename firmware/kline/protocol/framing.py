@@ -24,7 +24,7 @@ HEADER = 4  # type, channel, seq, ack
 MAX_PAYLOAD = 512
 # Room in front of the raw record for the delimiter and the code bytes that encoding adds: 3 for up to 761 bytes.
 RAW_AT = 4
-_PAYLOAD_AT = RAW_AT + HEADER
+PAYLOAD_AT = RAW_AT + HEADER
 
 
 def buffer_size(payload: int) -> int:
@@ -46,7 +46,7 @@ def encode_record(
     out[RAW_AT + 1] = channel
     out[RAW_AT + 2] = seq
     out[RAW_AT + 3] = ack
-    at = _PAYLOAD_AT
+    at = PAYLOAD_AT
     for i in range(start, end):
         out[at] = buf[i]
         at += 1

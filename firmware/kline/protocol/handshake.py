@@ -1,11 +1,9 @@
-"""HELLO and WELCOME: who speaks of which session. Pure decisions; link.py acts on them.
+"""The PC's side of HELLO and WELCOME: who speaks of which session. Pure decisions; link_host.py acts on them.
 
-A device adopts the session of any HELLO that names another than it has. Until it has heard from the PC within that
-session it stays `fresh` and answers every further HELLO with resumed = 0; from then on with resumed = 1.
 A PC believes only a WELCOME that echoes an attempt of the present opening, so one left over in a buffer means nothing.
 """
 
-from kline.protocol.framing import HEADER, RAW_AT, finish
+from kline.protocol.framing import PAYLOAD_AT, RAW_AT, finish
 from kline.protocol.records import (
     HELLO,
     HELLO_ATTEMPT,
@@ -13,42 +11,35 @@ from kline.protocol.records import (
     HELLO_SIZE,
     HELLO_WINDOW,
     PROTOCOL,
-    WELCOME,
     WELCOME_ATTEMPT,
     WELCOME_BOOT_ID,
     WELCOME_FIXED,
     WELCOME_RESUMED,
     WELCOME_SESSION,
-    WELCOME_TIME,
-    WELCOME_WINDOW,
     get_u32,
     put_u16,
-    put_u32,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kline.protocol._types import Buffer
 
-IGNORE = 0
+IGNORE = 0  # a leftover, or damaged
 FRESH = 1  # both sides start at sequence 0
 RESUMED = 2  # both sides still have the session's state
 ANNOUNCED = 3  # the device has restarted, or has no session
 STALE = 4  # the device has state of a session with this number that we don't have: take another number
 INCOMPATIBLE = 5  # another protocol version
 
-_AT = RAW_AT + HEADER  # where a payload is assembled
 _MAX_ATTEMPTS = 100  # echoes older than so many HELLOs are not believed
 
 
 class Handshake:
-    """`known`: there is a session, with state, on this side."""
+    """The number of the session, the attempts to open it, and which start of the device it was opened with."""
 
     def __init__(self) -> None:
         self._session = bytearray(4)
         self._boot_id = bytearray(4)
-        self.known = False
-        self.fresh = False
         self._attempt = 0
         self._first_attempt = 0
 
@@ -56,21 +47,11 @@ class Handshake:
         """The session's number; 0 = none."""
         return get_u32(self._session, 0)
 
-    def forget(self) -> None:
-        """(device) No session any more."""
-        self.known = False
-        self._put_session(0)
-
-    def _put_session(self, number: int) -> None:
-        put_u32(self._session, 0, number)
-
     def _same(self, mine: bytearray, buf: "Buffer", at: int) -> bool:
         for i in range(4):
             if mine[i] != buf[at + i]:
                 return False
         return True
-
-    # -- PC ----------------------------------------------------------------------------------------------------------
 
     def choose(self, number: int) -> bool:
         """Use that number, with the bytes 00, 03, 04 changed; True when it differs from the one in use."""
@@ -78,15 +59,11 @@ class Handshake:
         for i in range(4):
             byte = (number >> (8 * i)) & 0xFF
             self._session[i] = byte | 0x80 if byte in (0, 3, 4) else byte
-        changed = self.number() != was
-        if changed:
-            self.known = False
-        return changed
+        return self.number() != was
 
     def another(self) -> None:
         """Use some other number."""
         self.choose((self.number() + 0x01010101) & 0xFFFFFFFF)  # big int: only the PC comes here
-        self.known = False
 
     def begin(self) -> None:
         """From now on only answers to HELLOs still to be sent count."""
@@ -102,22 +79,22 @@ class Handshake:
         for _ in range(32):
             self._attempt = (self._attempt + 1) & 0xFF
             out[RAW_AT] = HELLO
-            for i in range(RAW_AT + 1, _AT):
+            for i in range(RAW_AT + 1, PAYLOAD_AT):
                 out[i] = 0
-            out[_AT] = PROTOCOL
+            out[PAYLOAD_AT] = PROTOCOL
             for i in range(4):
-                out[_AT + HELLO_SESSION + i] = self._session[i]
-            put_u16(out, _AT + HELLO_WINDOW, window)
-            out[_AT + HELLO_ATTEMPT] = self._attempt
-            n = finish(out, _AT + HELLO_SIZE)
+                out[PAYLOAD_AT + HELLO_SESSION + i] = self._session[i]
+            put_u16(out, PAYLOAD_AT + HELLO_WINDOW, window)
+            out[PAYLOAD_AT + HELLO_ATTEMPT] = self._attempt
+            n = finish(out, PAYLOAD_AT + HELLO_SIZE)
             if not contains(out, n, 3) and not contains(out, n, 4):
                 break
         if (self._attempt - self._first_attempt) & 0xFF > _MAX_ATTEMPTS:
             self._first_attempt = (self._attempt - _MAX_ATTEMPTS) & 0xFF
         return n
 
-    def judge_welcome(self, buf: "Buffer", at: int, end: int, opening: bool) -> int:
-        """What the WELCOME with payload buf[at:end] means to us."""
+    def judge_welcome(self, buf: "Buffer", at: int, end: int, opening: bool, known: bool) -> int:
+        """What the WELCOME with payload buf[at:end] means to us. known: we have state of the session."""
         if end - at >= 1 and buf[at] != PROTOCOL:
             return INCOMPATIBLE
         if end - at < WELCOME_FIXED:
@@ -134,48 +111,13 @@ class Handshake:
         if (buf[at + WELCOME_ATTEMPT] - self._first_attempt) & 0xFF > attempts:
             return IGNORE
         if buf[at + WELCOME_RESUMED]:
-            return RESUMED if self.known and not rebooted else STALE
-        if self.known and not rebooted:
+            return RESUMED if known and not rebooted else STALE
+        if known and not rebooted:
             # The device has heard nothing of us since it adopted the session, but we may have heard its records.
             return STALE
         for i in range(4):
             self._boot_id[i] = buf[at + WELCOME_BOOT_ID + i]
-        self.known = True
         return FRESH
-
-    # -- device ------------------------------------------------------------------------------------------------------
-
-    def judge_hello(self, buf: "Buffer", at: int, end: int) -> int:
-        """What the HELLO with payload buf[at:end] means to us; adopts its session when FRESH."""
-        if end - at >= 1 and buf[at] != PROTOCOL:
-            return INCOMPATIBLE
-        if end - at < HELLO_SIZE:
-            return IGNORE
-        i = at + HELLO_SESSION
-        if not (buf[i] or buf[i + 1] or buf[i + 2] or buf[i + 3]):
-            return IGNORE
-        self._attempt = buf[at + HELLO_ATTEMPT]
-        if self.known and self._same(self._session, buf, i):
-            return RESUMED
-        for k in range(4):
-            self._session[k] = buf[i + k]
-        self.known = True
-        self.fresh = True
-        return FRESH
-
-    def put_welcome(self, out: bytearray, identity: "Buffer", time_us: int, window: int) -> int:
-        """Put WELCOME where framing.finish() wants it; returns its end."""
-        out[RAW_AT] = WELCOME
-        out[RAW_AT + 1] = 0
-        for i in range(len(identity)):
-            out[_AT + i] = identity[i]
-        for i in range(4):
-            out[_AT + WELCOME_SESSION + i] = self._session[i]
-        out[_AT + WELCOME_RESUMED] = 1 if self.known and not self.fresh else 0
-        out[_AT + WELCOME_ATTEMPT] = self._attempt
-        put_u32(out, _AT + WELCOME_TIME, time_us)
-        put_u16(out, _AT + WELCOME_WINDOW, window)
-        return _AT + len(identity)
 
 
 def contains(buf: bytearray, n: int, byte: int) -> bool:
