@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
+import termios
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,7 +17,7 @@ from openkline.elm.backend import Hear
 from openkline.elm.operations import Close, Exchange, Initialise, Monitor, Operation, Outcome
 from openkline.elm.options import ElmOptions, parse_listen
 from openkline.elm.pseudo import PseudoPort
-from openkline.elm.server import ElmServer
+from openkline.elm.server import ElmServer, Seat
 from openkline.errors import OpenklineError
 from openkline.gateway.options import GatewayOptionError
 
@@ -272,3 +274,43 @@ async def test_a_pty_is_a_client_each_time_it_is_opened() -> None:
             assert line.ran == [Close(), Close()]
         finally:
             pseudo.stop()
+
+
+async def test_what_one_left_at_the_pty_the_next_does_not_get() -> None:
+    """Its unread answers, and its settings of the port."""
+    async with serving() as (server, _):
+        pseudo = PseudoPort(server)
+        path = pseudo.start()
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            os.write(fd, b"ATI\r")
+            await until(lambda: select.select([fd], [], [], 0)[0])
+            settings = termios.tcgetattr(fd)
+            settings[3] |= termios.ECHO | termios.ICANON
+            termios.tcsetattr(fd, termios.TCSANOW, settings)
+            os.close(fd)
+            await until(lambda: not server.seats and server.driver is None and not server.changing)
+            fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            assert not termios.tcgetattr(fd)[3] & (termios.ECHO | termios.ICANON)
+            assert select.select([fd], [], [], 0)[0] == []
+            os.close(fd)
+        finally:
+            pseudo.stop()
+
+
+async def test_who_has_gone_is_written_nothing() -> None:
+    async with serving() as (server, line):
+        written = bytearray()
+        seat = Seat(server, "one", written.extend, lambda: 0, lambda held: None)
+        server.join(seat)
+        seat.receive(b"ATE0\rATMA\r")
+        await until(lambda: line.busy)
+        line.tidying.clear()
+        written.clear()
+        server.leave(seat)
+        line.hear(KWP_RPM, True)  # before it is broken off, and then
+        await until(lambda: line.cancelled)
+        line.hear(KWP_RPM, True)
+        line.tidying.set()
+        await until(lambda: not server.changing)
+        assert written == b""

@@ -17,7 +17,10 @@ MAX_BACKLOG = 16_384  # bytes that the client doesn't read; then what prints end
 
 
 class Dialogue:
-    """write: to the client; backlog: how much of it waits. close() leaves the line as if nobody had been there."""
+    """write: to the client; backlog: how much of it waits.
+
+    hush(), and then close(), which leaves the line as if nobody had been there.
+    """
 
     def __init__(
         self, chip: Interpreter, line: Line, write: Callable[[bytes], None], backlog: Callable[[], int], name: str
@@ -93,6 +96,10 @@ class Dialogue:
         self.chip.expire()
         self._flush()
 
+    def hush(self) -> None:
+        """From now on nothing is written: at the other end is nobody, or already the next one."""
+        self._write = _nowhere
+
     async def close(self) -> None:
         """Break off what runs, and end the session with the car."""
         if self._timer is not None:
@@ -100,7 +107,12 @@ class Dialogue:
         task, self._task = self._task, None
         if task is not None:
             self.chip.cancel = False
-            task.cancel()
+            if not self._cancelled:
+                task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self._line.run(Close(), lambda message, good: None)
+
+
+def _nowhere(data: bytes) -> None:
+    pass

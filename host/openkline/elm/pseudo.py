@@ -39,8 +39,8 @@ class PseudoPort:
         import tty
 
         self._master, slave = pty.openpty()
-        tty.setraw(slave)
         self.path = os.ttyname(slave)
+        tty.setraw(slave)
         os.close(slave)  # so that a closed port is seen as such
         os.set_blocking(self._master, False)
         self._look()
@@ -77,6 +77,19 @@ class PseudoPort:
         if self._seat is not None:
             self._server.leave(self._seat)
             self._seat = None
+            self._forget_unread()
+
+    def _forget_unread(self) -> None:
+        """What the last one left unread, the system would give to the next; and its settings of the port."""
+        import termios
+        import tty
+
+        with contextlib.suppress(OSError, termios.error):
+            slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                tty.setraw(slave)  # discards input, too
+            finally:
+                os.close(slave)
 
     # -- somebody has
 

@@ -159,6 +159,7 @@ class ElmServer:
         seat, self.driver = self.driver, None
         if seat is not None and seat.dialogue is not None:
             dialogue, seat.dialogue = seat.dialogue, None
+            dialogue.hush()
             self._leaving = asyncio.get_running_loop().create_task(self._tidy(dialogue), name="elm327 tidying up")
 
     async def _tidy(self, dialogue: Dialogue) -> None:
