@@ -118,25 +118,6 @@ def test_once_the_board_switches_it_is_too_late_to_abort():
     assert slot_app.running[-1] == "0.2.0"
 
 
-def test_once_the_board_switches_it_is_too_late_to_abort():
-    board = Board(before=None)
-
-    def script(pc):
-        pc.host.from_device = Deaf(pc.world)
-        yield from pc.opened()
-        yield from pc.login()
-        yield from pc.begin(pack(NEW))
-        yield from pc.data(pack(NEW))
-        while pc.host.from_device.from_us is None:
-            yield
-        yield from pc.send(update.UPDATE_ABORT, 0)
-        yield from pc.send(update.UPDATE_OPEN, update.pack_open(pc._out, PASSWORD))
-
-    assert board.start(script) == RESET
-    assert board.start(hello) == Done
-    assert slot_app.running[-1] == "0.2.0"
-
-
 def test_messages_are_sent_once_each_during_an_update():
     board = Board()
     data = pack(dict(NEW, **{"kline/more.bin": bytes(20_000)}))
