@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from openkline.flash.trouble import FlashError
 from openkline.modules import compile_modules
 from openkline.serial_io import port_for
 
+ROOT = Path(__file__).resolve().parents[2]
 BOARDS = {"esp32": "ESP32_GENERIC", "esp32s3": "ESP32_GENERIC_S3", "esp32c3": "ESP32_GENERIC_C3"}
 
 
@@ -228,6 +230,24 @@ def test_whole_way_on_every_chip(chip: str, tmp_path: Path) -> None:
     with FlashBoard(tmp_path, PtyFront(), chip) as board:
         done, _ = flash(board, tmp_path)
         assert done.profile.name == BOARDS[chip]
+
+
+@pytest.mark.soak
+def test_an_installed_wheel_flashes_from_a_folder_of_its_own(board: FlashBoard, tmp_path: Path) -> None:
+    """As the Debian package has it: /usr/lib/openkline is on the path of that one process."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    lib = tmp_path / "lib"
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(lib)
+    start = f"import sys; sys.path.insert(0, {str(lib)!r}); from openkline.cli import main; sys.exit(main())"
+    words = ["flash", "-d", board.front.address, "--interface", "ibus-pc817", "--firmware"]
+    words.append(str(image_for(board, tmp_path)))
+    done = subprocess.run(
+        [sys.executable, "-c", start, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (board.folder / "main.py").read_bytes() == (lib / "openkline/_data/firmware/main.py").read_bytes()
 
 
 # -- what stops it before anything is written --------------------------------------------------------------------------
