@@ -131,7 +131,7 @@ async def test_the_program_says_where_it_listens_and_ends_when_told() -> None:
         assert process.stderr is not None
         async with asyncio.timeout(30):
             path = (await process.stdout.readline()).decode().strip()
-            said = (await process.stderr.readuntil(b"Ctrl-C\n")).decode()
+            said = (await process.stderr.readuntil(b"firmware")).decode()  # the board has answered
         assert path in said
         found = re.search(r"127\.0\.0\.1:(\d+)", said)
         assert found is not None

@@ -112,6 +112,43 @@ async def test_failures_have_names(caplog: pytest.LogCaptureFixture) -> None:
         assert not any("not_connected" in text for text in said)  # the next request initialises again, and that is all
 
 
+async def test_a_search_in_vain_is_told_once_until_the_car_answers(caplog: pytest.LogCaptureFixture) -> None:
+    """An app asks again and again, with the ignition off all night."""
+    async with line() as (one, board, _):
+
+        def on_call(call: unpack.ObdCall) -> bool:
+            if call.operation != records.OP_INIT:
+                return answered(board, call)
+            return board.fail(call.ident, "silent", f"nobody, kind {call.arguments[0]}") is None
+
+        for _ in range(2):
+            board.on_call = on_call
+            for kind in ("slow", "fast", "slow", "slow", "fast"):
+                await run(one, KeepAlive(2990))
+                assert (await run(one, Initialise(kind, 0x33, 10400))).error == "silent"
+            said = [record.getMessage() for record in caplog.records if record.name == "openkline.elm327"]
+            assert said == ["initialise: nobody, kind 0", "initialise: nobody, kind 1"]
+            caplog.clear()
+            board.on_call = lambda call: answered(board, call)
+            await run(one, Initialise("slow", 0x33, 10400))
+
+
+async def test_listening_is_at_the_rate_that_was_asked_for() -> None:
+    async with line() as (one, board, _):
+        await run(one, Initialise("slow", 0x33, 10400))
+        await run(one, Close())
+        for session, before in ((False, [(records.OP_INIT, bytes((2, 0, 0x80, 0x25, 0)))]), (True, [])):
+            board.calls.clear()
+            listening = asyncio.create_task(run(one, Monitor(9600, session)))
+            async with asyncio.timeout(10):
+                while records.OP_LISTEN not in board.operations():
+                    await asyncio.sleep(0.005)
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+            assert [(call.operation, call.arguments) for call in board.calls] == [*before, (records.OP_LISTEN, b"")]
+
+
 async def test_an_ecu_that_still_believes_in_the_old_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "_FORGOTTEN_S", 0.3)
     async with line() as (one, board, _):

@@ -229,6 +229,11 @@ def test_voltage() -> None:
     elm.take()
     elm.chip.completed(Outcome(volts=13.84))
     assert elm.take() == b"13.8V\r\r>"
+    for error, word in (("interrupted", b"BUS ERROR"), ("", b"STOPPED")):  # no number that nobody measured
+        elm.chip.receive(b"ATRV\r" if error else b"ATRV\rx")
+        elm.take()
+        elm.chip.completed(Outcome(error))
+        assert elm.take() == word + b"\r\r>"
 
 
 # -- interruption, monitoring, repetition
@@ -272,7 +277,7 @@ def test_monitor() -> None:
     elm.say("ATE0")
     elm.say("ATH1")
     elm.send(b"ATMA\r")
-    assert elm.chip.operation == Monitor(10400)
+    assert elm.chip.operation == Monitor(10400, session=False)
     for text in ("68 6A F1 01 0C D0", ISO_RPM):
         elm.chip.heard(bytes.fromhex(text))
     elm.chip.heard(b"\x12\x34\x56\x78\x9a\xbc", good=False)
@@ -288,6 +293,16 @@ def test_monitor() -> None:
         elm.send(b"x")
         elm.chip.completed(Outcome())
         elm.take()
+
+
+def test_monitor_within_a_session() -> None:
+    elm = Elm().ready(3)
+    for command, session in (("ATIB 96", True), ("ATBI", False), ("ATPC", False)):
+        elm.say(command)
+        elm.send(b"ATMA\r")
+        assert elm.chip.operation == Monitor(9600, session), command
+        elm.send(b"x")
+        elm.chip.completed(Outcome())
 
 
 def test_a_client_that_does_not_read() -> None:

@@ -56,7 +56,7 @@ class BoardLine:
         self.device = device
         self._calls = ObdCalls(device)
         self._alive_s = 0.0  # when an ECU was last known to be in a session; 0: it isn't
-        self._told = ""
+        self._told: set[str] = set()
 
     async def run(self, operation: Operation, hear: Hear) -> Outcome:
         try:
@@ -66,14 +66,15 @@ class BoardLine:
             if error.name != NOT_CONNECTED:  # the interpreter initialises again, and that is all
                 self._tell(operation, str(error))
             return Outcome(error.name or "failed", alive=error.name not in _GONE)
-        self._told = ""
+        if isinstance(operation, Initialise | Exchange):
+            self._told.clear()
         return outcome
 
     def _tell(self, operation: Operation, text: str) -> None:
-        """The chip's words are few: here is why. The same thing is told once."""
-        if text != self._told:
+        """The chip's words are few: here is why. The same thing is told once, until the car has answered again."""
+        if text not in self._told:
             log.warning("%s: %s", type(operation).__name__.lower(), text)
-        self._told = text
+            self._told.add(text)
 
     async def _wait_for_board(self) -> None:
         try:
@@ -159,7 +160,7 @@ class BoardLine:
         return Outcome(alive=done.alive or not operation.session)
 
     async def _monitor(self, operation: Monitor, hear: Hear) -> Outcome:
-        if not self._alive_s:
+        if not operation.session:
             await self._call(records.OP_INIT, _init(records.INIT_NONE, 0, operation.baud))
         done = await self._call(records.OP_LISTEN, timeout_s=_FOREVER_S, hear=hear)
         return Outcome(alive=done.alive)

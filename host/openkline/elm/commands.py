@@ -186,6 +186,9 @@ def _sleep(chip: Chip) -> Steps:
 
 def _voltage(chip: Chip) -> Steps:
     outcome = yield Voltage()
+    if outcome.error:  # no value then: the configured one would pass for a measured one
+        chip.say_line(talk.word_of(chip, outcome.error))
+        return
     chip.say_line(f"{chip.volts if outcome.volts is None else outcome.volts:.1f}V")
 
 

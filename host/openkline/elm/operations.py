@@ -51,9 +51,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """Hear everything until it is cancelled. baud: of the line, where there is no session."""
+    """Hear everything until it is cancelled. baud: of the line, where it isn't within a session."""
 
     baud: int
+    session: bool = False
 
 
 @dataclass(frozen=True, slots=True)

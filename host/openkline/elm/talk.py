@@ -45,6 +45,11 @@ _WORDS = {
 _CIRCUIT = tuple(_WORDS)  # another way would not help
 
 
+def word_of(chip: Chip, error: str, other: str = "BUS ERROR") -> str:
+    """What is printed for an operation that failed, or was interrupted."""
+    return chip.stop_word() if error == STOPPED else _WORDS.get(error, other)
+
+
 def start_frame(chip: Chip) -> bytes:
     """StartCommunication, with the header of AT SH."""
     return build_frame(chip.settings, KWP_FAST, None, kwp.START_COMMUNICATION)
@@ -75,14 +80,11 @@ def initialise_aloud(chip: Chip, kind: str) -> Asking:
     """`BUS INIT: ...OK`; the dots belong to the slow one."""
     chip.say("BUS INIT: " + ("..." if kind == "slow" else ""))
     outcome = yield from _initialise(chip, kind)
-    if outcome.error == STOPPED:
-        chip.say_line(chip.stop_word())
-        return False
     if not outcome.error and _disagrees(chip):
         yield from chip.close_steps()
         chip.say_line("ERROR")
         return False
-    chip.say_line(_WORDS.get(outcome.error, "ERROR") if outcome.error else "OK")
+    chip.say_line(word_of(chip, outcome.error, "ERROR") if outcome.error else "OK")
     return not outcome.error
 
 
@@ -138,10 +140,8 @@ def request(chip: Chip, data: bytes, count: int) -> Steps:
         chip.bus.active = False  # it was lost meanwhile: initialise again
     if not outcome.alive and not chip.bus.bypassed:
         chip.bus.active = False
-    if outcome.error == STOPPED:
-        chip.say_line(chip.stop_word())
-    elif outcome.error:
-        chip.say_line(_WORDS.get(outcome.error, "BUS ERROR"))
+    if outcome.error:
+        chip.say_line(word_of(chip, outcome.error))
     elif chip.settings.responses and not chip.accepted:
         chip.say_line("NO DATA")
 
@@ -168,9 +168,9 @@ def monitor(chip: Chip, accept: Accept) -> Steps:
         chip.say_line("CAN ERROR")
         return
     chip.listen_for(accept)
-    outcome = yield Monitor(chip.settings.baud)
+    outcome = yield Monitor(chip.settings.baud, chip.bus.active and not chip.bus.bypassed)
     chip.bus.active = chip.bus.active and (outcome.alive or chip.bus.bypassed)
-    chip.say_line(chip.stop_word() if outcome.error == STOPPED else _WORDS.get(outcome.error, "BUS ERROR"))
+    chip.say_line(word_of(chip, outcome.error))
 
 
 def bypass(chip: Chip) -> Steps:
@@ -178,7 +178,7 @@ def bypass(chip: Chip) -> Steps:
     yield from chip.close_steps()
     outcome = yield Bypass(chip.settings.baud)
     if outcome.error:
-        chip.say_line(chip.stop_word() if outcome.error == STOPPED else _WORDS.get(outcome.error, "BUS ERROR"))
+        chip.say_line(word_of(chip, outcome.error))
         return
     chip.bus = Bus(chip.settings.protocol, True, True)
     chip.say_line("OK")
