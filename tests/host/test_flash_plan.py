@@ -279,9 +279,35 @@ SAID = {
 
 @pytest.mark.parametrize("text", list(SAID))
 def test_what_the_programs_say_is_explained(text: str) -> None:
-    error = explain("/dev/ttyUSB0", "writing MicroPython", text, 2)
+    error = explain("/dev/null", "writing MicroPython", text, 2)  # a port that is there
     assert SAID[text] in str(error)
-    assert str(error).startswith("/dev/ttyUSB0: ") and "while writing MicroPython" in str(error)
+    assert str(error).startswith("/dev/null: ") and "while writing MicroPython" in str(error)
+
+
+def test_a_port_that_is_gone_is_not_called_busy(tmp_path: Path) -> None:
+    """mpremote has the same words for both."""
+    said = "mpremote: failed to access X (it may be in use by another program)"
+    assert "there is no such port" in str(explain(str(tmp_path / "gone"), "copying", said, 1))
+    (tmp_path / "there").touch()
+    assert "in use. End that program" in str(explain(str(tmp_path / "there"), "copying", said, 1))
+
+
+def test_what_fails_at_the_fast_baud_rate_is_tried_at_the_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = find_profile("ESP32_GENERIC")
+    assert profile.chip is not None
+    calls: list[str] = []
+
+    def run(tool: str, words: list[str], timeout_s: float, on_line: object) -> tools.Finished:
+        calls.append(words[words.index("--baud") + 1])
+        fast = "Changing baud rate to 460800...\nA fatal error occurred: Packet content transfer stopped"
+        return tools.Finished(2, fast) if calls[-1] == "460800" else tools.Finished(0, "Hash of data verified.")
+
+    monkeypatch.setattr(tools, "run", run)
+    loader = find.BootLoader("/dev/ttyUSB0")
+    loader.erase(profile.chip)
+    loader.write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
+    assert calls == ["460800", "115200", "115200"]
+    assert find.BootLoader("rfc2217://host:1").baud == 115200
 
 
 def test_a_program_that_hangs_is_ended_and_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,5 +112,10 @@ class BootLoader:
         on_line: Callable[[str], None] | None = None,
         after: str = "no-reset",
     ) -> tools.Finished:
-        options = ["--port", self.port, "--baud", str(self.baud), "--chip", chip, "--after", after]
-        return tools.run("esptool", [*options, *words], timeout_s, on_line)
+        """At the slow baud rate once more, when the fast one may be what the port's bridge can't do."""
+        options = ["--port", self.port, "--chip", chip, "--after", after]
+        done = tools.run("esptool", [*options, "--baud", str(self.baud), *words], timeout_s, on_line)
+        if not done.ok and self.baud > SLOW_BAUD and "Changing baud rate" in done.text and words[0] != "verify-flash":
+            self.baud = SLOW_BAUD
+            done = tools.run("esptool", [*options, "--baud", str(self.baud), *words], timeout_s, on_line)
+        return done

@@ -62,6 +62,7 @@ class Flasher:
         with self.progress.step("chip") as step:
             if not loader.can_reset:
                 step.say(f"over a TCP socket the board can't be reset from here. If this stops: {HOLD_BOOT}")
+            step.wait("entering its boot loader")
             found = loader.detect()
             step.result = f"{found.chip}, id {found.mac}"
         return port, loader, found
@@ -101,10 +102,12 @@ class Flasher:
         chip, offset = profile.chip, profile.flash_offset
         assert chip is not None and offset is not None
         with self.progress.step("erase") as step:
+            step.wait("comparing the flash with the image")
             there = not self.wishes.erase and loader.holds(chip, image.path, image.fixed)
             if there:
                 step.result = "not needed: this MicroPython is there already"
             else:
+                step.wait("up to a minute")
                 loader.erase(chip)
                 step.result = "the whole flash"
         with self.progress.step("write") as step:
@@ -118,6 +121,7 @@ class Flasher:
         with self.progress.step("start") as step:
             if not loader.can_reset:
                 step.say("press and release the board's EN (or RST) button now")
+            step.wait("waiting for MicroPython's prompt")
             asyncio.run(reach_prompt(port_for(loader.port), _PROMPT_S if loader.can_reset else _BY_HAND_S))
             step.result = "MicroPython's prompt is there"
         return BoardFiles(loader.port)
@@ -125,7 +129,9 @@ class Flasher:
     def _copy_modules(self, files: BoardFiles, profile: Profile) -> Seen:
         """The active slot, slot.json as its last file."""
         with self.progress.step("modules") as step:
+            step.wait("compiling")
             modules = compile_modules()
+            step.wait("comparing")
             seen = files.look()
             _check_version(files.port, seen)
             slot = active_slot(seen)
@@ -173,6 +179,7 @@ class Flasher:
 
     def _self_test(self, files: BoardFiles) -> None:
         with self.progress.step("self-test") as step:
+            step.wait("waiting for openkline's HELLO")
             files.reset()
             result = asyncio.run(selftest.self_test(port_for(files.port)))
             step.result = f"{result.info}; answers in {result.round_trip_ms:.0f} ms, {result.counters} counters"

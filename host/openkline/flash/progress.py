@@ -42,6 +42,9 @@ class Progress:
         self._stream.write(f"{' ' * len(f'[{self._steps}/{self._steps}] ')}{text}\n")
         self._stream.flush()
 
+    def wait(self, words: str) -> None:
+        self._temporary(f".. {words}")
+
     def bar(self, share: float, words: str) -> None:
         now_s = time.monotonic()
         if now_s - self._shown_s >= _EVERY_S:
@@ -75,6 +78,10 @@ class Step:
     def bar(self, share: float, words: str = "") -> None:
         """share: 0..1 of the step."""
         self._progress.bar(share, words)
+
+    def wait(self, words: str) -> None:
+        """What is being done, where nobody can tell how far it is."""
+        self._progress.wait(words)
 
     def say(self, text: str) -> None:
         self._progress.say(text)

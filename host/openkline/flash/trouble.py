@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from openkline.errors import OpenklineError
 from openkline.serial_io import permission_hint, who_has
@@ -39,6 +41,9 @@ def no_permission(port: str) -> str:
 
 
 def busy(port: str) -> str:
+    """mpremote says the same when there is no such port."""
+    if "://" not in port and os.name == "posix" and not Path(port).exists():
+        return _gone(port)
     user = who_has(port)
     return f"in use{f' by {user}' if user else ''}. End that program, then run this again"
 
@@ -84,7 +89,7 @@ _WORDS = (
     (r"EROFS|Errno 30\b|Read-only file ?system", _read_only),
     (r"Wrong boot mode|No serial data received|Failed to connect to|Invalid head of packet", _refused),
     (r"Verification failed|MD5 of file does not match", _not_written),
-    (r"Errno 2\b|No such file or directory|doesn't exist", _gone),
+    (r"Errno 2\] could not open port|port is busy or doesn't exist", _gone),
     (r"Unexpected chip|not supported by this version|Unknown chip|doesn't appear to be", _unknown_chip),
     (
         r"socket disconnected|connection closed|Connection refused|Errno 5\b|Errno 6\b|Errno 104|Errno 32\b|Broken pipe"
