@@ -50,5 +50,7 @@ def number(data: bytes) -> int | None:
     if data[0] != 0x80 or data[2] != 0xBF:
         return None
     n = int.from_bytes(data[3:7], "big")
+    if len(data) != len(frame(n)):  # a client's garbage may be a message from 80 to BF, too
+        return None
     assert data == frame(n), data.hex(" ")
     return n
