@@ -1,7 +1,7 @@
 """Initialisation and requests beside other asyncio tasks; and how long interrupts are masked."""
 
 # ruff: noqa: I001 (sim comes before asyncio: it brings the model's clock)
-from obd_rig import ISO, KWP, ObdRig
+from obd_rig import ISO, KWP, SLOW, ObdRig
 
 import asyncio
 
@@ -64,8 +64,11 @@ def test_a_cancelled_init_gives_the_line_back():
 
 
 def test_interrupts_are_masked_for_less_than_20_ms():
-    for script, kind in ((KWP, "slow_init"), (KWP, "fast_init"), (ISO, "slow_init")):
-        rig = ObdRig(script, timing_ms={"W1": 290})
+    cases = [(KWP, "slow_init", 290), (KWP, "fast_init", 290), (ISO, "slow_init", 290)]
+    # The sync byte begins anywhere in the 12 ms of a look, and lasts longest at 1200 baud.
+    cases += [(dict(SLOW, baud=1200), "slow_init", 280 + ms) for ms in range(0, 13, 2)]
+    for script, kind, w1_ms in cases:
+        rig = ObdRig(script, timing_ms={"W1": w1_ms})
         world = rig.world
         real = world.mask_interrupts
         begun = []
