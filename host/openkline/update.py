@@ -258,11 +258,9 @@ class Updater:
         return status
 
     async def _send(self, kind: int, payload: bytes) -> None:
-        """When the piece before it is on its way, and the board ready. UpdateError: it has refused meanwhile."""
+        """When the piece before it is on its way, and the board ready. UpdateError: it is lost."""
         while self.device.link.backlog > 1 or not self.device.send_record(kind, payload):
             self._check_reset()
-            if self._statuses and self._statuses[-1].code != codes.OK:
-                await self._next()
             await asyncio.sleep(_ROOM_PAUSE_S)
 
     def _check_reset(self) -> None:

@@ -13,13 +13,15 @@ from click.testing import CliRunner, Result
 
 from kline.protocol import update as codes
 from openkline import bundle, passwords, upload
+from openkline.cli import joining
 from openkline.cli import update as command
 from openkline.client import GatewayClient, GatewayLost
 from openkline.errors import GatewayError, OpenklineError, UpdateFailed
 from openkline.gateway.wire import Data, InitFirmwareUpdate, Parser, UploadStatus
 from openkline.update import MEANINGS, UpdateError
 
-from .fake_update import PASSWORD
+from .fake_device import FakeBoard, FakePort
+from .fake_update import PASSWORD, FakeUpdates
 from .openbm.raw import PING, until
 from .test_gateway_client import fake_gateway, says_connect
 from .updating import Setup, updating
@@ -196,6 +198,18 @@ async def test_command_tells_a_fallback(setup: Setup, place: Path, version: tupl
     done = await run(setup, str(place), "--password", "11223344")
     assert isinstance(done.exception, UpdateFailed) and says in str(done.exception)
     assert done.exception.exit_code == 8 and not done.stdout
+
+
+def test_a_board_without_a_bridge_is_updated_in_its_own_mode(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = FakeBoard()
+    updates = FakeUpdates(board)
+    updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, board.reboot) and None
+    board.firmware = (2, 6, 1)  # of the next start
+    monkeypatch.setattr(joining, "port_for", lambda name, sim: FakePort(board))
+    done = CliRunner().invoke(command.update, ["-d", "fake", str(place), "--password", "11223344"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "updated: version 2.6.1 runs\n"
+    assert board.boots == 3 and not board.configured
 
 
 async def test_command_does_not_wait_for_ever(setup: Setup, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from openkline.cli.bundle import load, summary
 from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT, device_option, json_option, set_up_logging, tell
 from openkline.cli.joining import opened_device, someone_serves
 from openkline.client import GatewayClient
+from openkline.device import DeviceSettings
 from openkline.errors import GatewayError, UpdateFailed
 from openkline.flash.progress import Progress, Step
 from openkline.status import default_port, fetch
@@ -73,7 +74,7 @@ class _Work:
 
     async def to_device(self, name: str | None) -> None:
         progress = Progress(3)
-        async with opened_device(name, about="") as device:
+        async with opened_device(name, settings=DeviceSettings(), about="") as device:
             updater = Updater(device)
             assert updater.take(self) and device.info is not None
             before, unique_id = device.info.firmware, device.info.unique_id
