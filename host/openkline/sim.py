@@ -90,7 +90,7 @@ def find_tree() -> Path:
     raise SimulatorError("boards/SIM/boot.py is neither in a source tree nor in the installed package")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Linux: the child gets SIGTERM when we are gone, however we went (PR_SET_PDEATHSIG, prctl(2))."""
     try:
         import ctypes
@@ -204,7 +204,7 @@ class SimBoard:
                 stderr=self._master,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise SimulatorError(f"{command[0]} cannot be started: {error}") from error

@@ -18,6 +18,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import tty
@@ -27,7 +28,7 @@ from typing import Protocol
 from esp32_mock_bootloader.server import BootloaderConnection, FlashImage, handle_client
 from tests.e2e import esp_image
 
-from openkline.sim import EXIT_RESET, EXIT_SOFT_RESET, ROM_LINES, SOFT_RESET_LINES, find_micropython
+from openkline.sim import EXIT_RESET, EXIT_SOFT_RESET, ROM_LINES, SOFT_RESET_LINES, die_with_parent, find_micropython
 
 ROOT = Path(__file__).resolve().parents[2]
 _EN_RISES_S = 0.15  # the capacitor at EN, and RFC 2217's round trips
@@ -184,7 +185,13 @@ class FlashBoard:
         words = [find_micropython(), "-X", "heapsize=2M", str(sim / "boot.py"), "--bare", "--flash", str(self.folder)]
         environment = dict(os.environ, MICROPYPATH=f"{sim / 'port'}:{sim}:.frozen")
         self._child = subprocess.Popen(
-            [*words, *self.options], stdin=master, stdout=master, stderr=master, env=environment, start_new_session=True
+            [*words, *self.options],
+            stdin=master,
+            stdout=master,
+            stderr=master,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
         os.close(master)
         self._connect(slave)
