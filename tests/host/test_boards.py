@@ -157,6 +157,8 @@ def test_the_pictures_name_the_boards_pins_and_differ_in_nothing_else() -> None:
         assert {int(n) for n in re.findall(r"GPIO (\d+)", text)} == {profile.pins.rx, profile.pins.tx}
         pictures.add(text.replace(f"RX (GPIO {profile.pins.rx})", "RX").replace(f"TX (GPIO {profile.pins.tx})", "TX"))
     assert len(pictures) == 1
+    generic = (ROOT / "boards" / "ESP32_GENERIC" / "board.md").read_text()
+    assert generic.split("```")[1] in (ROOT / "README.md").read_text()
 
 
 def test_the_password_is_written_only_when_there_is_one() -> None:
