@@ -16,6 +16,7 @@ from openkline import bundle, passwords, upload
 from openkline.cli import joining
 from openkline.cli import update as command
 from openkline.client import GatewayClient, GatewayLost
+from openkline.device import Device
 from openkline.errors import GatewayError, OpenklineError, UpdateFailed
 from openkline.gateway.wire import Data, InitFirmwareUpdate, Parser, UploadStatus
 from openkline.update import MEANINGS, UpdateError
@@ -210,6 +211,14 @@ def test_a_board_without_a_bridge_is_updated_in_its_own_mode(place: Path, monkey
     assert done.exit_code == 0, done.output
     assert done.stdout == "updated: version 2.6.1 runs\n"
     assert board.boots == 3 and not board.configured
+
+
+async def test_a_gateway_without_a_board_is_told_so_before_a_password_is_asked_for(
+    setup: Setup, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Device, "firmware_version", None)  # none has answered yet
+    done = await run(setup, str(place))
+    assert isinstance(done.exception, UpdateFailed) and "no board is at the gateway" in str(done.exception)
 
 
 async def test_command_does_not_wait_for_ever(setup: Setup, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

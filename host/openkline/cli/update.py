@@ -101,6 +101,10 @@ class _Work:
                 known = await _status(host, port)
                 version = await client.firmware_version()
                 before = _of_status(known) or (version.major, version.minor)
+                if before == (0, 0):
+                    raise UpdateFailed(
+                        f"no board is at the gateway {host}:{port}, or it is just restarting: see `openkline status`"
+                    )
                 password = self._password(known["device"]["unique_id"] if known else None)
                 step.result = f"{host}:{port}, board with version {_dotted(before)}"
             with progress.step("upload") as step:
