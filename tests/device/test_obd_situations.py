@@ -97,7 +97,7 @@ ROWS = (
         "protocol/keybytes.py", "first in (0x08, 0x94)", "first in (0x08,)",
         "mpy_obd_init.test_key_bytes_unequal_swapped_unknown"),
     Row("the rate is that of the sync byte",
-        "device/obd_init.py", "    baud = line.measure_sync(until_us)\n", "    baud = 10_400\n",
+        "device/obd_init.py", "    baud = measure_sync(line, until_us)\n", "    baud = 10_400\n",
         "mpy_obd_init.test_other_rates_are_measured_from_the_sync_byte"),
     Row("another address than 33",
         "device/obd_line.py", "        word = address << 1 | 0x200\n", "        word = 0x33 << 1 | 0x200\n",

@@ -9,6 +9,7 @@ from time import ticks_add, ticks_diff, ticks_us
 from kline.device import obd_errors
 from kline.device.obd_errors import ObdError
 from kline.device.obd_line import wait_until
+from kline.device.obd_sync import measure_sync
 from kline.protocol import keybytes, kwp, obd, timing
 from kline.protocol.keybytes import KeyBytes
 
@@ -111,7 +112,7 @@ def _sync_steps(line, address, until_us):
     """The sync byte: its rate; the UART runs at it from then on."""
     yield 0
     until_us = ticks_add(until_us, line.byte_us)
-    baud = line.measure_sync(until_us)
+    baud = measure_sync(line, until_us)
     if baud > 0 and baud != line.baud:
         if not 1000 <= baud <= 15_000:
             raise ObdError(obd_errors.SYNC_WRONG, "its bits are those of %d baud" % baud)

@@ -9,12 +9,11 @@ strike; the last _C_WAIT_US are one C call, after which the pin changes without 
 import gc
 from time import sleep_us, ticks_add, ticks_diff, ticks_us
 
-from machine import Pin, disable_irq, enable_irq, time_pulse_us
+from machine import Pin, disable_irq, enable_irq
 
 from kline.device import obd_errors
 from kline.device.obd_errors import ObdError
 from kline.protocol import timing
-from kline.protocol.keybytes import baud_of_sync
 
 # The application's turn takes up to a tick of FreeRTOS (10 ms) and a bit.
 _GUARD_US = 16_000
@@ -31,11 +30,6 @@ _LATE_FAST_US = 500
 _SETTLE_US = 5_000
 _STUCK_US = 500_000
 _ECHO_LATE_US = 2_000
-# A bit of the sync byte, from 14400 baud to 1200.
-_BIT_MIN_US = 60
-_BIT_MAX_US = 900
-# The sync byte is waited for in pieces of this length, with interrupts masked.
-_PIECE_US = 12_000
 
 
 def drain(steps):
@@ -64,6 +58,8 @@ class ObdLine:
     baud           the rate of the UART
     last_end_us    ticks at the end of the newest byte on the line, ours or theirs: when it was noticed; or of our edge
     unseen_us      how much earlier that byte may have ended, because nobody looked
+    looked_us      when somebody looked for bytes
+    rx, rx_dominant  the Pin, and its level while the line is low
     late_most_us   the latest edge ever made
     gap_most_us    the longest pause that there may have been between bytes of the newest frame of ours
     """
@@ -72,17 +68,17 @@ class ObdLine:
         config = transport.config
         self._transport = transport
         self._uart = transport.serial()
-        self._rx = transport.rx_pin()
+        self.rx = transport.rx_pin()
         self._tx_number = transport.tx_pin()
         self._tx = None
-        self._rx_dominant = 1 if config.rx_invert else 0
+        self.rx_dominant = 1 if config.rx_invert else 0
         self._recessive_out = 0 if config.tx_invert else 1
         self._one = bytearray(1)
         self.baud = config.baud
         self.byte_us = config.byte_us
         self.last_end_us = ticks_us()
         self.unseen_us = 0
-        self._looked_us = self.last_end_us
+        self.looked_us = self.last_end_us
         self._begun_us = self.last_end_us
         self.late_most_us = self.gap_most_us = 0
 
@@ -114,7 +110,7 @@ class ObdLine:
 
     def dominant(self):
         """RX says that the line is low."""
-        return self._rx() == self._rx_dominant
+        return self.rx() == self.rx_dominant
 
     def edge_steps(self, due_us, dominant, late_us):
         """Change the pin at due_us. ObdError LATE, and the line is released, when it came over late_us too late."""
@@ -235,58 +231,6 @@ class ObdLine:
                 gc.enable()
         return ticks_add(begin_us, timing.TWUP_US)
 
-    def measure_sync(self, until_us):
-        """Blocks until the sync byte 55 passes, at most until until_us: its rate; 0: it is none, -1: silence.
-
-        The first low is waited for at C speed; then the falling edges two, four, six and eight bits after it are timed.
-        Only falling edges: an optocoupler delays the rising ones more. Interrupts are masked in pieces: soft callbacks
-        would spoil the measurement. ObdError LATE: we were kept from looking, and it may have passed meanwhile.
-        """
-        dominant = self._rx_dominant
-        baud = -1
-        low_us = -2
-        while low_us < _BIT_MIN_US:
-            left_us = ticks_diff(until_us, ticks_us())
-            if left_us <= 0:
-                break
-            masked = disable_irq()
-            self._looked_us = ticks_us()
-            low_us = time_pulse_us(self._rx, dominant, left_us if left_us < _PIECE_US else _PIECE_US)
-            found = 0
-            if _BIT_MIN_US <= low_us <= _BIT_MAX_US:
-                found = self._time_falling_edges(low_us)
-            enable_irq(masked)
-            late_us = ticks_diff(ticks_us(), self._looked_us) - _PIECE_US - 8 * _BIT_MAX_US
-            if found < 0 or late_us > 0:
-                raise ObdError(obd_errors.LATE, max(late_us, -found))
-            if low_us >= _BIT_MIN_US:
-                baud = found
-        return baud
-
-    def _time_falling_edges(self, bit_us):
-        rx = self._rx
-        dominant = self._rx_dominant
-        was = rx()
-        edges = 0
-        first_us = last_us = ticks_us()
-        while edges < 4:
-            now_us = ticks_us()
-            level = rx()
-            if level != was:
-                was = level
-                if level == dominant:
-                    if not edges:
-                        first_us = now_us
-                    elif abs(ticks_diff(now_us, last_us) - 2 * bit_us) > bit_us:
-                        return 0
-                    last_us = now_us
-                    edges += 1
-            elif ticks_diff(now_us, last_us) > 3 * bit_us + 100:
-                # Much more: it was not the edge that was missing, but we.
-                late_us = ticks_diff(now_us, last_us) - 3 * bit_us - 400
-                return -late_us if late_us > 0 else 0
-        return baud_of_sync(ticks_diff(last_us, first_us), 6)
-
     # -- bytes -------------------------------------------------------------------------------------------------------
 
     def byte_steps(self, until_us):
@@ -297,8 +241,8 @@ class ObdLine:
             now_us = ticks_us()
             if transport.drain_uart():
                 self.last_end_us = transport.last_byte_us
-                self.unseen_us = ticks_diff(self.last_end_us, self._looked_us)
-            self._looked_us = now_us
+                self.unseen_us = ticks_diff(self.last_end_us, self.looked_us)
+            self.looked_us = now_us
             byte = transport.rx_read()
             if byte >= 0:
                 return byte
