@@ -31,6 +31,7 @@ async def _repl(device: str, car: str) -> int:
     if "://" in device:
         raise DeviceError(f"{device}: mpremote's terminal needs a serial port; expected one, or sim")
     port = port_for(device, SimOptions(car=car))
+    click.echo("telling the board's application to quit, waiting for the prompt", err=True)
     try:
         await reach_prompt(port)
         click.echo("the application has quit; press Enter for the prompt", err=True)
