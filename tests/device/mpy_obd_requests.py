@@ -264,6 +264,36 @@ def test_the_reference_names():
     assert not rig.obd.initialized
 
 
+def test_hooks():
+    rig = connected(with_gearbox(KWP))
+    rig.car.fault("01 0C", 0, nrc="21", times=1)
+    asked, heard = [], []
+    rig.obd.on_request = asked.append
+    rig.obd.on_frame = lambda data, frame: heard.append((data, frame.source, frame.data))
+    rig.obd.request_pid(1, 0x0C)
+    assert asked == [b"\x01\x0c"] * 2
+    refused = (b"\x01\x0c", 0x18, b"\x7f\x01\x12")
+    assert heard == [refused, (b"\x01\x0c", 0x10, b"\x7f\x01\x21"), refused, (b"\x01\x0c", 0x10, b"\x41" + RPM)]
+    rig = connected(rules=rule("01 0C", answer=["41 0D 99", "41 0C 0D 20"]))
+    rig.obd.on_frame = lambda data, frame: heard.append(frame.data)
+    rig.obd.request_pid(1, 0x0C)
+    assert heard[4:] == [b"\x41" + RPM], "what answers another request is not told"
+
+
+def test_begin_at_and_stop():
+    rig = ObdRig(FAST, baud=9600)
+    rig.obd.begin_at(9600)
+    assert rig.obd.fast_init().baud == 9600
+    rig.obd.stop()
+    assert rig.asked()[-1] == b"\x82" and rig.obd.session is None and not rig.ecu.session.open
+    assert rig.obd.fast_init().baud == 9600, "also the next one"
+    rig = connected(ISO, "slow_init")
+    n = len(rig.asked())
+    rig.obd.stop()
+    rig.obd.stop()
+    assert len(rig.asked()) == n and rig.obd.session is None and not rig.obd.initialized
+
+
 def test_an_answer_to_another_question_is_not_taken():
     rig = connected(rules=rule("01 0C", answer="41 0D 99"))
     assert rig.obd.request_pid(1, 0x0C) is None
