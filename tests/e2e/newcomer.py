@@ -28,7 +28,7 @@ _FRAME = re.compile(r"^ *\d\d:\d\d:\d\d\.\d{3} ")
 
 TEXT = """# From the box to the first frame
 
-You have an ESP32 board, two PC817, some resistors, and a PC with openkline ([installing it](install.md)). This page is
+You have an ESP32 board, two PC817C, some resistors, and a PC with openkline ([installing it](install.md)). This page is
 a real session, written by `make newcomer` and compared by a test. The board in it is a virtual one: boot loader, reset
 and MicroPython are the real programs' counterparts without the chip, and nobody of this project has seen these steps on
 a board yet. Numbers and times will be others on yours.
@@ -76,7 +76,7 @@ Say something: the radio (68) asks the CD changer (18) whether it is there (01).
 
 - Programs that speak the gateway protocol connect to port 4287: [gateway-protocol.md](gateway-protocol.md).
 - OBD-II instead of the I-Bus: flash with `--interface kline-transistor`, then `openkline obd live`: [obd.md](obd.md).
-- Other pins and stages: [wiring.md](wiring.md), [flash.md](flash.md). Updates without a cable: [update.md](update.md).
+- Other pins and stages: [wiring.md](wiring.md), [flash.md](flash.md). A new version for the board: [update.md](update.md).
 """
 
 
