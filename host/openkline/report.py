@@ -31,6 +31,7 @@ def report(bridge: Bridge) -> dict[str, object]:
         "transmit": _transmit(device),
         "latency": probe.latency() if probe else {},
         "gateway": bridge.server.stats(),
+        "elm327": bridge.elm.stats() if bridge.elm else None,
         "logs": [frame_log.stats() for frame_log in bridge.logs],
         "events": bridge.events.stats() if bridge.events else None,
         "process": _process(),

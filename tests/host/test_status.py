@@ -20,6 +20,7 @@ from openkline.bridge import Bridge, BridgeSettings
 from openkline.cli import main
 from openkline.client import GatewayClient
 from openkline.device import State
+from openkline.elm.options import ElmOptions
 from openkline.errors import GatewayError
 from openkline.gateway.options import GatewayOptions
 from openkline.status import MAX_VISITORS, StatusServer, default_port, fetch
@@ -30,9 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.asynccontextmanager
-async def running() -> AsyncIterator[tuple[Bridge, FakePort, int]]:
+async def running(elm: ElmOptions | None = None) -> AsyncIterator[tuple[Bridge, FakePort, int]]:
     port = FakePort()
-    bridge = Bridge(port, BridgeSettings(FAST, GatewayOptions(port=0), status_port=0))
+    bridge = Bridge(port, BridgeSettings(FAST, GatewayOptions(port=0), status_port=0, elm=elm))
     await bridge.start()
     await bridge.device.wait_for(State.READY, timeout_s=10)
     assert bridge.status is not None
@@ -76,6 +77,31 @@ async def test_a_board_that_is_away_is_a_problem() -> None:
         assert status["problems"][0]
 
 
+async def elm_status() -> dict[str, Any]:
+    """Of a bridge with an ELM327, one who drives, and one who looks on."""
+    async with running(ElmOptions(port=0, clients=3)) as (bridge, _, status_port), contextlib.AsyncExitStack() as stack:
+        assert bridge.elm is not None
+        for line in (b"ATI\r", b""):
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.elm.port)
+            stack.callback(writer.close)
+            writer.write(line)
+            if line:
+                await reader.readuntil(b">")
+        await until(lambda: bridge.elm is not None and len(bridge.elm.seats) == 2)
+        return await fetch(status_port)
+
+
+async def test_it_tells_of_the_elm327() -> None:
+    async with running() as (_, _, status_port):
+        assert (await fetch(status_port))["elm327"] is None
+    elm = (await elm_status())["elm327"]
+    assert (elm["address"], elm["max_clients"], elm["port"] > 0) == ("127.0.0.1", 3, True)
+    driver, other = elm["clients"]
+    assert driver["name"].startswith("127.0.0.1:") and driver["name"] != other["name"]
+    assert driver["drives"] and 0 <= driver["silent_s"] < 10
+    assert (other["drives"], other["silent_s"]) == (False, None)
+
+
 async def test_events_and_counters_of_the_board() -> None:
     async with running() as (bridge, port, status_port):
         port.board.send_event(1)
@@ -110,8 +136,9 @@ def names(value: object) -> Iterator[str]:
 async def test_every_field_is_described() -> None:
     async with running() as (bridge, _, status_port), GatewayClient("127.0.0.1", bridge.server.port):
         status = await fetch(status_port)
+    found = {*names(status), *names(await elm_status())}
     words = set(re.findall(r"`([a-z0-9_]+)`", (ROOT / "docs" / "status.md").read_text()))
-    assert set(names(status)) - words == set()
+    assert found - words == set()
 
 
 # -- the server
@@ -252,6 +279,12 @@ def test_the_command_shows_it_to_people_and_programs(answering: Callable[[bytes]
     assert result.exit_code == 0
     assert json.loads(result.output) == status
     assert result.output.count("\n") == 1
+
+
+def test_the_command_shows_who_drives_the_elm327(answering: Callable[[bytes], int]) -> None:
+    status = asyncio.run(elm_status())
+    output = run("--status-port", str(answering(json.dumps(status).encode()))).output
+    assert re.search(r"elm327 +2 of 3 on 127\.0\.0\.1:\d+, 127\.0\.0\.1:\d+ drives *\n", output), output
 
 
 def test_no_bridge_is_exit_status_6() -> None:

@@ -68,7 +68,7 @@ def show(console: Console, status: Mapping[str, Any]) -> None:
 
 
 def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
-    device, bus, gateway = status["device"], status["bus"], status["gateway"]
+    device, bus, gateway, elm = status["device"], status["bus"], status["gateway"], status["elm327"]
     board = "not known yet"
     if device["board"]:
         board = f"{device['board']} {device['unique_id']}, firmware {device['firmware']}"
@@ -82,6 +82,7 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("sent", _sent(status["transmit"])),
         ("latency", _latency(status["latency"])),
         ("clients", _served(gateway)),
+        *([("elm327", _elm(elm))] if elm else []),
         *[("log", _log(frame_log)) for frame_log in status["logs"]],
     ]
 
@@ -129,6 +130,13 @@ def _served(gateway: Mapping[str, Any]) -> str:
     held = gateway["of_gone_clients"]
     more = f"; {held} messages of clients that have gone still wait" if held else ""
     return f"{len(gateway['clients'])} of {gateway['max_clients']} on {gateway['address']}:{gateway['port']}{more}"
+
+
+def _elm(elm: Mapping[str, Any]) -> str:
+    """One drives; of the others only the number matters."""
+    clients = elm["clients"]
+    driver = next((f", {one['name']} drives" for one in clients if one["drives"]), "")
+    return f"{len(clients)} of {elm['max_clients']} on {elm['address']}:{elm['port']}{driver}"
 
 
 def _log(frame_log: Mapping[str, Any]) -> str:

@@ -120,6 +120,23 @@ class ElmServer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._leaving), _CLOSING_S)
 
+    def stats(self) -> dict[str, object]:
+        """For `openkline status` (docs/status.md)."""
+        now_s = time.monotonic()
+        return {
+            "address": self.options.host,
+            "port": self.port,
+            "max_clients": self.options.clients,
+            "clients": [
+                {
+                    "name": seat.name,
+                    "drives": seat is self.driver,
+                    "silent_s": round(now_s - seat.heard_s, 1) if seat.heard_s else None,
+                }
+                for seat in self.seats
+            ],
+        }
+
     # -- whose turn it is
 
     @property
