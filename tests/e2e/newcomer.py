@@ -76,7 +76,7 @@ Say something: the radio (68) asks the CD changer (18) whether it is there (01).
 
 - Programs that speak the gateway protocol connect to port 4287: [gateway-protocol.md](gateway-protocol.md).
 - OBD-II instead of the I-Bus: flash with `--interface kline-transistor`, then `openkline obd live`: [obd.md](obd.md).
-- Other pins and stages: [wiring.md](wiring.md), [flash.md](flash.md). A new version for the board: [update.md](update.md).
+- Other pins and stages: [wiring.md](wiring.md), [flash.md](flash.md). New versions: [update.md](update.md).
 """
 
 
