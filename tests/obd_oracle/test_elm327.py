@@ -114,11 +114,6 @@ def check_watched(got: dict[str, list[Any]], seconds: float) -> None:
     assert len({value.magnitude for value in got["RPM"] if value is not None}) > 1
 
 
-def test_asynchronous_mode() -> None:
-    with daemon("kwp_fast") as elm:
-        check_watched(watch(elm, 20), 20)
-
-
 @pytest.mark.soak
 def test_asynchronous_mode_for_minutes() -> None:
     with daemon("kwp_fast") as elm:
@@ -150,11 +145,7 @@ def check_car(car: str, by_tcp: str | None, by_pty: str, found: str, rpm: range,
                 connection.close()
 
 
-# The order puts the long ones on different processes of xdist, each of which begins with two in a row.
-
-
-def test_iso_9141() -> None:
-    check_car("iso9141", None, "3", "3", range(800, 3100), ["P0133", "P0301"])
+# Three processes of xdist begin with two tests each, in this order: the long ones in pairs, the longest beside a short one.
 
 
 def test_ignition_off_and_unplugging_are_survived(tmp_path: Path) -> None:
@@ -177,9 +168,18 @@ def test_ignition_off_and_unplugging_are_survived(tmp_path: Path) -> None:
             connection.close()
 
 
+def test_kwp_with_fast_initialisation() -> None:
+    check_car("kwp_fast", "5", "5", "5", range(840, 2300), ["P0133", "P0720"])
+
+
+def test_iso_9141() -> None:
+    check_car("iso9141", None, "3", "3", range(800, 3100), ["P0133", "P0301"])
+
+
 def test_kwp_with_slow_initialisation() -> None:
     check_car("kwp_slow", None, "4", "4", range(840, 841), ["P0420", "P0442", "P0455", "U0100"])
 
 
-def test_kwp_with_fast_initialisation() -> None:
-    check_car("kwp_fast", "5", "5", "5", range(840, 2300), ["P0133", "P0720"])
+def test_asynchronous_mode() -> None:
+    with daemon("kwp_fast") as elm:
+        check_watched(watch(elm, 20), 20)
