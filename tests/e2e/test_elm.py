@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from openkline.device import Device
 from openkline.elm.backend import BoardLine
@@ -54,9 +55,25 @@ def busy(server: ElmServer) -> bool:
     return driver is not None and driver.dialogue is not None and driver.dialogue.busy
 
 
+# Run by boards/SIM/boot.py --script on MicroPython: a line for each burst that the board itself sends.
+WATCH = """
+board = [driver for driver in w.wire.drivers if driver.name == "board"][0]
+last_us = [-1000000]
+
+def edge(level):
+    if not board.level and not level:
+        if w.now - last_us[0] > 30000:
+            with open({path!r}, "a") as f:
+                f.write("%d\\n" % w.now)
+        last_us[0] = w.now
+
+w.wire.listeners.append(edge)
+"""
+
+
 @contextlib.asynccontextmanager
-async def elm(car: str) -> AsyncIterator[tuple[ElmServer, Device, SimPort]]:
-    async with sim_device(SimOptions(car=car), SETTINGS) as (device, port):
+async def elm(car: str, *words: str) -> AsyncIterator[tuple[ElmServer, Device, SimPort]]:
+    async with sim_device(SimOptions(car=car, extra=words), SETTINGS) as (device, port):
         server = ElmServer(BoardLine(device), ElmOptions(port=0))
         await server.start()
         try:
@@ -99,6 +116,34 @@ async def test_engine_and_gearbox_over_kwp() -> None:
         await until(lambda: device.counters.reboots == 1)
         assert await phone.ask("03") == b"BUS INIT: OK\r43 01 33 00 00 00 00 \r\r>"
         await phone.close()
+
+
+async def test_nothing_goes_out_that_nobody_asked_for(tmp_path: Path) -> None:
+    script, sent = tmp_path / "watch.py", tmp_path / "sent"
+    script.write_text(WATCH.format(path=str(sent)))
+    sent.touch()
+
+    def bursts() -> int:
+        return len(sent.read_text().splitlines())
+
+    async with elm("kwp_fast", "--script", str(script)) as (server, _, _):
+        phone = await Phone.connect(server.port)
+        # What apps begin with touches the board, but not the car.
+        for line in ("ATZ", "ATE0", "ATI", "ATRV", "ATPC", "ATSW 19", "ATSP5", "ATDPN", "ATIGN", "STI"):
+            await phone.ask(line)
+        assert bursts() == 0
+        await phone.ask("010C")
+        asked = bursts()
+        assert asked >= 2  # StartCommunication, request
+        await until(lambda: bursts() >= asked + 2, "no keep-alive each 0.5 s")
+        await phone.close()
+        await until(lambda: server.driver is None and not server.changing)
+        ended = bursts()
+        other = await Phone.connect(server.port)
+        assert await other.ask("ATI") == b"ATI\rELM327 v1.5\r\r>"
+        await asyncio.sleep(1.6)  # three keep-alives' time
+        assert bursts() == ended
+        await other.close()
 
 
 async def test_a_client_that_goes_in_the_middle_of_an_initialisation() -> None:
