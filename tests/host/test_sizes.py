@@ -138,7 +138,9 @@ def test_the_document_is_not_far_from_the_truth(stages: dict[str, Stage]) -> Non
     for (alloc_32, free), stage in zip(rows, stages.values(), strict=True):
         said, left = (int(number.replace(",", "")) for number in (alloc_32, free))
         assert said + left == FREE_AFTER_BOOT
-        assert abs(said - stage.alloc_32) <= 0.05 * stage.alloc_32, f"docs/sizes.md: {stage.name}: {stage.alloc_32}"
+        # The folder's own path is on the heap, too: some hundred bytes more or less.
+        near = abs(said - stage.alloc_32) <= 0.05 * stage.alloc_32 + 512
+        assert near, f"docs/sizes.md: {stage.name}: {stage.alloc_32}"
 
 
 def test_what_the_application_never_asks_for_is_not_on_the_heap(stages: dict[str, Stage]) -> None:
