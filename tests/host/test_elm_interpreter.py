@@ -70,10 +70,11 @@ def test_search_in_vain() -> None:
     elm.say("ATE0")
     assert elm.say("0100") == b"SEARCHING...\rUNABLE TO CONNECT\r\r>"
     assert [one.kind for one in elm.car.asked if isinstance(one, Initialise)] == ["slow", "fast", "slow"]
-    elm.car.asked.clear()
-    elm.car.error = "no_echo"  # the circuit: no other way would help
-    assert elm.ask("0100") == "SEARCHING.../UNABLE TO CONNECT"
-    assert len([one for one in elm.car.asked if isinstance(one, Initialise)]) == 1
+    for error in ("no_echo", "interrupted"):  # the circuit, the board: no other way would help
+        elm.car.asked.clear()
+        elm.car.error = error
+        assert elm.ask("0100") == "SEARCHING.../UNABLE TO CONNECT"
+        assert len([one for one in elm.car.asked if isinstance(one, Initialise)]) == 1
 
 
 def test_protocols_that_the_line_has_not() -> None:
@@ -181,6 +182,27 @@ def test_timeouts_and_number_of_answers() -> None:
     assert elm.car.exchanges()[-1].first_ms == 0
 
 
+def test_the_first_answer_after_an_initialisation_is_waited_for_longer() -> None:
+    elm = Elm(Car(5))
+    for command in ("ATSP5", "ATST 0A", "010C", "010C"):
+        elm.say(command)
+    assert [one.first_ms for one in elm.car.exchanges()] == [200, 40]
+
+
+def test_its_own_request_is_no_answer() -> None:
+    elm = Elm().ready(5)
+    elm.car.says = ["C2 33 F1 01 0C F3", KWP_RPM]
+    assert elm.ask("010C") == "41 0C 0D 20 "
+
+
+def test_an_initialisation_that_fails_ends_the_session() -> None:
+    elm = Elm().ready(5)
+    elm.car.error = "silent"
+    assert elm.ask("ATFI") == "BUS INIT: ERROR"
+    assert elm.ask("010C") == "BUS INIT: ERROR"
+    assert elm.car.exchanges() == []
+
+
 def test_receive_address() -> None:
     elm = Elm().ready(5)
     elm.car.says = ["84 F5 10 41 0C 0D 20 03", KWP_RPM]
@@ -200,6 +222,9 @@ def test_bypass() -> None:
     assert elm.say("ATBI") == b"OK\r\r>"
     assert elm.say("010C") == b"41 0C 0D 20 \r\r>"
     assert elm.car.asked == [Bypass(10400), Exchange(bytes.fromhex("68 6A F1 01 0C"), 200, 50, 0, session=False)]
+    elm = Elm().ready(5)
+    elm.say("ATBI")  # what was begun is ended first
+    assert elm.car.asked == [Close(), Bypass(10400)]
 
 
 def test_a_reset_closes_the_session() -> None:

@@ -42,7 +42,7 @@ _WORDS = {
     "stuck_low": "BUS BUSY",
     "busy": "BUS BUSY",
 }
-_CIRCUIT = tuple(_WORDS)  # another way would not help
+_IN_VAIN = (*_WORDS, "interrupted", "wrong_mode")  # the circuit, the board: another way would not help
 
 
 def word_of(chip: Chip, error: str, other: str = "BUS ERROR") -> str:
@@ -108,7 +108,7 @@ def _search(chip: Chip) -> Asking:
             chip.say_end()
             chip.say_line(chip.stop_word())
             return False
-        if outcome.error in _CIRCUIT:
+        if outcome.error in _IN_VAIN:
             break
     chip.say_end()
     chip.say_line("UNABLE TO CONNECT")
