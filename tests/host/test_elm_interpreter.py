@@ -190,8 +190,8 @@ def test_the_first_answer_after_an_initialisation_is_waited_for_longer() -> None
 
 
 def test_its_own_request_is_no_answer() -> None:
-    elm = Elm().ready(5)
-    elm.car.says = ["C2 33 F1 01 0C F3", KWP_RPM]
+    elm = Elm().ready(3)
+    elm.car.says = ["68 6A F1 01 0C D0", ISO_RPM]
     assert elm.ask("010C") == "41 0C 0D 20 "
 
 
@@ -234,6 +234,15 @@ def test_a_reset_closes_the_session() -> None:
         assert elm.car.asked == [Close()], command
 
 
+def test_a_reset_forgets_what_was_found() -> None:
+    for command in ("ATZ", "ATWS", "ATD"):
+        elm = Elm(Car(5, [KWP_RPM]))
+        elm.say("0100")
+        assert elm.ask("ATDPN") == "A5"
+        elm.say(command)
+        assert (elm.ask("ATDPN"), elm.ask("ATKW")) == ("A0", "?"), command
+
+
 def test_settings_end_where_they_should() -> None:
     elm = Elm(Car(3))
     for command in ("ATE0", "ATH1", "ATS0", "ATL1", "ATSH 81 10 F1", "ATST 10", "ATTP 3"):
@@ -268,7 +277,7 @@ def test_voltage() -> None:
 def test_any_byte_interrupts_and_is_thrown_away(byte: bytes) -> None:
     elm = Elm().ready(3)
     elm.chip.receive(b"010C\r")
-    assert elm.send(b"") == b"" and not elm.chip.cancel
+    assert elm.send(b"\x00") == b"" and not elm.chip.cancel  # no byte at all [DSJ 9]
     if byte == b"\n":
         assert elm.send(b"\n") == b"" and not elm.chip.cancel  # the end of \r\n
     assert elm.send(byte + b"010D\r") == b"" and elm.chip.cancel

@@ -57,8 +57,10 @@ class Interpreter(Chip):
 
     def receive(self, data: bytes) -> None:
         for byte in data:
+            if byte == 0:
+                continue
             last, self._last_byte = self._last_byte, byte
-            if byte == 0 or (byte == _LF and last == _CR):
+            if byte == _LF and last == _CR:
                 continue
             if self.busy:
                 self._interrupt(STOPPED.upper())
