@@ -112,8 +112,11 @@ async def test_failures_have_names(caplog: pytest.LogCaptureFixture) -> None:
         assert not any("not_connected" in text for text in said)  # the next request initialises again, and that is all
 
 
-async def test_a_search_in_vain_is_told_once_until_the_car_answers(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_search_in_vain_is_told_once_until_the_car_answers(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An app asks again and again, with the ignition off all night."""
+    monkeypatch.setattr(backend, "_FORGOTTEN_S", 0.0)
     async with line() as (one, board, _):
 
         def on_call(call: unpack.ObdCall) -> bool:
@@ -188,3 +191,31 @@ async def test_a_board_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
         port.unplug()
         outcome = await run(one, Exchange(b"\xc1\x33\xf1\x3e", 200, 50))
         assert outcome.error == "interrupted" and not outcome.alive
+
+
+async def test_a_session_is_closed_late_when_its_client_went_while_the_board_was_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a board that kept it keeps the car awake for nobody."""
+    monkeypatch.setattr(backend, "_BOARD_S", 0.1)
+    async with line() as (one, board, port):
+        await run(one, Initialise("slow", 0x33, 10400))
+        port.unplug()
+        await one.device.wait_for(State.WAITING, timeout_s=10)
+        assert (await run(one, Close())).error == "interrupted"
+        board.calls.clear()
+        monkeypatch.setattr(backend, "_BOARD_S", 10.0)
+        port.plugged = True
+        # The next one's operation, which begins at the same moment, comes behind it.
+        assert (await run(one, Initialise("fast", 0x33, 10400))).error == ""
+        assert board.operations() == [records.OP_CLOSE, records.OP_INIT]
+        port.unplug()
+        await one.device.wait_for(State.WAITING, timeout_s=10)
+        monkeypatch.setattr(backend, "_BOARD_S", 0.1)
+        assert (await run(one, Close())).error == "interrupted"
+        board.calls.clear()
+        port.plugged = True
+        async with asyncio.timeout(10):  # and without any next one
+            while not board.operations():
+                await asyncio.sleep(0.005)
+        assert set(board.operations()) == {records.OP_CLOSE}

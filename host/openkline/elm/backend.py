@@ -31,6 +31,8 @@ log = logging.getLogger("openkline.elm327")
 Hear = Callable[[bytes, bool], None]
 
 _BOARD_S = 3.0  # a board that starts anew: the client may wait so long for it
+# A session that nobody could close ends by itself: after 5 s the board knows that nobody is there, 5 s later the ECU.
+_OWED_S = 12.0
 _CALL_S = 20.0
 _LONG_S = 60.0  # an ECU may say 78 again and again
 _FOREVER_S = 1e6
@@ -57,14 +59,19 @@ class BoardLine:
         self._calls = ObdCalls(device)
         self._alive_s = 0.0  # when an ECU was last known to be in a session; 0: it isn't
         self._told: set[str] = set()
+        self._owed: asyncio.Task[None] | None = None  # a Close that found no board
 
     async def run(self, operation: Operation, hear: Hear) -> Outcome:
         try:
             await self._wait_for_board()
+            if self._owed is not None:
+                await asyncio.wait((self._owed,))
             outcome = await self._while_board_is_there(self._run(operation, hear))
         except ObdError as error:
             if error.name != NOT_CONNECTED:  # the interpreter initialises again, and that is all
                 self._tell(operation, str(error))
+            if isinstance(operation, Close) and self._owed is None:
+                self._owed = asyncio.create_task(self._close_when_back(), name="elm327 closing later")
             return Outcome(error.name or "failed", alive=error.name not in _GONE)
         if isinstance(operation, Initialise | Exchange):
             self._told.clear()
@@ -164,6 +171,15 @@ class BoardLine:
             await self._call(records.OP_INIT, _init(records.INIT_NONE, 0, operation.baud))
         done = await self._call(records.OP_LISTEN, timeout_s=_FOREVER_S, hear=hear)
         return Outcome(alive=done.alive)
+
+    async def _close_when_back(self) -> None:
+        """The cable is back, and the board has kept the session: nobody wants it any more."""
+        try:
+            with contextlib.suppress(TimeoutError, DeviceRefused, DeviceFailed):
+                await self.device.wait_for(State.READY, timeout_s=_OWED_S)
+                await self._close()
+        finally:
+            self._owed = None
 
     async def _close(self) -> None:
         with contextlib.suppress(ObdError):  # it ends by itself
