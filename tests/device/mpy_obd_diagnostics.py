@@ -65,6 +65,26 @@ def test_freeze_frame():
         assert car.freeze_frame() is None
 
 
+def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it():
+    from kline.device import obd_errors
+    from kline.device.obd_diagnostics import Diagnostics
+
+    script = with_gearbox(KWP)
+    script["ecus"][0]["freeze"] = {"dtc": "P0133", "pids": {"05": "49", "0C": "0D 20"}}
+    rig = ObdRig(script)  # the gearbox speaks first: it has none
+    rig.obd.connect()
+    code, values = Diagnostics(rig.obd).freeze_frame()
+    assert code == "P0133" and [(v.name, v.value) for v in values] == [("COOLANT", 33), ("RPM", 840)]
+    script["ecus"][1]["freeze"] = {"dtc": "P0720", "pids": {"05": "28"}}
+    rig = ObdRig(script)  # both have one: values are never mixed
+    rig.obd.connect()
+    code, values = Diagnostics(rig.obd).freeze_frame()
+    assert code == "P0720" and [(v.name, v.value) for v in values] == [("COOLANT", 0)]
+    for action, error in (("nrc", obd_errors.REFUSED), ("silent", obd_errors.SILENT)):
+        for _, car in rigs(rules=[{"request": "02", action: "11" if action == "nrc" else True}]):
+            assert code_of(car.freeze_frame) == error
+
+
 def test_vin_and_calibration_ids():
     for rig, car in rigs():
         assert car.vin() == VIN

@@ -190,8 +190,11 @@ def test_freeze_and_vin(board: ObdBoard) -> None:
     assert lines(run("vin", "--json")) == [
         {"vin": VIN, "names": {"10": "ECM-EngineControl"}, "calibration": {}, "cvn": {"10": ["1791BC82"]}}
     ]
-    board.car["02 02 00"] = board.car["09 02"] = []
+    board.car["02 02 00"] = [(0x10, "42 02 00 00 00")]
+    board.car["09 02"] = []
     assert run("freeze").stdout == "no freeze frame\n"
+    board.car["02 02 00"] = []
+    assert run("freeze").exit_code == 7
     assert run("vin").exit_code == 7
 
 

@@ -93,6 +93,23 @@ async def test_refusals_and_silence_are_no_values() -> None:
             await car.clear()
         board.car["02 02 00"] = [(0x10, "42 02 00 00 00")]
         assert await car.freeze_frame() is None
+        board.car["02 02 00"] = []
+        with pytest.raises(ObdError, match="no ECU answered 02 02 00"):
+            await car.freeze_frame()
+        board.car["02 02 00"] = [(0x10, "7F 02 11")]
+        with pytest.raises(ObdError, match="refused 02 02 00: 11: service not supported"):
+            await car.freeze_frame()
+
+
+async def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it() -> None:
+    board = ObdBoard()
+    for request, answers in board.car.items():
+        if request.startswith("02") and all(ecu == 0x10 for ecu, _ in answers):
+            other = "42 02 00 00 00" if request == "02 02 00" else "42 " + request[3:] + " FF FF FF FF"
+            board.car[request] = [(0x18, other), *answers]
+    async with opened(board) as session:
+        code, values = await (await connected(session)).freeze_frame() or ("", [])
+        assert (code, [(one.name, one.value) for one in values]) == ("P0133", [("COOLANT", 33), ("RPM", 840.0)])
 
 
 async def test_errors_come_in_the_boards_words() -> None:

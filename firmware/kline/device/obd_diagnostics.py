@@ -150,33 +150,40 @@ class Diagnostics:
         return {answer.ecu: answer.nrc for answer in assembly.answers}
 
     def freeze_frame(self):
-        """(code that stored it, [pids.Value]); None where there is no freeze frame."""
+        """(code that stored it, [pids.Value]) of the first ECU that has one; None where all that answer say no.
+
+        ObdError REFUSED or SILENT: nobody says whether there is one.
+        """
         return drain(self.freeze_frame_steps())
 
     def freeze_frame_steps(self):
         """freeze_frame() in steps."""
-        stored = yield from self._frozen_steps(0x02)
-        if not stored or not (stored[0] or stored[1]):
+        request = obd.freeze_request(0x02)
+        assembly = yield from self.tester.request_steps(request)
+        ecu, stored = obd.frozen_by(assembly)
+        if stored is None:
+            self._data(request, assembly.best())
             return None
         have = obd.PidSet()
         base = 0
         while base <= _LAST_BITMAP and (base in have or not base):
-            bitmap = yield from self._frozen_steps(base)
+            bitmap = yield from self._frozen_steps(base, ecu)
             if not have.add_bitmap(base, bitmap or b""):
                 break
             base += 32
         values = []
         for pid in have.pids():
             if pid % 32 and pid != 2:
-                data = yield from self._frozen_steps(pid)
+                data = yield from self._frozen_steps(pid, ecu)
                 values.extend(pids.decode(pid, data or b""))
         return status.describe(2, stored)[0], values
 
-    def _frozen_steps(self, pid):
+    def _frozen_steps(self, pid, ecu):
         request = obd.freeze_request(pid)
         assembly = yield from self.tester.request_steps(request)
         for answer in assembly.positive():
-            return obd.payload(request, answer)
+            if answer.ecu == ecu:
+                return obd.payload(request, answer)
         return None
 
     # -- vehicle information -----------------------------------------------------------------------------------------

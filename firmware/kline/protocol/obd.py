@@ -314,3 +314,15 @@ def split_multi(data: "Buffer") -> "list[tuple[int, bytes]] | None":
 def freeze_request(pid: int, frame: int = 0) -> bytes:
     """Mode 02 for one PID of a freeze frame; PID 02 gives the code that stored it (0000: there is no freeze frame)."""
     return bytes((FREEZE, pid, frame))
+
+
+def frozen_by(assembly: Assembly) -> "tuple[int, bytes | None]":
+    """(ECU, the two bytes of the code that stored its frame) of the first answer to freeze_request(2) that has one.
+
+    (-1, None): none has. Another ECU's "no" says nothing of this one's frame.
+    """
+    for answer in assembly.positive():
+        stored = payload(assembly.request, answer)
+        if stored and len(stored) >= 2 and (stored[0] or stored[1]):
+            return answer.ecu, stored
+    return -1, None

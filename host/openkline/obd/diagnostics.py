@@ -147,26 +147,33 @@ class Diagnostics:
         return [(answer.ecu, frame) for answer in assembly.positive() for frame in answer.frames]
 
     async def freeze_frame(self) -> tuple[str, list[pids.Value]] | None:
-        """(code that stored it, values); None where there is no freeze frame."""
-        stored = await self._frozen(0x02)
-        if not stored or not any(stored[:2]):
+        """(code that stored it, values) of the first ECU that has one; None where all that answer say no.
+
+        ObdError refused or silent: nobody says whether there is one.
+        """
+        request = obd.freeze_request(0x02)
+        assembly = await self.session.request(request)
+        ecu, stored = obd.frozen_by(assembly)
+        if stored is None:
+            _data(request, assembly.best())
             return None
         have = obd.PidSet()
         base = 0
         while base <= _LAST_BITMAP and (base in have or not base):
-            if not have.add_bitmap(base, await self._frozen(base) or b""):
+            if not have.add_bitmap(base, await self._frozen(base, ecu) or b""):
                 break
             base += 0x20
         values: list[pids.Value] = []
         for pid in have.pids():
             if pid % 0x20 and pid != 2:
-                values += pids.decode(pid, await self._frozen(pid) or b"")
+                values += pids.decode(pid, await self._frozen(pid, ecu) or b"")
         return status.describe(2, stored)[0], values
 
-    async def _frozen(self, pid: int) -> bytes | None:
+    async def _frozen(self, pid: int, ecu: int) -> bytes | None:
         request = obd.freeze_request(pid)
         for answer in (await self.session.request(request)).positive():
-            return obd.payload(request, answer)
+            if answer.ecu == ecu:
+                return obd.payload(request, answer)
         return None
 
     # -- vehicle information
