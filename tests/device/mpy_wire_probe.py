@@ -125,6 +125,53 @@ def test_the_bus_goes_on_afterwards():
         del rig.frames[:]
 
 
+def test_rx_that_can_only_be_an_input():
+    """GPIO 34 to 39 of an ESP32: the question for exchanged wires has no answer there, and TX is the UART's again."""
+    rig = Patient()
+    rx, tx = rig.world.board.pad(16), rig.world.board.pad(17)
+    rx.input_only = True
+    source = tx.source
+    assert rig.ask(probe.OP_PULSE, b"\x01\xe8\x03") == (probe.PROBE_BAD_CALL, None)
+    assert tx.source == source and len(rig.driver) == 0
+    assert rig.pulse()[0] == 0b101
+    rig.transmit(1, OURS)
+    rig.turn_until(lambda: rig.results)
+    assert rig.result_codes() == [records.RESULT_SENT]
+
+
+def test_the_pins_are_given_back_when_the_cable_is_pulled_meanwhile():
+    for operation, arguments in (
+        (probe.OP_TX_PULLS, b""), (probe.OP_PULSE, b"\x00\xe8\x03"), (probe.OP_PULSE, b"\x01\xe8\x03"),
+    ):  # fmt: skip
+        rig = Patient()
+        pads = rig.world.board.pad(16), rig.world.board.pad(17)
+        sources = [pad.source for pad in pads]
+
+        def pull(_, rig=rig, pads=pads, sources=sources):
+            if [pad.source for pad in pads] != sources:
+                rig.host.link = None  # what the board says is heard by nobody, and nothing comes any more
+            else:
+                rig.world.at(rig.world.now + 100, pull)
+
+        pull(None)
+        out = bytearray(40)
+        assert rig.pc.queue(probe.PROBE_CALL, 0, out, probe.pack_call(out, 1, operation, arguments))
+        rig.turn_for(0.5)
+        assert rig.host.link is None and rig.ends == [], operation
+        assert [pad.source for pad in pads] == sources and rig.world.board.stage.driver.level == 1, operation
+        sim.Module(rig.world.wire, 0x68).send(frame(0x68, 0x18, b"\x01"))
+        rig.turn_until(lambda rig=rig: rig.app.handler.scanner.frames == 1, 0.1)
+
+
+def test_the_pull_of_rx_is_given_back_too():
+    from machine import Pin
+
+    rig = Patient()
+    rig.app.transport.config.rx_invert = True
+    rig.pulse(probe.PULSE_PULLED)
+    assert rig.world.board.pad(16).pull == Pin.PULL_UP
+
+
 def test_it_waits_for_a_pause():
     rig = Patient()
     rude = sim.Module(rig.world.wire, 0x68, polite=False)

@@ -187,16 +187,16 @@ class WireProbe:
             raise ValueError
         self._may_touch()
         swapped = flags & probe.PULSE_SWAPPED
-        number, listener = self._tx_number, self._rx
+        number, listener, driven = self._tx_number, self._rx, False
         try:
             if swapped:
-                rx_number = self._app.board.rx
                 listener = Pin(number, Pin.IN, _NO_PULL)
-                number = rx_number
+                number = self._app.board.rx
                 if self._talking(listener):
                     raise Busy
-                # The weakest driver (5 mA): the other end may be an output as well.
+                # The weakest driver (5 mA): the other end may be an output as well. ValueError: RX is an input for ever.
                 pin = Pin(number, Pin.OUT, value=self._recessive_out, drive=Pin.DRIVE_0)
+                driven = True
             else:
                 pin = Pin(number, Pin.OUT, value=self._recessive_out)
             if flags & probe.PULSE_PULLED:
@@ -204,7 +204,9 @@ class WireProbe:
             sleep_us(_SETTLE_US)
             return self._one_pulse(pin, listener, us)
         finally:
-            if swapped:
+            if flags & probe.PULSE_PULLED:
+                self._rx.init(pull=Pin.PULL_UP)  # as the UART's driver leaves it
+            if driven:
                 Pin(number, Pin.OUT, value=self._recessive_out, drive=Pin.DRIVE_2)
                 Pin(number, Pin.IN, Pin.PULL_UP)
                 self._give_back(number)
