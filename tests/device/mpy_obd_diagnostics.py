@@ -112,6 +112,45 @@ def test_two_ecus_stay_apart():
     assert rig.refusals() == []
 
 
+def two_ecus(**engine):
+    """The engine has pending P0455 and an own rule; the gearbox speaks first, and has nothing."""
+    from kline.device.obd_diagnostics import Diagnostics
+
+    script = with_gearbox(KWP)
+    script["ecus"][0].update(engine)
+    rig = ObdRig(script)
+    rig.obd.connect()
+    return rig, Diagnostics(rig.obd)
+
+
+def test_a_damaged_answer_is_not_passed_over_because_another_ecu_has_answered():
+    from kline.protocol import obd
+
+    damage = {"bad_checksum": True, "times": 1}
+    rig, car = two_ecus(rules=[dict(damage, request="07")])
+    assert car.codes(obd.PENDING_CODES) == ({0x18: [], 0x10: ["P0455"]}, True)
+    rig, car = two_ecus(rules=[dict(damage, request="01 00")])
+    assert 0x0C in rig.obd.session.supported, "the bitmap of the engine was lost"
+    # Of a live value one answer is enough.
+    rig, car = two_ecus(rules=[dict(damage, request="01 1F")], pids={"1F": "00 10"})
+    rig.obd.request(b"\x01\x1f")
+    assert rig.asked().count(b"\x01\x1f") == 2, "nobody else had it"
+    script_of_both = {"pids": {"0C": "0D 20"}}
+    script = with_gearbox(KWP)
+    script["ecus"][0].update(script_of_both, rules=[dict(damage, request="01 0C")])
+    script["ecus"][1].update(script_of_both)
+    rig = ObdRig(script)
+    rig.obd.connect()
+    assert rig.obd.request_pid(1, 0x0C).frames == [b"\x0c\x0d\x20"] and rig.asked().count(b"\x01\x0c") == 1
+
+
+def test_an_ecu_that_says_nothing_any_more_is_not_without_codes():
+    _, car = two_ecus(rules=[{"request": "01 01", "silent": True}, {"request": "03", "silent": True}])
+    assert car.codes() == ({0x18: []}, False)
+    _, car = two_ecus(rules=[{"request": "01 01", "nrc": "12"}, {"request": "03", "nrc": "11"}])
+    assert car.codes() == ({0x18: []}, True), "it has said that it has no codes to tell"
+
+
 def test_the_scanner_example():
     import builtins
     import json

@@ -101,6 +101,18 @@ async def test_refusals_and_silence_are_no_values() -> None:
             await car.freeze_frame()
 
 
+async def test_an_ecu_that_says_nothing_any_more_is_not_without_codes() -> None:
+    board = ObdBoard()
+    async with opened(board) as session:
+        car = await connected(session)
+        assert session.car is not None and 0x10 in session.car.ecus
+        board.car["01 01"] = [(0x18, "41 01 00 00 00 00")]
+        board.car["03"] = [(0x18, "43 00 00 00 00 00 00")]
+        assert await car.codes() == ({0x18: []}, False)
+        board.car["01 01"].append((0x10, "41 01 00 00 00 00"))
+        assert await car.codes() == ({0x18: []}, True)
+
+
 async def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it() -> None:
     board = ObdBoard()
     for request, answers in board.car.items():

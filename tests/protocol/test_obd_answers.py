@@ -66,6 +66,31 @@ def test_pending_waits_and_busy_repeats() -> None:
     assert assembly.add(frame(0x10, "41 0C 00 00")) == obd.TAKEN and not assembly.busy()
 
 
+def test_where_everybodys_answer_counts_a_damaged_one_is_missed() -> None:
+    for request, answer, enough in (
+        (b"\x01\x0c", "41 0C 00 00", True), (b"\x01\x00", "41 00 00 00 00 00", False),
+        (b"\x01\x01", "41 01 00 00 00 00", False), (b"\x01\x20", "41 20 00 00 00 00", False),
+        (b"\x03", "43 00 00 00 00 00 00", False), (b"\x04", "44", False), (b"\x09\x02", "49 02 01 00 00 00 31", False),
+    ):  # fmt: skip
+        assembly = obd.Assembly(request)
+        assembly.broken = True
+        assert not assembly.enough(), "nobody has answered"
+        assembly.add(frame(0x18, answer))
+        assert assembly.enough() is enough, request
+        assembly.restart()
+        assembly.add(frame(0x18, answer))
+        assert assembly.enough() and not assembly.broken
+
+
+def test_which_ecus_said_nothing_of_their_codes() -> None:
+    assembly = obd.Assembly(b"\x03")
+    assembly.add(frame(0x18, "43 00 00 00 00 00 00"))
+    for ecu, code in ((0x28, "11"), (0x29, "12"), (0x2A, "22"), (0x2B, "21"), (0x2C, "78")):
+        assembly.add(frame(ecu, "7F 03 " + code))
+    known = (0x10, 0x11, 0x18, 0x28, 0x29, 0x2A, 0x2B, 0x2C)
+    assert obd.without_a_word(known, {0x11: 0}, assembly) == [0x10, 0x2A, 0x2B, 0x2C]
+
+
 def test_only_answers_to_this_request_count() -> None:
     assembly = obd.Assembly(b"\x01\x0c")
     for other in ("41 0D 00", "42 0C 00 00", "7F 02 12", "7F 01", "41", "01 0C"):

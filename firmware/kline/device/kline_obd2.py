@@ -272,7 +272,7 @@ class KLineObd2:
             self.initialized = False
 
     def _exchange_steps(self, data):
-        """One request with its repetitions: 21 asks again, and so does damage that left no data."""
+        """One request with its repetitions: 21 asks again, and so does damage that left no data, or not everybody's."""
         session = self.session
         frame = kwp.build_request(session.key, data, session.address, session.legislated())
         assembly = obd.Assembly(data)
@@ -282,7 +282,7 @@ class KLineObd2:
             damaged_left -= damaged
             if assembly.busy():
                 yield from wait_until(ticks_add(ticks_us(), _BUSY_PAUSE_US))
-            elif assembly.positive() or not damaged or not damaged_left:
+            elif assembly.enough() or not damaged or not damaged_left:
                 break
             if tries_left:
                 assembly.restart()
@@ -294,6 +294,7 @@ class KLineObd2:
         """Send and listen once. True: bytes were damaged (in the echo: ObdError, where it is the last try)."""
         parser = self._parser
         dropped = parser.dropped_bytes
+        broken = parser.bad_checksum + parser.incomplete
         if self.on_request:
             self.on_request(assembly.request)
         try:
@@ -304,6 +305,7 @@ class KLineObd2:
             return True
         times = self.session.timing
         yield from obd_init.listen_steps(self.line, parser, assembly, times, self.on_frame)
+        assembly.broken = parser.bad_checksum + parser.incomplete != broken
         # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
         cut = self.line.gap_most_us > times.p4_max_us and not assembly.answers
         return cut or parser.dropped_bytes != dropped

@@ -108,9 +108,9 @@ class Diagnostics:
     def codes(self, service=obd.STORED):
         """({ecu: [codes]}, certain): stored (03), pending (07) or permanent (0A) codes.
 
-        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's: else it is
-        asked again, and `certain` is False when it stays so. Of pending and permanent codes PID 01 says nothing: there
-        `certain` means that somebody answered.
+        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's, of each ECU
+        that is known: else it is asked again, and `certain` is False when it stays so. Of pending and permanent codes
+        PID 01 says nothing: there `certain` means that somebody answered.
         """
         return drain(self.codes_steps(service))
 
@@ -124,7 +124,10 @@ class Diagnostics:
             found = {}
             for answer in assembly.positive():
                 found[answer.ecu] = obd.codes(answer)
-            certain = bool(found or monitors)
+            certain = bool(found or monitors) and not assembly.broken
+            known = self.tester.session.ecus if service == obd.STORED else ()
+            if obd.without_a_word(known, monitors, assembly):
+                certain = False
             for ecu in monitors:
                 listed = found.get(ecu, [])
                 if obd.judge_codes(len(listed), ecu in found, monitors[ecu].codes) == obd.UNCERTAIN:

@@ -13,6 +13,8 @@ from kline.protocol.timing import NO_LIMIT, Timing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
     from kline.protocol._types import Buffer
     from kline.protocol.kwp import Frame
 
@@ -63,16 +65,19 @@ class Assembly:
 
     answers   an Answer for each ECU, in the order of their first words
     foreign   frames that were no answer to this request
+    broken    whoever listens has heard a frame that was damaged: it may have been an answer
     """
 
     def __init__(self, request: "Buffer") -> None:
         self.request = bytes(request)
         self.answers: list[Answer] = []
         self.foreign = 0
+        self.broken = False
 
     def restart(self) -> None:
         """The request is sent again: all ECUs will answer again."""
         self.answers = []
+        self.broken = False
 
     def add(self, frame: "Frame") -> int:
         """TAKEN, WAIT, REPEAT or FOREIGN."""
@@ -142,6 +147,13 @@ class Assembly:
     def positive(self) -> list[Answer]:
         """Those with data."""
         return [answer for answer in self.answers if answer.ok()]
+
+    def enough(self) -> bool:
+        """Data has come; and all of it where everybody's counts, which is so for all but live values."""
+        if not self.positive():
+            return False
+        request = self.request
+        return not self.broken or (request[0] == LIVE and len(request) > 1 and request[1] & 0x1F > 1)
 
     def best(self) -> "Answer | None":
         """The first with data, else the first at all: the engine's, where a gearbox refuses before it."""
@@ -252,6 +264,16 @@ def judge_codes(found: int, answered: bool, said: int) -> int:
     if not answered:
         return UNCERTAIN
     return CODES_READ if found else NO_CODES
+
+
+def without_a_word(known: "Iterable[int]", monitors: "Container[int]", assembly: Assembly) -> list[int]:
+    """ECUs of `known` of whose stored codes nothing was heard: not in PID 01 (`monitors`), nor in an answer to 03.
+
+    One that does not have the service has said so: 11 or 12.
+    """
+    refusals = (0, nrc.SERVICE_NOT_SUPPORTED, nrc.SUB_FUNCTION_NOT_SUPPORTED)
+    heard = [answer.ecu for answer in assembly.answers if answer.nrc in refusals]
+    return [ecu for ecu in known if ecu not in monitors and ecu not in heard]
 
 
 class PidSet:

@@ -86,16 +86,17 @@ class Diagnostics:
     async def codes(self, service: int = obd.STORED) -> tuple[dict[int, list[str]], bool]:
         """({ecu: codes}, certain) of stored (03), pending (07) or permanent (0A) codes.
 
-        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's: else it is
-        asked again, and `certain` is False when it stays so. PID 01 says nothing of pending and permanent codes: there
-        `certain` means that somebody answered.
+        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's, of each ECU
+        that is known: else it is asked again, and `certain` is False when it stays so. PID 01 says nothing of pending
+        and permanent codes: there `certain` means that somebody answered.
         """
         found: dict[int, list[str]] = {}
         for _ in range(_TRIES):
             monitors = await self.monitors() if service == obd.STORED else {}
             assembly = await self.session.request(bytes((service,)))
             found = {answer.ecu: obd.codes(answer) for answer in assembly.positive()}
-            certain = bool(found or monitors)
+            known = self.session.car.ecus if self.session.car is not None and service == obd.STORED else ()
+            certain = bool(found or monitors) and not obd.without_a_word(known, monitors, assembly)
             for ecu, monitor in monitors.items():
                 judged = obd.judge_codes(len(found.get(ecu, [])), ecu in found, monitor.codes)
                 certain = certain and judged != obd.UNCERTAIN
