@@ -89,6 +89,8 @@ def test_which_ecus_said_nothing_of_their_codes() -> None:
         assembly.add(frame(ecu, "7F 03 " + code))
     known = (0x10, 0x11, 0x18, 0x28, 0x29, 0x2A, 0x2B, 0x2C)
     assert obd.without_a_word(known, {0x11: 0}, assembly) == [0x10, 0x2A, 0x2B, 0x2C]
+    assembly.add(kwp.Frame(kwp.NO_ADDRESS, -1, -1, b"\x43\0\0\0\0\0\0"))
+    assert obd.without_a_word([0xFF, -1], (), assembly) == []
 
 
 def test_only_answers_to_this_request_count() -> None:

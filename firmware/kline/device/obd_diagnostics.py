@@ -108,9 +108,9 @@ class Diagnostics:
     def codes(self, service=obd.STORED):
         """({ecu: [codes]}, certain): stored (03), pending (07) or permanent (0A) codes.
 
-        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's, of each ECU
-        that is known: else it is asked again, and `certain` is False when it stays so. Of pending and permanent codes
-        PID 01 says nothing: there `certain` means that somebody answered.
+        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's, for each
+        ECU that is known: else it is asked again, and `certain` is False when it stays so. Of pending and permanent
+        codes PID 01 says nothing: there `certain` means that somebody answered.
         """
         return drain(self.codes_steps(service))
 

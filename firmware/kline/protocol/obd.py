@@ -13,7 +13,7 @@ from kline.protocol.timing import NO_LIMIT, Timing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
     from kline.protocol._types import Buffer
     from kline.protocol.kwp import Frame
@@ -266,14 +266,15 @@ def judge_codes(found: int, answered: bool, said: int) -> int:
     return CODES_READ if found else NO_CODES
 
 
-def without_a_word(known: "Iterable[int]", monitors: "Container[int]", assembly: Assembly) -> list[int]:
+def without_a_word(known: "Iterable[int]", monitors: "Iterable[int]", assembly: Assembly) -> list[int]:
     """ECUs of `known` of whose stored codes nothing was heard: not in PID 01 (`monitors`), nor in an answer to 03.
 
-    One that does not have the service has said so: 11 or 12.
+    One that does not have the service has said so: 11 or 12. FF and -1 are the same: one without an address.
     """
     refusals = (0, nrc.SERVICE_NOT_SUPPORTED, nrc.SUB_FUNCTION_NOT_SUPPORTED)
-    heard = [answer.ecu for answer in assembly.answers if answer.nrc in refusals]
-    return [ecu for ecu in known if ecu not in monitors and ecu not in heard]
+    heard = [answer.ecu & 0xFF for answer in assembly.answers if answer.nrc in refusals]
+    heard.extend([ecu & 0xFF for ecu in monitors])
+    return [ecu for ecu in known if ecu & 0xFF not in heard]
 
 
 class PidSet:

@@ -86,9 +86,9 @@ class Diagnostics:
     async def codes(self, service: int = obd.STORED) -> tuple[dict[int, list[str]], bool]:
         """({ecu: codes}, certain) of stored (03), pending (07) or permanent (0A) codes.
 
-        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's, of each ECU
-        that is known: else it is asked again, and `certain` is False when it stays so. PID 01 says nothing of pending
-        and permanent codes: there `certain` means that somebody answered.
+        Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's, for each
+        ECU that is known: else it is asked again, and `certain` is False when it stays so. PID 01 says nothing of
+        pending and permanent codes: there `certain` means that somebody answered.
         """
         found: dict[int, list[str]] = {}
         for _ in range(_TRIES):
