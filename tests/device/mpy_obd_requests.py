@@ -68,6 +68,28 @@ def test_p3max_ends_the_session_and_the_next_request_begins_a_new_one():
             assert rig.sessions() == sessions, ms
 
 
+def test_after_a_week_without_the_pc_a_session_is_over_and_a_failure_forgotten():
+    from kline.device import obd_errors
+
+    week_us = 7 * 86_400_000_000  # ticks_ms() can't tell so much from the future
+    rig = connected()
+    rig.world.burn(week_us)
+    assert not rig.obd.alive()
+    assert not rig.obd.keep_alive() and rig.sessions() == 1, "a car that is parked is not woken"
+    rig.car.ignition(False)
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.NO_CAR
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.TOO_SOON
+    rig.car.ignition(True)
+    rig.world.burn(week_us)
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+
+
+def test_keep_alive_never_opens_a_session():
+    for rig in each():
+        rig.world.burn(6_000 * MS)
+        assert not rig.obd.keep_alive() and rig.sessions() == 1
+
+
 def test_keep_alive_by_protocol():
     for rig in each():
         for _ in range(60):

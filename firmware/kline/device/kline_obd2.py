@@ -189,7 +189,7 @@ class KLineObd2:
         """The session is lost: initialise again, but not too often, so that a parked car can sleep."""
         pause_s = min(_BACKOFF_MAX_S, 1 << min(self._failures, 6))
         waited_ms = ticks_diff(ticks_ms(), self._failed_ms)
-        if self._failures and waited_ms < pause_s * 1000:
+        if self._failures and 0 <= waited_ms < pause_s * 1000:  # negative: so many days that ticks have wrapped
             raise ObdError(obd_errors.TOO_SOON, pause_s - waited_ms // 1000)
         profile = self.session.profile()
         session, fastest = self.session, self._fastest
@@ -257,12 +257,12 @@ class KLineObd2:
         return self.initialized
 
     def idle_ms(self):
-        """Since the last request."""
+        """Since the last request; negative after six days."""
         return ticks_diff(ticks_ms(), self._last_ms)
 
     def _expired(self):
         p3_max_us = self.session.timing.p3_max_us
-        return p3_max_us != timing.NO_LIMIT and ticks_diff(ticks_ms(), self._last_ms) * 1000 >= p3_max_us
+        return p3_max_us != timing.NO_LIMIT and not 0 <= self.idle_ms() * 1000 < p3_max_us  # negative: days, as above
 
     def _still_there_steps(self):
         """Silence may be an answer (an unsupported PID on ISO 9141); to a keep-alive it is not."""
@@ -350,12 +350,15 @@ class KLineObd2:
     # -- keeping the session -----------------------------------------------------------------------------------------
 
     def keep_alive(self):
-        """To be called now and then: asks for a sign of life after 3.5 s without requests. True: the session lives."""
+        """To be called now and then: asks for a sign of life after 3.5 s without requests. True: the session lives.
+
+        A session that is over stays so: only a request opens it again.
+        """
         return drain(self.keep_alive_steps())
 
     def keep_alive_steps(self, after_ms=_KEEP_ALIVE_MS):
         """keep_alive() in steps."""
-        if self.initialized and self.idle_ms() >= after_ms:
+        if self.alive() and self.idle_ms() >= after_ms:
             yield from self.request_steps(obd.keep_alive(self.session.key))
             if not self.answers:
                 yield from self._still_there_steps()
