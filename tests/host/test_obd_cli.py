@@ -173,6 +173,8 @@ def test_codes(board: ObdBoard) -> None:
 
 def test_clear_asks(board: ObdBoard) -> None:
     assert run("clear", stdin="n\n").exit_code == 1
+    nobody = run("clear", stdin="")
+    assert nobody.exit_code == 1 and "--yes" in nobody.stderr
     assert board.calls == []
     assert run("clear", stdin="y\n").stdout.endswith("ECU 10: erased\n")
     assert board.requests() == ["04"]

@@ -328,7 +328,15 @@ async def test_another_car_under_the_same_name_replaces_it(home: Path) -> None:
     assert (found.key_bytes, found.vin) == (b"\xe9\x8f", "") and profiles.load("car") == found
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"kind": "slow"}', "null", '{"kind": 1, "address": "ZZ"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "{", '{"kind": "slow"}', "null", '{"kind": 1, "address": "ZZ"}', "[" * 100_000,
+        '{"kind": "slow", "address": "33", "baud": 1e999, "key_bytes": "E9 8F"}',
+        '{"kind": "slow", "address": "33", "baud": 10400, "key_bytes": "E9 8F", "ecus": ["1FFF"]}',
+        '{"kind": "slow", "address": "33", "baud": 10400, "key_bytes": "E9 8F", "supported": ["-1"]}',
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_profile_is_ignored(home: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     home.mkdir(parents=True)
     (home / "car.json").write_text(text)

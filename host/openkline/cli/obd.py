@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import rich_click as click
@@ -144,12 +145,7 @@ def clear(yes: bool, **words: Any) -> None:
     """Erase trouble codes, freeze frames, and the readiness of all monitors."""
     reach = reach_of(words)
     if not yes:
-        click.confirm(
-            "This erases all trouble codes and the freeze frame, and the monitors begin anew (an inspection may want "
-            "them complete). Erase them",
-            abort=True,
-            err=True,
-        )
+        _ask_whether_to_clear()
 
     async def run() -> dict[int, int]:
         async with opened_car(reach) as car:
@@ -160,6 +156,20 @@ def clear(yes: bool, **words: Any) -> None:
         click.echo(f"{ecu_name(ecu)}: {f'refused: {nrc.name(code)}' if code else 'erased'}")
     if any(done.values()):
         raise ObdError("not everything was erased; most cars want ignition on and engine off", "refused")
+
+
+def _ask_whether_to_clear() -> None:
+    try:
+        click.confirm(
+            "This erases all trouble codes and the freeze frame, and the monitors begin anew (an inspection may want "
+            "them complete). Erase them",
+            abort=True,
+            err=True,
+        )
+    except click.Abort:
+        if not sys.stdin.isatty():
+            click.echo("\nNothing was erased. Without a terminal, --yes erases without asking.", err=True)
+        raise
 
 
 @obd.command(epilog="Examples: openkline obd freeze; openkline obd freeze --json")

@@ -63,6 +63,8 @@ class Profile:
             raise ValueError("kind, address or key bytes can't be")
         if not 1200 <= profile.baud <= 15000 or not all(0 <= pid <= 255 for pid in profile.supported):
             raise ValueError("baud or a PID can't be")
+        if not all(-1 <= ecu <= 255 for ecu in profile.ecus):
+            raise ValueError("the address of an ECU can't be")
         return profile
 
     def same_car(self, other: Profile) -> bool:
@@ -104,7 +106,7 @@ def load(name: str) -> Profile | None:
         return Profile.from_json(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         log.warning("%s: ignored, it is no profile of a car (%s)", path, error)
         return None
 
