@@ -119,7 +119,7 @@ class FlashBoard:
 
     def press_reset(self) -> None:
         with self._lock:
-            self._start(self.hold_boot)
+            self._start(self.hold_boot and not self.ignores_boot)
 
     def cut_after(self, count: int, when: str) -> None:
         """The cable is pulled after so many more bytes to the chip in that state ("download", "run").

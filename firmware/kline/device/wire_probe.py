@@ -194,7 +194,7 @@ class WireProbe:
                 number = self._app.board.rx
                 if self._talking(listener):
                     raise Busy
-                # The weakest driver (5 mA): the other end may be an output as well. ValueError: RX is an input for ever.
+                # The weakest driver (5 mA): the other end may be an output as well. ValueError: RX is input only.
                 pin = Pin(number, Pin.OUT, value=self._recessive_out, drive=Pin.DRIVE_0)
                 driven = True
             else:
