@@ -40,8 +40,8 @@ else
 endif
 
 flash: setup ## MicroPython and openkline onto a board (PORT=/dev/..; BOARD=, FIRMWARE=, INTERFACE=: else found or asked)
-	$(BIN)/openkline flash $(if $(PORT),-d $(PORT)) $(if $(BOARD),--board $(BOARD)) $(if $(FIRMWARE),--firmware $(FIRMWARE)) \
-		$(if $(INTERFACE),--interface $(INTERFACE))
+	$(BIN)/openkline flash $(if $(PORT),-d '$(PORT)') $(if $(BOARD),--board '$(BOARD)') \
+		$(if $(FIRMWARE),--firmware '$(FIRMWARE)') $(if $(INTERFACE),--interface '$(INTERFACE)')
 
 repl: setup ## MicroPython's prompt on the board, its application told to quit (PORT=sim: on the virtual board)
 	$(BIN)/openkline repl $(if $(PORT),-d $(PORT))

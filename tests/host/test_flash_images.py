@@ -128,11 +128,8 @@ def test_failed_downloads_say_how_to_give_a_file(image: Image, server: Server) -
         images.obtain(image, None, "nothing", nothing)
 
 
-def test_a_given_file_wins_and_must_be_there(image: Image, tmp_path: Path) -> None:
+def test_a_given_file_wins(image: Image, tmp_path: Path) -> None:
     path = tmp_path / "mine.bin"
-    with pytest.raises(FlashError, match="no such file"):
-        images.obtain(image, path, None, nothing)
-    path.write_bytes(b"x")
     assert images.obtain(image, path, None, nothing) == (path, "given")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -84,8 +85,6 @@ def test_no_board_and_no_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         find.find_port(None, nobody)
     with pytest.raises(DeviceMissing, match=r"no such port. There are: /dev/ttyS0"):
         find.find_port(str(tmp_path / "none"), nobody)
-    with pytest.raises(FlashError, match="virtual board has its firmware already"):
-        find.find_port("sim", nobody)
 
 
 def test_a_port_without_permission_names_group_and_udev_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +94,7 @@ def test_a_port_without_permission_names_group_and_udev_line(tmp_path: Path, mon
     monkeypatch.setattr(trouble, "permission_hint", lambda path: "Join its group: sudo usermod -aG dialout $USER")
     with pytest.raises(DeviceForbidden, match="usermod -aG dialout") as caught:
         find.check(str(port))
-    assert '60-esp.rules' in str(caught.value) and 'MODE="0666"' in str(caught.value)
+    assert "60-esp.rules" in str(caught.value) and 'MODE="0666"' in str(caught.value)
 
 
 def test_a_busy_port_names_the_program(tmp_path: Path) -> None:
@@ -185,6 +184,45 @@ def test_dry_run_prints_the_plan_and_opens_nothing(tmp_path: Path, monkeypatch: 
     image.touch()
     assert str(image) in CliRunner().invoke(main, words).stdout
     assert CliRunner().invoke(main, ["flash", "--dry-run", "--board", "x"]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-d", "sim"], "virtual board has its firmware already"),
+        (["--board", "x"], "no board is called 'x'; there are ESP32_GENERIC"),
+        (["--interface", "x"], "no interface is called 'x'"),
+        (["--board", "ESP32_GENERIC", "--interface", "x"], "ESP32_GENERIC knows ibus-pc817"),
+        (["--board", "ESP32_GENERIC_C3", "--pins", "WROVER"], "no alternative is called 'WROVER'"),
+        (["--firmware", "~/none.bin"], "/home/me/none.bin: there is no such file"),
+    ],
+)
+@pytest.mark.parametrize("plan_only", [True, False])
+def test_names_of_nothing_are_refused_before_any_port_is_opened(
+    words: list[str], said: str, plan_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(find, "find_port", lambda *_: pytest.fail("looked for a port"))
+    result = CliRunner().invoke(main, ["flash", *words, *(["--dry-run"] if plan_only else [])])
+    assert result.exit_code == 1 and said in " ".join(result.stderr.split()), result.output
+    assert result.stdout == ""
+
+
+def test_pins_of_one_board_are_enough_where_none_is_named() -> None:
+    plan.check(Wishes(pins="WROVER", interface="ibus-pc817"))
+
+
+def test_make_passes_each_word_as_it_is() -> None:
+    given = {"PORT": "/dev/tty USB0", "BOARD": "A", "FIRMWARE": "/tmp/my image.bin", "INTERFACE": "ibus-pc817"}
+    words = [f"{name}={value}" for name, value in given.items()]
+    root = Path(__file__).resolve().parents[2]
+    said = subprocess.run(["make", "-s", "-n", "flash", *words], cwd=root, capture_output=True, text=True, check=True)
+    command = next(line for line in said.stdout.replace("\\\n", "").splitlines() if "openkline flash" in line)
+    assert shlex.split(command)[1:] == [
+        "flash", "-d", "/dev/tty USB0", "--board", "A", "--firmware", "/tmp/my image.bin", "--interface", "ibus-pc817"
+    ]  # fmt: skip
+    said = subprocess.run(["make", "-s", "-n", "flash"], cwd=root, capture_output=True, text=True, check=True)
+    assert "openkline flash" in said.stdout and " -" not in said.stdout.split("openkline flash")[1]
 
 
 def test_a_password_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +326,8 @@ def test_a_port_that_is_gone_is_not_called_busy(tmp_path: Path) -> None:
     """mpremote has the same words for both."""
     said = "mpremote: failed to access X (it may be in use by another program)"
     assert "there is no such port" in str(explain(str(tmp_path / "gone"), "copying", said, 1))
+    refused = "Could not open socket://x:1, the port is busy or doesn't exist.\n(Could not open port socket://x:1)"
+    assert "Is the serial server running there?" in str(explain("socket://x:1", "asking", refused, 1))
     (tmp_path / "there").touch()
     assert "in use. End that program" in str(explain(str(tmp_path / "there"), "copying", said, 1))
 

@@ -35,7 +35,12 @@ class Password(click.ParamType[int]):
 )
 @device_option
 @click.option("--board", metavar="NAME", help="The board (openkline boards); default: the one with the chip found.")
-@click.option("--firmware", type=click.Path(path_type=Path), help="MicroPython's image, already downloaded.")
+@click.option(
+    "--firmware",
+    type=click.Path(path_type=Path),
+    callback=lambda ctx, param, value: value and value.expanduser(),  # make's FIRMWARE=~/.. is no shell's word
+    help="MicroPython's image, already downloaded.",
+)
 @click.option(
     "--interface", metavar="NAME", help="What is between board and wire; default: as last time, or it is asked."
 )
@@ -46,7 +51,9 @@ class Password(click.ParamType[int]):
 @click.option(
     "--mirror", metavar="URL", envvar="OPENKLINE_IMAGES", help="A folder of images, instead of micropython.org."
 )
-@click.option("--baud", type=int, help="Of the boot loader. Default: 460800 on a serial port, else 115200.")
+@click.option(
+    "--baud", type=click.IntRange(1200), help="Of the boot loader. Default: 460800 on a serial port, else 115200."
+)
 @click.option("--erase", is_flag=True, help="Begin with an empty flash, even if this MicroPython is there already.")
 @click.option("--dry-run", "only_plan", is_flag=True, help="Print what would be done; the board is left alone.")
 def flash(only_plan: bool, **given: Any) -> None:

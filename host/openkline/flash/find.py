@@ -20,14 +20,15 @@ def find_port(named: str | None, choose: Choose) -> tuple[str, str]:
 
     DeviceMissing, DeviceAmbiguous (with chip and USB id of each), DeviceForbidden, DeviceBusy.
     """
-    if named == "sim":
-        raise FlashError("the virtual board has its firmware already, and can't be flashed. Use it: -d sim")
     if named is not None and named != "auto":
         check(named)
         return named, "as named"
     found = [port for port in ports.list_ports() if port.is_candidate]
     if not found:
-        ports.find_board([])
+        raise DeviceMissing(
+            "no board found: no serial port has the USB id of an ESP32 board. Plug it in (a cable with data lines), "
+            "or name its port: -d /dev/.. (PORT= of make)"
+        )
     if len(found) == 1:
         check(found[0].device)
         return found[0].device, f"{found[0].board}, USB id {found[0].usb_id}"

@@ -44,6 +44,7 @@ class Flasher:
         self.choose = choose
 
     def run(self) -> Done:
+        plan.check(self.wishes)
         port, loader, found = self._find()
         profile, interface = self._wiring(port, found)
         image = self._image(profile)
@@ -209,6 +210,7 @@ def _check_version(port: str, seen: Seen) -> None:
 
 def dry_run(wishes: Wishes) -> list[str]:
     """The plan, made without opening any port. OpenklineError: a name in the wishes is wrong."""
+    plan.check(wishes)
     port, why = wishes.device or "auto", "as named"
     if port == "auto":
         found = [one.device for one in ports.list_ports() if one.is_candidate]

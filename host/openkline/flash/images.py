@@ -79,8 +79,6 @@ def address(image: Image, mirror: str | None) -> str:
 def obtain(image: Image, given: Path | None, mirror: str | None, on_share: OnShare) -> tuple[Path, str]:
     """-> the file and where it came from, in words. FlashError: it can't be had; the sentence says how to give one."""
     if given is not None:
-        if not given.is_file():
-            raise FlashError(f"{given}: there is no such file. Name the image that was downloaded from {image.page}")
         return given, "given"
     cached = cache_folder() / image.file
     if cached.is_file():

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from openkline.boards import Interface, Profile, ProfileError, find_interface, find_profile, profile_for_chip
+from openkline.boards import (
+    Interface,
+    Profile,
+    ProfileError,
+    find_interface,
+    find_profile,
+    load_profiles,
+    profile_for_chip,
+)
 from openkline.flash import images, memory
 from openkline.flash.trouble import FlashError
 
@@ -26,6 +34,33 @@ class Wishes:
     mirror: str | None = None
     baud: int | None = None
     erase: bool = False
+
+
+def check(wishes: Wishes) -> None:
+    """What can be told without a board. FlashError, ProfileError: a name in the wishes is one of nothing."""
+    if wishes.device == "sim":
+        raise FlashError(
+            "the virtual board has its firmware already, and can't be flashed. Try: openkline bridge -d sim"
+        )
+    if wishes.firmware is not None and not wishes.firmware.is_file():
+        raise FlashError(f"{wishes.firmware}: there is no such file. Name the MicroPython image that you have")
+    every = [profile for profile in load_profiles().values() if profile.can_be_flashed]
+    profiles = [choose_profile(wishes, None)] if wishes.board else every
+    if wishes.interface is not None:
+        _known(profiles, lambda profile: find_interface(profile, wishes.interface or ""))
+    if wishes.pins is not None:
+        _known(profiles, lambda profile: choose_pins(wishes, profile, None))
+
+
+def _known(profiles: list[Profile], look: Callable[[Profile], object]) -> None:
+    """Raises what `look` raises, when it does for each of them."""
+    for profile in profiles:
+        try:
+            look(profile)
+            return
+        except ProfileError as error:
+            trouble = error
+    raise trouble
 
 
 def choose_profile(wishes: Wishes, chip: str | None, port: str = "") -> Profile:
@@ -75,6 +110,7 @@ def describe(wishes: Wishes, port: str, why: str, modules: dict[str, bytes]) -> 
     """The plan in lines, without asking the board anything."""
     profile = choose_profile(wishes, None) if wishes.board else None
     board = "the one with the board's chip (esptool tells)"
+    pins = f", pins {wishes.pins}" if wishes.pins is not None else ""
     image = "the one of that board"
     if profile is not None and profile.image is not None and profile.flash_offset is not None:
         board = f"{profile.name}, if the chip is an {profile.chip.title if profile.chip else '?'}"
@@ -88,7 +124,7 @@ def describe(wishes: Wishes, port: str, why: str, modules: dict[str, bytes]) -> 
         f"board      {port} ({why})",
         "chip       enter its boot loader, ask for chip and id",
         f"profile    {board}",
-        f"interface  {interface}",
+        f"interface  {interface}{pins}",
         f"image      {image}; verified by its digests",
         f"erase      {erased}",
         "write      the image, compared by MD5 sums",

@@ -72,7 +72,9 @@ def _not_written(_: str) -> str:
     return f"what was written is not what the flash holds: a bad cable, or worn flash. Try another cable, then {AGAIN}"
 
 
-def _gone(_: str) -> str:
+def _gone(port: str) -> str:
+    if "://" in port:
+        return "nothing answers at this address. Is the serial server running there?"
     return "there is no such port. Plug the board in; openkline ports lists what is there"
 
 
