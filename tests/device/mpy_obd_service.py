@@ -206,14 +206,28 @@ def test_raw_frames():
     flags = records.RAW_CHECKSUM | records.RAW_PULSE
     end = rig.call(records.OP_RAW, bytes((flags, 0, 0)) + b"\xc1\x33\xf1\x81")
     assert end.code == DONE and rig.car.refusals == []
-    assert [(a.source, a.data) for a in rig.answers] == [(0x10, b"\xc1\xe9\x8f")]
+    assert [(a.mode, a.data) for a in rig.answers] == [(records.ANSWER_WHOLE, b"\x83\xf1\x10\xc1\xe9\x8f\xbd")]
     end = rig.call(records.OP_RAW, bytes((0, 0, 0)) + b"\xc2\x33\xf1\x01\x0c\xf3")
-    assert rig.answers[-1].data == b"\x41\x0c\x0d\x20"
+    assert rig.answers[-1].data == b"\x84\xf1\x10\x41\x0c\x0d\x20\xff"
     rig.car.fault("01 0C", bad_checksum=True, times=1)
     end = rig.call(records.OP_RAW, bytes((0, 0, 0)) + b"\xc2\x33\xf1\x01\x0c\xf3")
     one = rig.answers[-1]
     assert (one.ident, one.mode, one.source) == (end.ident, records.ANSWER_NO_FRAME, -1)
     assert one.data[:7] == b"\x84\xf1\x10\x41\x0c\x0d\x20"
+
+
+def test_raw_frames_are_told_as_they_were_on_the_line():
+    for header, whole in (
+        ("extra_length", b"\x80\xf1\x10\x04\x41\x0c\x0d\x20\xff"),
+        ("short", b"\x04\x41\x0c\x0d\x20\x7e"),
+    ):
+        rig = ObdPc(KWP, key_bytes="EF 8F", answer_header=header)
+        rig.car.fault("01 0C", repeat=2, no_gap=True, times=1)
+        flags = records.RAW_CHECKSUM | records.RAW_PULSE
+        rig.call(records.OP_RAW, bytes((flags, 0, 0)) + b"\xc1\x33\xf1\x81")
+        rig.answers.clear()
+        rig.call(records.OP_RAW, bytes((0, 0, 0)) + b"\xc2\x33\xf1\x01\x0c\xf3")
+        assert [(a.mode, a.data) for a in rig.answers] == [(records.ANSWER_WHOLE, whole)] * 2, rig.answers
 
 
 def test_the_mode_is_the_pcs_and_ends_with_its_session():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from openkline.device import DeviceSettings
 from openkline.obd.diagnostics import Diagnostics
-from openkline.obd.session import SETTINGS, ObdSession
+from openkline.obd.session import SETTINGS, ObdSession, sender
 from openkline.sim import SimOptions
 
 from .rig import sim_device
@@ -43,7 +43,7 @@ async def test_a_car_with_two_ecus_is_asked_everything() -> None:
         assert await car.clear() == {0x10: 0, 0x18: 0}
         assert await car.codes() == ({0x10: [], 0x18: []}, True)
         frames = await session.raw(bytes.fromhex("C2 33 F1 01 0D"), checksum=True)
-        assert {one.source for one in frames} == {0x10, 0x18}
+        assert {sender(one) for one in frames} == {0x10, 0x18}
         port.board.reset()  # the board's reset button, in the middle
         asking = asyncio.create_task(session.request(b"\x01\x0c"))
         assert (await asking).positive()

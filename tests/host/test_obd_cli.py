@@ -217,7 +217,7 @@ def test_results_of_tests(board: ObdBoard) -> None:
 def test_raw(board: ObdBoard) -> None:
     def on_call(call: unpack.ObdCall) -> bool:
         if call.operation == records.OP_RAW:
-            board.answer_frame(call.ident, 0x10, "C1 E9 8F")
+            board.answer_frame(call.ident, 0, "83 F1 10 C1 E9 8F BD", mode=records.ANSWER_WHOLE)
             board.answer_frame(call.ident, 0, "01 02", mode=records.ANSWER_NO_FRAME)
             board.end(call.ident)
         return call.operation == records.OP_RAW

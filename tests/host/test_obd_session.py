@@ -17,7 +17,7 @@ from openkline.errors import DeviceRefused, ObdError, OpenklineError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.profile import Profile
-from openkline.obd.session import SETTINGS, ObdSession, assemble, frame_bytes
+from openkline.obd.session import SETTINGS, ObdSession, assemble, sender
 
 from .fake_device import until
 from .fake_obd import VIN, ObdBoard, obd_port
@@ -285,8 +285,8 @@ async def test_raw_frames_look_as_they_were_on_the_line() -> None:
     def on_call(call: unpack.ObdCall) -> bool:
         if call.operation == records.OP_RAW:
             assert call.arguments == bytes.fromhex("03 2C01 C133F181")
-            board.answer_frame(call.ident, 0x10, "C1 E9 8F", mode=kwp.PHYSICAL)
-            board.answer_frame(call.ident, 0, "7E", mode=kwp.NO_ADDRESS)
+            for whole in ("80 F1 10 03 C1 E9 8F BD", "01 7E 7F", "48 6B 11 41 0D 00 12"):
+                board.answer_frame(call.ident, 0, whole, mode=records.ANSWER_WHOLE)
             board.answer_frame(call.ident, 0, "01 02", mode=records.ANSWER_NO_FRAME)
             board.end(call.ident)
         return call.operation == records.OP_RAW
@@ -294,9 +294,9 @@ async def test_raw_frames_look_as_they_were_on_the_line() -> None:
     board.on_call = on_call
     async with opened(board) as session:
         answers = await session.raw(bytes.fromhex("C133F181"), checksum=True, pulse=True, silence_ms=300)
-    assert [frame_bytes(one).hex(" ").upper() for one in answers] == ["83 F1 10 C1 E9 8F BD", "01 7E 7F", "01 02"]
-    iso = unpack.ObdAnswer(1, 1, kwp.EXCEPTION, 0x6B, 0x10, bytes.fromhex("41 0C 0D 20"))
-    assert frame_bytes(iso)[:3] == bytes.fromhex("48 6B 10")
+    assert [(one.data.hex(" ").upper(), sender(one)) for one in answers] == [
+        ("80 F1 10 03 C1 E9 8F BD", 0x10), ("01 7E 7F", -1), ("48 6B 11 41 0D 00 12", 0x11), ("01 02", -1),
+    ]  # fmt: skip
     assert assemble(b"\x01\x0c", []).answers == []
 
 

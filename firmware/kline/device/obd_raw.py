@@ -12,7 +12,7 @@ def raw_steps(tester, data, pulse, silence_us, tell):
     """Send these bytes with the line of `tester` (KLineObd2), and listen until silence.
 
     pulse   the wake-up pattern of fast initialisation first; it ends the session that there was
-    tell    f(kwp.Frame) for each frame heard
+    tell    f(bytes) for each frame heard, as it was: with its header and checksum
 
     Returns all bytes heard where some belong to no frame, else none.
     """
@@ -42,6 +42,7 @@ def _hear_steps(line, silence_us, tell):
             parser.put(byte)
         frame = parser.take(byte < 0)
         while frame is not None:
-            tell(frame)
+            end = len(heard) - parser.waiting()
+            tell(bytes(heard[end - parser.size : end]))
             frame = parser.take(byte < 0)
     return heard if parser.dropped_bytes else b""

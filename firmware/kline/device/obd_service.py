@@ -186,10 +186,7 @@ class ObdService:
 
     def _heard(self, data, frame):
         if data == self._wanted:
-            self._tell_frame(frame)
-
-    def _tell_frame(self, frame):
-        self._tell(frame.mode, frame.target, frame.source, frame.data)
+            self._tell(frame.mode, frame.target, frame.source, frame.data)
 
     def _tell(self, mode, target, source, data):
         n = records.pack_obd_answer(self._out, self._id, self._attempt, mode, target, source, data)
@@ -254,7 +251,7 @@ class ObdService:
             self.obd, arguments[6:], first_us, more_us, arguments[5], in_session, self._tell_whole
         )
 
-    def _tell_whole(self, message, good):
+    def _tell_whole(self, message, good=True):
         mode = records.ANSWER_WHOLE if good else records.ANSWER_NO_FRAME
         self._tell(mode, 0, 0, message)
 
@@ -295,7 +292,7 @@ class ObdService:
         if flags & records.RAW_CHECKSUM:
             data += bytes((sum8(data, 0, len(data)),))
         pulse = bool(flags & records.RAW_PULSE)
-        others = yield from raw_steps(self.obd, data, pulse, silence_ms * 1000, self._tell_frame)
+        others = yield from raw_steps(self.obd, data, pulse, silence_ms * 1000, self._tell_whole)
         for i in range(0, len(others), _RAW_MAX):
             self._tell(records.ANSWER_NO_FRAME, 0, 0, others[i : i + _RAW_MAX])
 

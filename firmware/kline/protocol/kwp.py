@@ -176,12 +176,14 @@ class FrameParser:
     The candidate that begins first wins until it can't be one, or its checksum is wrong, or silence cuts it.
 
     hear      HEAR_.. bits; tester: only frames to this address count (KWP with addresses)
+    size      bytes of the newest frame, header and checksum included
     Counters: frames; bad_checksum, incomplete: candidates given up; dropped_bytes: bytes that belonged to no frame.
     """
 
     def __init__(self, hear: int = HEAR_ALL, tester: int = TESTER) -> None:
         self.hear = hear
         self.tester = tester
+        self.size = 0
         self.frames = 0
         self.bad_checksum = 0
         self.incomplete = 0
@@ -304,6 +306,7 @@ class FrameParser:
             head += 1
         data = bytes(buf[start + head : start + size - 1])
         self._start = start + size
+        self.size = size
         self.frames = count_up(self.frames)
         if mode == NO_ADDRESS:
             return Frame(mode, -1, -1, data)

@@ -125,7 +125,7 @@ TEXT_PROGRESS = 0
 TEXT_ERROR = 1  # why the call failed; its parts are to be joined
 
 # OBD_ANSWER: mode, besides the address modes of kwp.py (0 .. 3)
-ANSWER_WHOLE = 254  # a message as it was, with header and checksum (OP_EXCHANGE, OP_LISTEN)
+ANSWER_WHOLE = 254  # a message as it was, with header and checksum (OP_RAW, OP_EXCHANGE, OP_LISTEN)
 ANSWER_NO_FRAME = 255  # bytes of which some belong to no frame (OP_RAW), or that are none (OP_EXCHANGE, OP_LISTEN)
 
 # OBD_END: codes (from END_ERROR + 1 on: OBD_ERRORS), flags

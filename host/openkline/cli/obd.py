@@ -17,7 +17,7 @@ from openkline.cli.obd_tests import tests
 from openkline.errors import ObdError
 from openkline.log.formats import hex_bytes
 from openkline.obd.diagnostics import Diagnostics
-from openkline.obd.session import frame_bytes
+from openkline.obd.session import sender
 
 _SERVICES = (("stored", protocol.STORED), ("pending", protocol.PENDING_CODES), ("permanent", protocol.PERMANENT))
 
@@ -245,7 +245,7 @@ def raw(frame: tuple[str, ...], wake: str, no_checksum: bool, wait_ms: int, as_j
     async def run() -> list[tuple[bytes, int, bool]]:
         async with opened_car(reach, connect=wake == "session") as car:
             answers = await car.session.raw(data, checksum=not no_checksum, pulse=wake == "pulse", silence_ms=wait_ms)
-            return [(frame_bytes(one), one.source, one.mode != records.ANSWER_NO_FRAME) for one in answers]
+            return [(one.data, sender(one), one.mode != records.ANSWER_NO_FRAME) for one in answers]
 
     answers = asyncio.run(run())
     for whole, ecu, valid in answers:

@@ -157,7 +157,7 @@ class ObdSession:
     async def raw(
         self, data: bytes, *, checksum: bool = False, pulse: bool = False, silence_ms: int = 0
     ) -> list[unpack.ObdAnswer]:
-        """Send bytes as they are and give whatever comes until silence. See records.OP_RAW."""
+        """Send bytes as they are and give whatever comes until silence: frames as they were. See OP_RAW."""
         flags = (records.RAW_CHECKSUM if checksum else 0) | (records.RAW_PULSE if pulse else 0)
         arguments = bytes((flags,)) + silence_ms.to_bytes(2, "little") + data
         return (await self._call(records.OP_RAW, arguments, _RAW_S)).answers
@@ -177,13 +177,11 @@ def assemble(request: bytes, answers: list[unpack.ObdAnswer]) -> obd.Assembly:
     return assembly
 
 
-def frame_bytes(answer: unpack.ObdAnswer) -> bytes:
-    """A frame as it was on the line, with header and checksum; ANSWER_NO_FRAME: its bytes."""
-    if answer.mode == records.ANSWER_NO_FRAME:
-        return answer.data
-    if answer.mode == kwp.EXCEPTION:
-        return kwp.encode_iso9141(answer.data, bytes((0x48, answer.target, answer.source)))
-    return kwp.encode(answer.data, max(answer.target, 0), max(answer.source, 0), answer.mode)
+def sender(answer: unpack.ObdAnswer) -> int:
+    """The ECU that sent a frame that raw() has heard; -1: it has no addresses, or is none."""
+    if answer.mode != records.ANSWER_WHOLE or kwp.address_mode(answer.data[0]) == kwp.NO_ADDRESS:
+        return -1
+    return answer.data[2]
 
 
 def _profile(found: unpack.ObdFound) -> Profile:
