@@ -12,6 +12,8 @@ import pty
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from openkline.doctor.judge_wire import judge_wire
 from openkline.serial_io import SimPort
 from openkline.sim import SimBoard, SimOptions
 
+from .terminal import Terminal
 from .test_update import fill_slot
 
 LISTEN_S = 0.4
@@ -211,16 +214,35 @@ async def test_the_names_of_faults() -> None:
     assert {name for case in CASES for name in case.fault.split(",")} - {""} == set(FAULTS)
 
 
-async def test_the_command_line() -> None:
+@contextmanager
+def typed(keys: bytes) -> Iterator[int]:
+    """A terminal on which somebody has typed."""
     master, slave = pty.openpty()
     try:
-        os.write(master, b"n\n")
-        faulty, refused, unasked = await asyncio.gather(
-            openkline("--yes", "--fault", "swapped"), openkline("--json", stdin=slave), openkline("--json")
-        )
+        os.write(master, keys)
+        yield slave
     finally:
         os.close(slave)
         os.close(master)
+
+
+def test_ctrl_c_at_the_question_ends_it() -> None:
+    with Terminal("doctor", "-d", "sim", "--listen", "0.2") as terminal:
+        terminal.read_until(r"Go on\? \[y/N\]: ")
+        terminal.write(b"\x03")
+        assert terminal.end() == 130
+        assert "wire" not in terminal.text
+
+
+async def test_the_command_line() -> None:
+    with typed(b"n\n") as no, typed(b"\x04") as end, typed(b"y\n") as yes:
+        faulty, refused, ended, healthy, unasked = await asyncio.gather(
+            openkline("--yes", "--fault", "swapped"),
+            openkline("--json", stdin=no),
+            openkline("--json", stdin=end),
+            openkline("--json", stdin=yes),
+            openkline("--json"),
+        )
     status, out, err = faulty
     assert status == 9, err
     assert "Most likely: TX and RX are exchanged" in out and "TX (GPIO 17)" in out
@@ -229,6 +251,10 @@ async def test_the_command_line() -> None:
     status, out, err = refused
     assert status == 0 and json.loads(out.splitlines()[-1])["active"] is False, err
     assert "The bus is silent now" in err and "A sleeping car wakes up" in err
+    status, out, err = ended
+    assert status == 0 and json.loads(out.splitlines()[-1])["active"] is False and "Go on?" in err
+    status, out, err = healthy
+    assert status == 0 and json.loads(out.splitlines()[-1]) == {"healthy": True, "cause": None, "active": True}
     # Nobody can be asked: only listening.
     status, out, err = unasked
     assert status == 0, err

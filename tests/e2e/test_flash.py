@@ -20,12 +20,13 @@ import pytest
 from tests.e2e import esp_image
 from tests.e2e.flash_board import FlashBoard
 from tests.e2e.flash_fronts import PtyFront, TcpFront
+from tests.e2e.terminal import Terminal
 
 from kline.version import VERSION
 from openkline import passwords
 from openkline.boards import find_profile
 from openkline.errors import DeviceError
-from openkline.flash import flasher, images, selftest
+from openkline.flash import flasher, images, memory, selftest
 from openkline.flash.esp import BootLoader
 from openkline.flash.files import BoardFiles, sha256
 from openkline.flash.flasher import STEPS, Done, Flasher
@@ -237,6 +238,28 @@ def test_a_run_after_a_fault_is_whole(name: str, board: FlashBoard, tmp_path: Pa
         flash(board, tmp_path, **wishes)
     _, said = flash(board, tmp_path)
     assert "[10/10] self-test   ESP32_GENERIC" in said
+
+
+def test_at_a_terminal_the_interface_is_asked_and_ctrl_c_interrupts(board: FlashBoard, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.bin"
+    bad.write_bytes(b"no image")
+    words = ("flash", "-d", board.front.address, "--firmware", str(bad))
+    with Terminal(*words) as terminal:
+        terminal.read_until(r"What is between the board and the car's wire\?.*2  kline-transistor.*Number: ")
+        terminal.write(b"\x03")
+        assert terminal.end() == 130
+        assert "run this again" in terminal.text
+    assert memory.recall("240ac4e29526") is None
+    with Terminal(*words) as terminal:
+        terminal.read_until("Number: ")
+        terminal.write(b"9\n")
+        terminal.read_until("not in the range.*Number: ")
+        terminal.write(b"2\n")
+        terminal.read_until(r"interface   ESP32_GENERIC, kline-transistor as chosen, RX 16, TX 17")
+        terminal.read_until(r"bad\.bin: its boot loader is no image of an ESP32")
+        assert terminal.end() == 1
+    assert memory.recall("240ac4e29526") == memory.Choice("ESP32_GENERIC", "kline-transistor")
+    assert set(board.flash.data) == {0xFF}
 
 
 @pytest.mark.parametrize("chip", ["esp32s3", "esp32c3"])

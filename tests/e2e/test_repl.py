@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
-import re
-import select
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +21,7 @@ from openkline.serial_io import ProtocolFactory, SerialPort, SimPort
 from openkline.sim import SimOptions
 
 from .rig import READY_S
+from .terminal import Terminal
 
 LIMIT_S = 30.0
 
@@ -137,39 +134,6 @@ def test_a_prompt_in_the_middle_of_a_text_is_none() -> None:
     assert not seeker.found
     seeker.feed(b"\r\n>>> ", 0.9)
     assert seeker.turn(1.2) == b"" and seeker.found
-
-
-class Terminal:
-    """A command on a pseudo terminal, as a person has it."""
-
-    def __init__(self, *words: str) -> None:
-        self.master, slave = pty.openpty()
-        self.text = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "openkline", *words],
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-        )  # fmt: skip
-        os.close(slave)
-
-    def read_until(self, pattern: str) -> None:
-        end_s = time.monotonic() + LIMIT_S
-        while not (found := re.search(pattern, self.text, re.DOTALL)):
-            assert time.monotonic() < end_s, f"{pattern!r} did not come: {self.text!r}"
-            if select.select([self.master], [], [], 0.1)[0]:
-                try:
-                    self.text += os.read(self.master, 4096).decode(errors="replace")
-                except OSError:  # Linux: the other end is closed
-                    raise AssertionError(f"ended, without {pattern!r}: {self.text!r}") from None
-        self.text = self.text[found.end() :]
-
-    def write(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        os.close(self.master)
 
 
 def children(pid: int) -> list[int]:

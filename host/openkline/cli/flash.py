@@ -14,6 +14,7 @@ from openkline.cli.common import device_option
 from openkline.flash.flasher import STEPS, Done, Flasher, dry_run
 from openkline.flash.plan import Wishes
 from openkline.flash.progress import Progress
+from openkline.flash.trouble import AGAIN
 from openkline.passwords import PasswordError
 
 
@@ -66,7 +67,11 @@ def flash(only_plan: bool, **given: Any) -> None:
     if only_plan:
         click.echo("\n".join(dry_run(wishes)))
         return
-    done = Flasher(wishes, Progress(STEPS), ask).run()
+    try:
+        done = Flasher(wishes, Progress(STEPS), ask).run()
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: {AGAIN}", err=True)
+        raise
     _tell_next(done)
 
 
@@ -77,7 +82,10 @@ def ask(question: str, lines: list[str]) -> int | None:
     click.echo(f"\n{question}", err=True)
     for number, line in enumerate(lines, 1):
         click.echo(f"  {number}  {line}", err=True)
-    answer = click.prompt("Number", type=click.IntRange(1, len(lines)), err=True)
+    try:
+        answer = click.prompt("Number", type=click.IntRange(1, len(lines)), err=True)
+    except click.Abort:  # Ctrl-C, as anywhere else
+        raise KeyboardInterrupt from None
     return int(answer) - 1
 
 
