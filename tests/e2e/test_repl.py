@@ -38,10 +38,14 @@ async def evaluated(port: SimPort, expression: str) -> str:
 async def write(port: SimPort, keys: bytes, awaited: bytes) -> None:
     """Type on the board's line, and wait for what it says then."""
     heard = bytearray()
+    closed = asyncio.Event()
 
     class Ears(asyncio.Protocol):
         def data_received(self, data: bytes) -> None:
             heard.extend(data)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            closed.set()
 
     transport = await port.connect(Ears)
     transport.write(keys)
@@ -49,6 +53,7 @@ async def write(port: SimPort, keys: bytes, awaited: bytes) -> None:
         while awaited not in heard:
             await asyncio.sleep(0.01)
     transport.close()
+    await closed.wait()  # until then the port is in use
 
 
 class KeptPort:
