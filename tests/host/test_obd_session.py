@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import kwp, records, unpack
+from kline.protocol import records, unpack
 from openkline.device import Device, State
 from openkline.errors import DeviceRefused, ObdError, OpenklineError
 from openkline.obd import profile as profiles
