@@ -132,10 +132,14 @@ def trouble_codes(as_json: bool, **words: Any) -> None:
                 print_json({"kind": name, "ecu": f"{ecu & 0xFF:02X}", "code": code, "about": dtc.describe(code)})
             else:
                 click.echo(f"{name:<10} {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
-        if not codes and not as_json:
-            click.echo(f"{name:<10} {'none' if sure else 'no ECU answered'}")
+        if not codes and not (as_json and sure):
+            click.echo(f"{name:<10} {'none' if sure else 'not known (no answer, or refused)'}", err=as_json)
     if not certain:
-        raise ObdError("what was read does not fit the number of codes that the car says it has: ask again", "silent")
+        raise ObdError(
+            "the stored codes are not certain: an ECU said nothing of its own, or what was read does not fit the "
+            "number of codes that it says it has. Ask again",
+            "silent",
+        )
 
 
 @obd.command(epilog="Examples: openkline obd clear; openkline obd clear --yes")
