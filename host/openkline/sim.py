@@ -27,6 +27,8 @@ log = logging.getLogger("openkline.sim")
 
 EXIT_RESET = 75
 EXIT_SOFT_RESET = 76
+_EXIT_USAGE = 2  # a wrong argument, such as an unknown --car: starting again does not help
+_COMPLAINT_S = 5.0
 
 # What an ESP32's ROM prints after a reset by software, shortened; the link has to live with it.
 ROM_LINES = (
@@ -216,6 +218,23 @@ class SimBoard:
                 process.kill()
             await process.wait()
 
+    async def _complaint(self, command: list[str], environment: dict[str, str]) -> str:
+        """What boot.py says against its arguments (its words went to the pty, as a board's would)."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(), _COMPLAINT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            said = b""
+        return said.decode("utf-8", "replace").strip() or f"the virtual board ended with status {_EXIT_USAGE}"
+
     async def _supervise(self, command: list[str], environment: dict[str, str]) -> None:
         crashes = 0
         loop = asyncio.get_running_loop()
@@ -230,6 +249,8 @@ class SimBoard:
                 elif status == EXIT_RESET or status == -signal.SIGKILL:
                     self._say(ROM_LINES)
                     crashes = 0
+                elif status == _EXIT_USAGE:
+                    raise SimulatorError(await self._complaint(command, environment))
                 else:
                     crashes = 1 if loop.time() - started_s > 10 else crashes + 1
                     log.warning("the virtual board ended with status %d", status)
@@ -240,6 +261,8 @@ class SimBoard:
         except SimulatorError as error:
             self._failure = error
             log.error("%s", error)
+            os.close(self._master)  # whoever has the port need not wait
+            self._master = -1
 
     def _say(self, text: bytes) -> None:
         os.set_blocking(self._master, False)
