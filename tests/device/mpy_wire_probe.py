@@ -184,6 +184,20 @@ def test_it_waits_for_a_pause():
     assert len(rig.driver) == before
     rig.turn_for(0.3)
     assert rig.pulse()[0] == 0b101
+    rig.transmit(1, OURS)
+    assert rig.ask(probe.OP_PULSE, b"\x00\xe8\x03")[0] == probe.PROBE_BUSY
+    rig.turn_until(lambda: rig.results)
+    assert rig.result_codes() == [records.RESULT_SENT]
+
+
+def test_where_rx_and_tx_are_exchanged_it_waits_for_a_pause_too():
+    rig = Patient("swapped")
+    rude = sim.Module(rig.world.wire, 0x68, polite=False)
+    rude.send_raw(bytes(200))
+    rig.turn_for(0.02)
+    before = len(rig.driver)
+    assert rig.ask(probe.OP_PULSE, b"\x01\xe8\x03") == (probe.PROBE_BUSY, None)
+    assert len(rig.driver) == before
 
 
 def test_a_talking_car_is_measured():

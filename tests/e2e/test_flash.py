@@ -114,7 +114,7 @@ def into_boot_loader(board: FlashBoard) -> None:
 
 
 def test_a_bare_board_is_flashed_and_a_second_run_keeps_what_is_right(
-    board: FlashBoard, tmp_path: Path, modules: dict[str, bytes]
+    board: FlashBoard, tmp_path: Path, modules: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done, said = flash(board, tmp_path, password=0x11223344, pins="WROVER")
     image = image_for(board, tmp_path).read_bytes()
@@ -150,6 +150,11 @@ def test_a_bare_board_is_flashed_and_a_second_run_keeps_what_is_right(
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert not (board.folder / "b" / "kline" / "old.mpy").exists()
     assert json.loads((board.folder / "boot.json").read_text()) == {"slot": "b"}
+
+    # As if another kline came first on the board.
+    monkeypatch.setattr(selftest, "VERSION", "99.0.0")
+    with pytest.raises(FlashError, match=f"runs openkline {VERSION} and not 99.0.0.*another kline on it"):
+        asyncio.run(selftest.self_test(port_for(board.front.address)))
 
 
 def test_over_a_tcp_socket_a_person_presses_the_buttons_and_what_is_cut_off_is_finished_by_running_again(

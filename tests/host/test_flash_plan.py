@@ -273,6 +273,36 @@ def test_an_old_micropython_is_refused() -> None:
     flasher._check_version("/dev/x", seen(micropython=(1, 27, 0)))
 
 
+class CountedFiles:
+    """The board's file system, as flasher uses it: what it has at each look, and what was asked of it."""
+
+    def __init__(self, *looks: Seen) -> None:
+        self.port = "/dev/x"
+        self.looks = list(looks)
+        self.puts: list[tuple[list[str], list[str]]] = []
+
+    def look(self, doing: str = "") -> Seen:
+        return self.looks.pop(0)
+
+    def put(self, before: Seen, wanted: dict[str, bytes], stale: list[str], on_share: object) -> list[str]:
+        self.puts.append((list(wanted), stale))
+        return list(wanted)
+
+
+def test_a_slot_is_no_slot_while_it_changes_and_what_arrived_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flasher, "compile_modules", lambda: {"kline/x.mpy": b"new"})
+    profile = find_profile("ESP32_GENERIC")
+    label = flasher.slot_json(profile.name, {"kline/x.mpy": b"new"})
+    old = seen(sha256={"a/kline/x.mpy": "0", "a/kline/gone.mpy": "0", "a/slot.json": "0"})
+    right = seen(sha256={"a/kline/x.mpy": flasher.sha256(b"new"), "a/slot.json": flasher.sha256(label)})
+    files = CountedFiles(old, right)
+    work = flasher.Flasher(Wishes(), Progress(9), nobody)
+    assert work._copy_modules(files, profile) is right  # type: ignore[arg-type]
+    assert files.puts == [(["a/kline/x.mpy", "a/slot.json"], ["a/slot.json", "a/kline/gone.mpy"])]
+    with pytest.raises(FlashError, match=r"/dev/x: a/kline/x.mpy did not arrive as it was copied. Try another cable"):
+        work._copy_modules(CountedFiles(old, old), profile)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"slot": "c"}', '{"slot": 1}'])
 def test_a_damaged_boot_json_means_slot_a(text: str) -> None:
     assert flasher.active_slot(seen(texts={"boot.json": text})) == "a"
@@ -348,6 +378,14 @@ def test_what_fails_at_the_fast_baud_rate_is_tried_at_the_slow_one(monkeypatch: 
     loader.write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
     assert calls == ["460800", "115200", "115200"]
     assert find.BootLoader("rfc2217://host:1").baud == 115200
+
+
+def test_a_writing_that_esptool_does_not_call_verified_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = find_profile("ESP32_GENERIC")
+    assert profile.chip is not None
+    monkeypatch.setattr(tools, "run", lambda *_: tools.Finished(0, "Wrote 5 bytes"))
+    with pytest.raises(FlashError, match="what was written is not what the flash holds"):
+        find.BootLoader("/dev/null").write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
 
 
 def test_a_program_that_hangs_is_ended_and_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

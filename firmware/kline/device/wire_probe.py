@@ -204,8 +204,6 @@ class WireProbe:
             sleep_us(_SETTLE_US)
             return self._one_pulse(pin, listener, us)
         finally:
-            if flags & probe.PULSE_PULLED:
-                self._rx.init(pull=Pin.PULL_UP)  # as the UART's driver leaves it
             if driven:
                 Pin(number, Pin.OUT, value=self._recessive_out, drive=Pin.DRIVE_2)
                 Pin(number, Pin.IN, Pin.PULL_UP)
