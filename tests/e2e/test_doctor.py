@@ -193,9 +193,9 @@ async def test_micropython_without_the_firmware(tmp_path: Path, monkeypatch: pyt
     assert likely is not None and likely.name == "no_firmware", facts
 
 
-async def openkline(*words: str, stdin: int = subprocess.DEVNULL) -> tuple[int, str, str]:
+async def openkline(*words: str, stdin: int = subprocess.DEVNULL, device: str = "sim") -> tuple[int, str, str]:
     """(exit status, stdout, stderr)"""
-    command = [sys.executable, "-m", "openkline", "doctor", "-d", "sim", "--listen", "0.2", *words]
+    command = [sys.executable, "-m", "openkline", "doctor", "-d", device, "--listen", "0.2", *words]
     pipe = subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=stdin, stdout=pipe, stderr=pipe)
     out, err = await asyncio.wait_for(process.communicate(), 60)
@@ -206,6 +206,9 @@ async def test_the_names_of_faults() -> None:
     """Those of the command line are those of the virtual board, and each is in a case."""
     status, _, err = await openkline("--fault", "nothing")
     assert status == 2 and "nothing is none of" in err
+    for words in ("--fault", "slow"), ("--car", "demo"):
+        status, _, err = await openkline(*words, device="/dev/none")
+        assert status == 2 and "need -d sim" in err
     port = board("nothing")
     command, environment = port.board._command()
     said = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)

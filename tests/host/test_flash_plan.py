@@ -424,7 +424,8 @@ def test_progress_on_a_terminal() -> None:
 
 def test_the_page_has_the_words_that_the_program_says() -> None:
     root = Path(__file__).resolve().parents[2]
-    sources = [*(root / "host" / "openkline" / "flash").glob("*.py"), root / "host" / "openkline" / "programs.py"]
+    host = root / "host" / "openkline"
+    sources = [*(host / "flash").glob("*.py"), host / "programs.py", host / "boards.py", host / "cli" / "flash.py"]
     code = " ".join(" ".join(path.read_text() for path in sources).split()).replace('" f"', "").replace('" "', "")
     rows = (root / "docs" / "flash.md").read_text().split("| It says |")[1].splitlines()[2:]
     said = [row.split("|")[1].strip() for row in rows if row.startswith("|")]

@@ -72,8 +72,8 @@ def doctor(
     asked and --yes is missing, that part is left out.
     """
     set_up_logging(3)
-    if fault is not None and device != "sim":
-        raise click.UsageError("--fault needs -d sim")
+    if device != "sim" and (fault is not None or car != "none"):
+        raise click.UsageError("--fault and --car need -d sim")
     name = device or "auto"
     port = port_for(name, SimOptions(car=car, extra=("--fault", fault) if fault else ()))
 
