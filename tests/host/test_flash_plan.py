@@ -94,7 +94,7 @@ def test_a_port_without_permission_names_group_and_udev_line(tmp_path: Path, mon
     monkeypatch.setattr(trouble, "permission_hint", lambda path: "Join its group: sudo usermod -aG dialout $USER")
     with pytest.raises(DeviceForbidden, match="usermod -aG dialout") as caught:
         find.check(str(port))
-    assert "60-esp.rules" in str(caught.value) and 'MODE="0666"' in str(caught.value)
+    assert "70-openkline.rules" in str(caught.value) and 'TAG+="uaccess"' in str(caught.value)
 
 
 def test_a_busy_port_names_the_program(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from openkline.errors import OpenklineError
 from openkline.serial_io import permission_hint, who_has
 
-UDEV_LINE = 'SUBSYSTEM=="tty", ATTRS{idVendor}=="303a|10c4|1a86|0403", MODE="0666"'
+UDEV_LINE = 'SUBSYSTEM=="tty", ATTRS{idVendor}=="303a|10c4|1a86|0403", TAG+="uaccess"'
 HOLD_BOOT = "hold the board's BOOT button, press and release EN (or RST), let go of BOOT, and run this again"
 AGAIN = "run this again: it goes on where it stopped"
 
@@ -35,8 +35,8 @@ def explain(port: str, doing: str, text: str, status: int | None) -> FlashError:
 
 def no_permission(port: str) -> str:
     return (
-        f"no permission to open the port. {permission_hint(port)}. For all users instead: put the line "
-        f"{UDEV_LINE} into /etc/udev/rules.d/60-esp.rules, and plug the board in again"
+        f"no permission to open the port. {permission_hint(port)}. For whoever sits at this computer instead: put the line "
+        f"{UDEV_LINE} into /etc/udev/rules.d/70-openkline.rules, and plug the board in again"
     )
 
 
