@@ -35,7 +35,7 @@ def explain(port: str, doing: str, text: str, status: int | None) -> FlashError:
 
 def no_permission(port: str) -> str:
     return (
-        f"no permission to open the port. {permission_hint(port)}. For whoever sits at this computer instead: put the line "
+        f"no permission to open the port. {permission_hint(port)}. For whoever sits here instead: put the line "
         f"{UDEV_LINE} into /etc/udev/rules.d/70-openkline.rules, and plug the board in again"
     )
 
