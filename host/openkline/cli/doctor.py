@@ -109,7 +109,10 @@ async def _confirm(question: str) -> bool:
         loop.add_reader(terminal, typed)
     except NotImplementedError:  # Windows
         return click.confirm(question, err=True)
+    import termios
+
     try:
+        termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before the question is no answer to it
         click.echo(f"{question} [y/N]: ", err=True, nl=False)
         return (await answer).strip().lower() in (b"y", b"yes")
     finally:
