@@ -145,7 +145,8 @@ def check_car(car: str, by_tcp: str | None, by_pty: str, found: str, rpm: range,
                 connection.close()
 
 
-# Three processes of xdist begin with two tests each, in this order: the long ones in pairs, the longest beside a short one.
+# Three processes of xdist begin with two tests each, in this order: the long ones in pairs, the longest
+# beside a short one.
 
 
 def test_ignition_off_and_unplugging_are_survived(tmp_path: Path) -> None:
