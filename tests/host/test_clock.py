@@ -49,16 +49,19 @@ class Rig:
 def test_monotonic_and_near_the_truth(drift_ppm: float, start_ticks: int, seed: int, gap_s: float) -> None:
     rig = Rig(drift_ppm, start_ticks)
     rng = random.Random(seed)
-    best_s, at_s, last_s = 0.002, 0.0, 0.0
+    best_s, at_s, last_s, worst_s = 0.002, 0.0, 0.0, 0.0
     rig.observe(0.0, best_s)
     for n in range(400):
         at_s += rng.uniform(0, gap_s)
         delay_s = best_s + (0.0 if n % 5 == 0 else rng.expovariate(50))
+        worst_s = max(worst_s, delay_s)
         unix_s = rig.unix(at_s, delay_s)
         assert unix_s >= last_s
         # drift accumulates between two stamps and within the window of minima, at most
         slack_s = (gap_s * 6 + 45) * 2e-4 + best_s + 0.001
-        assert abs(unix_s - WALL_S - at_s) <= slack_s + 0.02, n
+        # where stamps are rarer than the window is long, one that came late may be the only one
+        late_s = 0.02 if gap_s <= 1 else worst_s
+        assert abs(unix_s - WALL_S - at_s) <= slack_s + late_s, n
         last_s = unix_s
 
 
