@@ -26,13 +26,14 @@ from openkline.gateway.options import GatewayOptions
 from openkline.status import MAX_VISITORS, StatusServer, default_port, fetch
 
 from .fake_device import FAST, FakePort, frames, until
+from .fake_obd import ObdBoard
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.asynccontextmanager
 async def running(elm: ElmOptions | None = None) -> AsyncIterator[tuple[Bridge, FakePort, int]]:
-    port = FakePort()
+    port = FakePort(ObdBoard() if elm is not None else None)
     bridge = Bridge(port, BridgeSettings(FAST, GatewayOptions(port=0), status_port=0, elm=elm))
     await bridge.start()
     await bridge.device.wait_for(State.READY, timeout_s=10)
