@@ -12,6 +12,7 @@ import sys
 import time
 
 LIMIT_S = 30.0
+_AGAIN_S = 8.0
 
 
 class Terminal:
@@ -53,6 +54,19 @@ class Terminal:
             self._drain()
         self._drain()
         return self.process.returncode
+
+    def interrupt(self) -> int:
+        """Ctrl-C at a question of click's; its exit status. Again after a while: readline shows its prompt a moment
+        before it waits for keys, and does not notice an interrupt in between.
+        """
+        for _ in range(3):
+            self.write(b"\x03")
+            end_s = time.monotonic() + _AGAIN_S
+            while self.process.poll() is None and time.monotonic() < end_s:
+                self._drain()
+            if self.process.poll() is not None:
+                break
+        return self.end()
 
     def _drain(self) -> None:
         while select.select([self.master], [], [], 0.05)[0]:

@@ -251,8 +251,7 @@ def test_at_a_terminal_the_interface_is_asked_and_ctrl_c_interrupts(board: Flash
     words = ("flash", "-d", board.front.address, "--firmware", str(bad))
     with Terminal(*words) as terminal:
         terminal.read_until(r"What is between the board and the car's wire\?.*2  kline-transistor.*Number: ")
-        terminal.write(b"\x03")
-        assert terminal.end() == 130
+        assert terminal.interrupt() == 130
         assert "run this again" in terminal.text
     assert memory.recall("240ac4e29526") is None
     with Terminal(*words) as terminal:
