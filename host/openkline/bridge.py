@@ -116,17 +116,7 @@ class Bridge:
 
     async def run(self) -> None:
         """Until `stop` is set. DeviceRefused: the board can't be worked with. DeviceFailed: a mistake of ours."""
-        stopped = asyncio.ensure_future(self.stop.wait())
-        ended = asyncio.ensure_future(self.device.wait_for())  # for no state: it ends only with such an error
-        try:
-            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                ended.result()
-        finally:
-            for task in (stopped, ended):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+        await self.device.run_until(self.stop)
 
     async def close(self) -> None:
         """Clients are told Disconnect after what they sent has gone out; then the board's port, then the logs."""

@@ -29,6 +29,7 @@ from openkline.elm.options import parse_listen
 from openkline.errors import OpenklineError
 from openkline.events import EventFileError, load_events
 from openkline.gateway.options import GatewayOptionError, GatewayOptions
+from openkline.userfiles import settings_folder
 
 _NUMBER = (int, float)
 BRIDGE_KEYS: dict[str, tuple[type, ...]] = {
@@ -116,11 +117,8 @@ def places(environment: Mapping[str, str] | None = None, platform: str = sys.pla
     environment = os.environ if environment is None else environment
     if named := environment.get("OPENKLINE_CONFIG"):
         return [Path(named)]
-    if platform == "win32":
-        base = environment.get("APPDATA")
-        return [Path(base) / "openkline" / "bridge.toml"] if base else []
-    home = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "~"), ".config")  # noqa: PTH118
-    return [Path(home).expanduser() / "openkline" / "bridge.toml", Path("/etc/openkline/bridge.toml")]
+    own = settings_folder(environment, platform) / "bridge.toml"
+    return [own] if platform == "win32" else [own, Path("/etc/openkline/bridge.toml")]
 
 
 def find(environment: Mapping[str, str] | None = None) -> Path | None:

@@ -122,6 +122,20 @@ class Device:
                 await self._changed.wait()
         return self._state
 
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. DeviceRefused, DeviceFailed: there is nothing to wait for any more."""
+        stopped = asyncio.ensure_future(stop.wait())
+        ended = asyncio.ensure_future(self.wait_for())  # for no state: only such an error ends it
+        try:
+            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+        finally:
+            for task in (stopped, ended):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, DeviceRefused, DeviceFailed):
+                    await task
+
     def _set_state(self, state: State) -> None:
         if state is not self._state:
             log.debug("%s: %s -> %s", self.port.name, self._state.value, state.value)

@@ -2,21 +2,18 @@
 
     {"24dcc3a1b2c4": "11223344"}        by the board's unique id; 32 bits, written as 8 hex digits
 
-In $XDG_CONFIG_HOME/openkline/passwords.json (~/.config/.. when unset; %APPDATA%\\openkline on Windows), for its owner
-only (mode 600). On the wire of the gateway protocol 11223344 is the password 11 22 33 44.
+In passwords.json of the user's settings (userfiles.py), for its owner only (mode 600). On the wire of the
+gateway protocol 11223344 is the password 11 22 33 44.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import secrets
-import sys
-import tempfile
 from pathlib import Path
 
+from openkline import userfiles
 from openkline.errors import OpenklineError
 
 
@@ -43,11 +40,7 @@ def written(password: int) -> str:
 
 
 def path() -> Path:
-    if sys.platform == "win32":
-        folder = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    else:
-        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return folder / "openkline" / "passwords.json"
+    return userfiles.settings_folder() / "passwords.json"
 
 
 def known() -> dict[str, int]:
@@ -74,17 +67,6 @@ def remember(unique_id: str, password: int) -> None:
     text = json.dumps({name: written(value) for name, value in sorted(passwords.items())}, indent=1) + "\n"
     target = path()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".passwords-")  # mode 600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        userfiles.replace(target, text)
     except OSError as error:
         raise PasswordError(f"{target} can't be written: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
 
 import rich_click as click
@@ -81,7 +80,7 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
             + (f"  pty      {pseudo.path}\n" if with_pty else "")
             + "  stop     Ctrl-C"
         )
-        await _until(stop, board)
+        await board.run_until(stop)
         tell("stopping")
     except OSError as error:
         raise OpenklineError(
@@ -91,18 +90,3 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
         pseudo.stop()
         await server.stop()
         await board.stop()
-
-
-async def _until(stop: asyncio.Event, board: Device) -> None:
-    """Until it is told to stop. DeviceRefused, DeviceFailed: the board can't be worked with."""
-    stopped = asyncio.ensure_future(stop.wait())
-    ended = asyncio.ensure_future(board.wait_for())  # for no state: only an error ends it
-    try:
-        await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            ended.result()
-    finally:
-        for task in (stopped, ended):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OpenklineError):
-                await task

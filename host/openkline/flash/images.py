@@ -11,10 +11,8 @@ unchecked as long as they say so.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import struct
-import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -27,6 +25,7 @@ from openkline.boards import Image, Profile
 from openkline.chips import Chip
 from openkline.flash import tools
 from openkline.flash.trouble import FlashError
+from openkline.userfiles import downloads_folder
 
 OnShare = Callable[[float, str], None]
 
@@ -61,11 +60,7 @@ class Whole:
 
 
 def cache_folder() -> Path:
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "openkline" / "images"
+    return downloads_folder() / "images"
 
 
 def address(image: Image, mirror: str | None) -> str:

@@ -2,7 +2,7 @@
 
     {"24dcc3a1b2c4": {"board": "ESP32_GENERIC", "interface": "ibus-pc817", "pins": "WROVER"}}
 
-In $XDG_CONFIG_HOME/openkline/boards.json, beside passwords.json (openkline.passwords).
+In boards.json of the user's settings (userfiles.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from openkline import passwords
+from openkline import userfiles
 from openkline.flash.trouble import FlashError
 
 
@@ -25,7 +25,7 @@ class Choice:
 
 
 def path() -> Path:
-    return passwords.path().with_name("boards.json")
+    return userfiles.settings_folder() / "boards.json"
 
 
 def recall(board_id: str) -> Choice | None:
@@ -41,11 +41,8 @@ def remember(board_id: str, choice: Choice) -> None:
     """FlashError: the file can't be written."""
     text = json.dumps(_all() | {board_id: asdict(choice)}, indent=1, sort_keys=True) + "\n"
     target = path()
-    temporary = target.with_suffix(".new")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
+        userfiles.replace(target, text)
     except OSError as error:
         raise FlashError(f"{target} can't be written ({error}): make room, or mend its permissions") from error
 

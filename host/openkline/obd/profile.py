@@ -2,21 +2,20 @@
 
     {"kind": "fast", "address": "33", "baud": 10400, "key_bytes": "E9 8F", "ecus": ["10"], "supported": ["0C", "0D"]}
 
-In $XDG_CONFIG_HOME/openkline/cars (~/.config/.. when unset; %APPDATA%\\openkline\\cars on Windows).
+In the folder cars of the user's settings (userfiles.py).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from kline.protocol.keybytes import KeyBytes
 from kline.protocol.obd import PidSet
+from openkline import userfiles
 from openkline.errors import OpenklineError
 
 log = logging.getLogger("openkline.obd")
@@ -87,9 +86,7 @@ class Profile:
 
 def folder() -> Path:
     """Where the profiles are; it need not exist."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "openkline" / "cars"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "openkline" / "cars"
+    return userfiles.settings_folder() / "cars"
 
 
 def path_of(name: str) -> Path:
@@ -115,9 +112,6 @@ def save(name: str, profile: Profile) -> None:
     """Replaces the file in one step. A disk that won't is a warning: the car has been read all the same."""
     path = path_of(name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(profile.to_json(), "utf-8")
-        part.replace(path)
+        userfiles.replace(path, profile.to_json())
     except OSError as error:
         log.warning("%s: not saved (%s)", path, error)
