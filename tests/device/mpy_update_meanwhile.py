@@ -81,17 +81,22 @@ def test_the_board_waits_with_its_restart_until_the_pc_knows():
     assert heard and heard[0][1] == update.STATE_SWITCHING, heard
 
 
+def until_nothing_is_heard(pc):
+    """The whole bundle has gone to the board, which says that it switches: from then on the PC is deaf."""
+    pc.host.from_device = Deaf(pc.world)
+    yield from pc.opened()
+    yield from pc.login()
+    yield from pc.begin(pack(NEW))
+    yield from pc.data(pack(NEW))
+    while pc.host.from_device.from_us is None:
+        yield
+
+
 def test_a_board_that_nobody_hears_restarts_all_the_same():
     board = Board(before=None)
 
     def script(pc):
-        pc.host.from_device = Deaf(pc.world)
-        yield from pc.opened()
-        yield from pc.login()
-        yield from pc.begin(pack(NEW))
-        yield from pc.data(pack(NEW))
-        while pc.host.from_device.from_us is None:
-            yield
+        yield from until_nothing_is_heard(pc)
         pc.host.from_device.from_us += 60_000_000
 
     assert board.start(script) == RESET
@@ -103,13 +108,7 @@ def test_once_the_board_switches_it_is_too_late_to_abort():
     board = Board(before=None)
 
     def script(pc):
-        pc.host.from_device = Deaf(pc.world)
-        yield from pc.opened()
-        yield from pc.login()
-        yield from pc.begin(pack(NEW))
-        yield from pc.data(pack(NEW))
-        while pc.host.from_device.from_us is None:
-            yield
+        yield from until_nothing_is_heard(pc)
         yield from pc.send(update.UPDATE_ABORT, 0)
         yield from pc.send(update.UPDATE_OPEN, update.pack_open(pc._out, PASSWORD))
 

@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 LIMIT_S = 30.0
-_AGAIN_S = 8.0
 
 
 class Terminal:
@@ -56,16 +56,14 @@ class Terminal:
         return self.process.returncode
 
     def interrupt(self) -> int:
-        """Ctrl-C at a question of click's; its exit status. Again after a while: readline shows its prompt a moment
-        before it waits for keys, and does not notice an interrupt in between.
+        """Ctrl-C at a question of click's; its exit status. readline shows the question a moment before it waits for
+        keys, and does not notice an interrupt in between: so this waits until the process sleeps (Linux).
         """
-        for _ in range(3):
-            self.write(b"\x03")
-            end_s = time.monotonic() + _AGAIN_S
-            while self.process.poll() is None and time.monotonic() < end_s:
-                self._drain()
-            if self.process.poll() is not None:
-                break
+        end_s = time.monotonic() + LIMIT_S
+        status = Path(f"/proc/{self.process.pid}/stat")
+        while status.read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < end_s, "it doesn't wait for an answer"
+        self.write(b"\x03")
         return self.end()
 
     def _drain(self) -> None:

@@ -14,8 +14,10 @@ def test_folders() -> None:
     assert settings_folder(home, "linux") == Path("/home/me/.config/openkline")
     assert downloads_folder(home, "darwin") == Path("/home/me/.cache/openkline")
     own = home | {"XDG_CONFIG_HOME": "/c", "XDG_CACHE_HOME": "/d", "APPDATA": "/r", "LOCALAPPDATA": "/l"}
-    assert (settings_folder(own, "linux"), downloads_folder(own, "linux")) == (Path("/c/openkline"), Path("/d/openkline"))
-    assert (settings_folder(own, "win32"), downloads_folder(own, "win32")) == (Path("/r/openkline"), Path("/l/openkline"))
+    assert settings_folder(own, "linux") == Path("/c/openkline")
+    assert downloads_folder(own, "linux") == Path("/d/openkline")
+    assert settings_folder(own, "win32") == Path("/r/openkline")
+    assert downloads_folder(own, "win32") == Path("/l/openkline")
     assert settings_folder(home, "win32") == Path.home() / "AppData" / "Roaming" / "openkline"
 
 
