@@ -185,10 +185,6 @@ class BoardLink:
         """The board sends them every 5 s anyway; on_counters gets them."""
         self.link.queue(records.COUNTERS_REQUEST, 0, self._out, 0)
 
-    def quit(self) -> None:
-        """Send the board to its REPL."""
-        self.link.send_now(records.QUIT, 0, self._out, 0)
-
     @property
     def arrived_s(self) -> float:
         """time.monotonic() when the bytes came that are being handled, or were last."""

@@ -332,6 +332,8 @@ class Device:
         self.queue.result(id, result)
 
     def on_event(self, event: BusEvent) -> None:
+        if event.name == "tx_flushed":
+            self.queue.abandon_in_flight()  # the board no longer knows which they were: no RESULT will come
         self._audience.event(event)
 
     def on_counters(self, counters: dict[str, int]) -> None:

@@ -234,6 +234,22 @@ async def test_a_cable_that_stays_out_ends_in_unknown() -> None:
         assert board.bodies().count(bytes((0x68, 4, 0x18, 1, 0))) == 1
 
 
+async def test_messages_that_the_board_has_flushed_hold_up_no_others() -> None:
+    port = FakePort()
+    board = port.board
+    board.on_transmit = board.hold
+    async with connected(port) as device:
+        flushed = [device.transmit(bytes((0x68, 4, 0x18, 1, n))) for n in range(2)]
+        waiting = device.transmit(bytes((0x68, 4, 0x18, 1, 9)))
+        await until(lambda: len(board.transmits) == 2)
+        board.on_transmit = board.succeed
+        board.send_event(records.EVENT_TX_FLUSHED)
+        for future in flushed:
+            assert (await result_of(future)).outcome is Outcome.UNKNOWN_AFTER_RESET
+        assert (await result_of(waiting)).sent
+        assert len(board.transmits) == 3
+
+
 async def test_a_reset_of_the_board_is_an_event_not_an_error() -> None:
     port = FakePort()
     board = port.board

@@ -46,10 +46,6 @@ class Stage:
         self._connect()
         self._to_rx(world.wire.level)
 
-    def set_delays(self, tx_us=0, rx_us=0):
-        self._tx.delays = _pair(tx_us)
-        self._rx.delays = self._rx_delays = _pair(rx_us)
-
     def set_fault(self, fault):
         if fault not in self.FAULTS:
             raise ValueError("fault: one of " + str(self.FAULTS))

@@ -83,12 +83,6 @@ class Transmitter:
         """Bytes not yet begun."""
         return len(self.fifo)
 
-    def done_at(self):
-        """When the last stop bit will be over."""
-        if not self.busy:
-            return self.world.now
-        return self._start + (1 + len(self.fifo)) * self.fmt.frame_us
-
     def abort(self):
         """Lets go of the line at once and forgets what was queued (peers can; the ESP32's UART can't)."""
         self.fifo.clear()
@@ -139,7 +133,6 @@ class Receiver:
         self.inverted = 0
         self.active = False
         self.start_us = 0
-        self.glitches = 0
         self._e = [0] * 64
         self._n = 0
         self._event = [0, self._decide, None]
@@ -163,7 +156,6 @@ class Receiver:
             if n == 1 and t < self.fmt.half_us:
                 self.world.drop(self._event)
                 self.active = False
-                self.glitches += 1
             elif n < 64:
                 self._e[n] = t
                 self._n = n + 1

@@ -44,7 +44,6 @@ class ObdService:
         self._transport = transport
         self._steps = None
         self._id = -1  # of the running call; -1: none, or a keep-alive
-        self._operation = 0
         self._wanted = None  # the request that the PC has made: its answers are told
         self._attempt = 0  # how often it was sent, modulo 256
         self._budget_us = 0
@@ -124,7 +123,6 @@ class ObdService:
 
     def _start(self, ident, operation, arguments):
         self._id = ident
-        self._operation = operation
         self._lost = False
         self._renewed = self.obd.reconnects
         self._budget_us = 0

@@ -33,7 +33,6 @@ _ISO_9141_MAX = 3 + ISO_9141_MAX_DATA + 1
 
 START_COMMUNICATION = b"\x81"
 STOP_COMMUNICATION = b"\x82"
-TESTER_PRESENT = b"\x3e"
 
 
 def address_mode(format_byte: int) -> int:
