@@ -102,7 +102,7 @@ async def test_a_pulled_cable_is_a_pause() -> None:
 
 async def test_quit_leads_to_the_prompt_and_a_greeting_away_from_it() -> None:
     async with sim_device() as (device, _):
-        device.link.quit()
+        device.link.link.send_now(records.QUIT, 0, bytearray(), 0)
         await device.wait_for(State.GREETING, timeout_s=READY_S)
         await device.wait_for(State.READY, timeout_s=READY_S)
         assert device.counters.reboots == 1
