@@ -16,7 +16,7 @@ PASSWORD = 0x11223344
 
 
 def crc_of(data: bytes) -> int:
-    return int(CrcModbus.calc(data))  # type: ignore[no-untyped-call]
+    return int(CrcModbus.calc(data))
 
 
 class FakeUpdates:
@@ -33,7 +33,7 @@ class FakeUpdates:
         self.version = (0, 0)
         self.wrong = 0
         self.wait_s = 0  # after a wrong password
-        self.restarts: Callable[[], None] = lambda: None  # after SWITCHING
+        self.restarts: Callable[[], object] = lambda: None  # after SWITCHING
         self._data = bytearray()
         self._length = self._crc = 0
         self._state = codes.STATE_IDLE
@@ -85,7 +85,7 @@ class FakeUpdates:
                 self._say(count=count // self.safe * self.safe)
             return
         self._say(count=count)
-        if crc_of(self._data) != self._crc or self.refuse_bundle:
+        if crc_of(bytes(self._data)) != self._crc or self.refuse_bundle:
             self._state = codes.STATE_IDLE
             self._say(self.refuse_bundle or codes.ERROR_CRC)
             return

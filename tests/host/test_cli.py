@@ -11,7 +11,6 @@ import pytest
 import serialx
 from click.testing import CliRunner, Result
 
-from openkline import ports
 from openkline.cli import main
 from openkline.cli.common import set_up_logging, tell_error
 from openkline.log.formats import GatewayFormat
@@ -99,7 +98,7 @@ def test_ports_as_lines_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         "/dev/ttyUSB0", "/dev/ttyUSB0", 0x10C4, 0xEA60, "77", "SiLabs", "CP2102", None, None, None
     )
     plain = serialx.SerialPortInfo("/dev/ttyS0", "/dev/ttyS0", None, None, None, None, None, None, None, None)
-    monkeypatch.setattr(ports.serialx, "list_serial_ports", lambda: [plain, board])
+    monkeypatch.setattr(serialx, "list_serial_ports", lambda: [plain, board])
     assert run("ports").stdout.splitlines() == ["* /dev/ttyUSB0          10C4:EA60  CP210x bridge  77", "  /dev/ttyS0"]
     objects = [json.loads(line) for line in run("ports", "--json").stdout.splitlines()]
     assert [(item["device"], item["is_candidate"]) for item in objects] == [

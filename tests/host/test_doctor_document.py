@@ -21,7 +21,7 @@ def names_in_code() -> set[str]:
     for module in (judge, judge_wire):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Finding", "_fault"):
-                found |= {one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
+                found |= {str(one.value) for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
     return found | {"no_board", "several_boards", "port_missing", "port_busy"}
 
 

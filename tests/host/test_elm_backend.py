@@ -104,7 +104,7 @@ async def test_what_comes_back() -> None:
 async def test_failures_have_names(caplog: pytest.LogCaptureFixture) -> None:
     async with line() as (one, board, _):
         for name in ("no_sync", "no_echo", "stuck_low", "not_connected"):
-            board.on_call = lambda call, name=name: board.fail(call.ident, name, f"why: {name}") is None
+            board.on_call = lambda call, name=name: board.fail(call.ident, name, f"why: {name}") is None  # type: ignore[misc]
             outcome = await run(one, Exchange(b"\xc1\x33\xf1\x3e", 200, 50))
             assert outcome.error == name and outcome.alive == (name != "not_connected")
         said = [record.getMessage() for record in caplog.records]

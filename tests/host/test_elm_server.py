@@ -240,7 +240,7 @@ async def test_who_may_connect() -> None:
     assert "no password" in ElmOptions(host="0.0.0.0", allow=("192.168.0.0/24",)).warning()
     for wrong in ({"port": 70000}, {"volts": 100.0}, {"allow": ("nonsense",)}):
         with pytest.raises(GatewayOptionError):
-            ElmOptions(**wrong)  # type: ignore[arg-type]
+            ElmOptions(**wrong)
 
 
 def test_where_to_listen() -> None:

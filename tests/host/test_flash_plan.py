@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from tests.e2e import esp_image
@@ -19,8 +20,8 @@ from openkline.cli import flash as cli_flash
 from openkline.cli import main
 from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceForbidden, DeviceMissing
 from openkline.flash import find, flasher, images, memory, plan, tools, trouble
-from openkline.flash.esp import Found
-from openkline.flash.files import BoardFiles, Seen
+from openkline.flash.esp import BootLoader, Found
+from openkline.flash.files import BoardFiles, Seen, sha256
 from openkline.flash.plan import Wishes
 from openkline.flash.progress import Progress
 from openkline.flash.trouble import FlashError, explain
@@ -60,12 +61,12 @@ def test_several_boards_are_listed_with_chip_and_usb_id(tmp_path: Path, monkeypa
     second.touch()
     candidates(monkeypatch, first, second, gone)
 
-    def detect(loader: find.BootLoader) -> Found:
+    def detect(loader: BootLoader) -> Found:
         if loader.port == str(second):
             raise FlashError("silent")
         return Found("ESP32-C3", "240ac41f677d")
 
-    monkeypatch.setattr(find.BootLoader, "detect", detect)
+    monkeypatch.setattr(BootLoader, "detect", detect)
     listed = [
         f"{first}  10C4:EA60  CP210x bridge, chip ESP32-C3",
         f"{second}  10C4:EA60  CP210x bridge, chip unknown (no answer from its boot loader)",
@@ -294,7 +295,7 @@ def test_a_slot_is_no_slot_while_it_changes_and_what_arrived_is_read_back(monkey
     profile = find_profile("ESP32_GENERIC")
     label = flasher.slot_json(profile.name, {"kline/x.mpy": b"new"})
     old = seen(sha256={"a/kline/x.mpy": "0", "a/kline/gone.mpy": "0", "a/slot.json": "0"})
-    right = seen(sha256={"a/kline/x.mpy": flasher.sha256(b"new"), "a/slot.json": flasher.sha256(label)})
+    right = seen(sha256={"a/kline/x.mpy": sha256(b"new"), "a/slot.json": sha256(label)})
     files = CountedFiles(old, right)
     work = flasher.Flasher(Wishes(), Progress(9), nobody)
     assert work._copy_modules(files, profile) is right  # type: ignore[arg-type]
@@ -315,7 +316,7 @@ def test_a_person_is_asked_by_number_and_nobody_is_not(
     monkeypatch.setattr(sys, "stdin", io.StringIO("2\n"))
     assert cli_flash.ask("Which?", lines) is None
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(cli_flash.click, "prompt", lambda text, **_: 2)
+    monkeypatch.setattr(click, "prompt", lambda text, **_: 2)
     assert cli_flash.ask("Which?", lines) == 1
     assert "  2  kline-transistor  K-line" in capsys.readouterr().err
 
@@ -373,11 +374,11 @@ def test_what_fails_at_the_fast_baud_rate_is_tried_at_the_slow_one(monkeypatch: 
         return tools.Finished(2, fast) if calls[-1] == "460800" else tools.Finished(0, "Hash of data verified.")
 
     monkeypatch.setattr(tools, "run", run)
-    loader = find.BootLoader("/dev/ttyUSB0")
+    loader = BootLoader("/dev/ttyUSB0")
     loader.erase(profile.chip)
     loader.write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
     assert calls == ["460800", "115200", "115200"]
-    assert find.BootLoader("rfc2217://host:1").baud == 115200
+    assert BootLoader("rfc2217://host:1").baud == 115200
 
 
 def test_a_writing_that_esptool_does_not_call_verified_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +386,7 @@ def test_a_writing_that_esptool_does_not_call_verified_has_failed(monkeypatch: p
     assert profile.chip is not None
     monkeypatch.setattr(tools, "run", lambda *_: tools.Finished(0, "Wrote 5 bytes"))
     with pytest.raises(FlashError, match="what was written is not what the flash holds"):
-        find.BootLoader("/dev/null").write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
+        BootLoader("/dev/null").write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
 
 
 def test_a_program_that_hangs_is_ended_and_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

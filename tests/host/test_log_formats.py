@@ -35,7 +35,8 @@ def read(name: str, data: bytes) -> tuple[list[LogFrame], list[LogProblem]]:
 
 
 def at(*moment: int, micros: int = 0) -> float:
-    return time.mktime((*moment, 0, 0, -1)) + micros / 1e6
+    year, month, day, hour, minute, second = moment
+    return time.mktime((year, month, day, hour, minute, second, 0, 0, -1)) + micros / 1e6
 
 
 def test_gateway_line_to_the_byte() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from openkline import notify as notifying
 from openkline.bridge import Bridge, BridgeSettings
 from openkline.bus import BusFrame
 from openkline.device import State
@@ -76,7 +75,7 @@ def test_nobody_to_tell_is_no_error(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_without_unix_sockets_nothing_happens(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(notifying.socket, "AF_UNIX")
+    monkeypatch.delattr(socket, "AF_UNIX")
     assert not notify("READY=1")
     assert manager.lines() == []
 

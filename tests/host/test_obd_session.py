@@ -155,7 +155,7 @@ async def test_errors_come_in_the_boards_words() -> None:
 )
 async def test_each_end_has_words(code: int, name: str) -> None:
     board = ObdBoard()
-    board.on_call = lambda call: not board.end(call.ident, code)  # type: ignore[func-returns-value]
+    board.on_call = lambda call: not board.end(call.ident, code)
     async with opened(board) as session:
         with pytest.raises(ObdError, match=r"\w+ \w+") as failed:
             await session.connect()
@@ -190,7 +190,7 @@ async def test_only_the_last_attempt_counts() -> None:
 async def test_lost_answers_are_an_error() -> None:
     board = ObdBoard()
     board.on_call = lambda call: (
-        call.operation == records.OP_REQUEST and not board.end(call.ident, flags=records.END_LOST_ANSWERS)  # type: ignore[func-returns-value]
+        call.operation == records.OP_REQUEST and not board.end(call.ident, flags=records.END_LOST_ANSWERS)
     )
     async with opened(board) as session:
         await session.connect()

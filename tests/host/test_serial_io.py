@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import serialx
 
-from openkline import ports, serial_io
+from openkline import ports
 from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
 from openkline.serial_io import AutoPort, SerialPort, explain, port_for, who_has
 
@@ -113,7 +113,7 @@ async def test_both_modem_lines_are_opened_equal(terminal: tuple[int, str], monk
         asked.update(words)
         return await real(*args, **words)
 
-    monkeypatch.setattr(serial_io.serialx, "create_serial_connection", spy)
+    monkeypatch.setattr(serialx, "create_serial_connection", spy)
     transport = await SerialPort(terminal[1]).connect(Sink)
     assert asked["dtr_on_open"] is asked["rts_on_open"] is serialx.PinState.HIGH
     assert "dtr_on_close" not in asked
@@ -137,7 +137,7 @@ async def test_a_locked_port_is_busy_and_the_holder_is_named(terminal: tuple[int
 
 
 async def test_a_missing_port_says_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports.serialx, "list_serial_ports", lambda: [usb("/dev/ttyUSB3", 0x10C4, 0xEA60)])
+    monkeypatch.setattr(serialx, "list_serial_ports", lambda: [usb("/dev/ttyUSB3", 0x10C4, 0xEA60)])
     with pytest.raises(DeviceMissing, match=r"no such port\. There are: /dev/ttyUSB3"):
         await SerialPort("/dev/ttyNOSUCH").connect(Sink)
 
@@ -193,7 +193,7 @@ def test_a_wrong_url_is_said_at_once(url: str) -> None:
 
 async def test_auto_looks_again_each_time(monkeypatch: pytest.MonkeyPatch, terminal: tuple[int, str]) -> None:
     found: list[serialx.SerialPortInfo] = []
-    monkeypatch.setattr(ports.serialx, "list_serial_ports", lambda: found)
+    monkeypatch.setattr(serialx, "list_serial_ports", lambda: found)
     port = AutoPort()
     with pytest.raises(DeviceMissing):
         await port.connect(Sink)

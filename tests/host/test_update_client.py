@@ -49,7 +49,7 @@ def new_version(setup: Setup, version: tuple[int, int, int] = (2, 6, 1)) -> None
         setup.board.firmware = version
         setup.board.reboot()
 
-    setup.updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, restart) and None
+    setup.updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, restart)
 
 
 async def test_update_tells_what_is_safe(setup: Setup) -> None:
@@ -204,7 +204,7 @@ async def test_command_tells_a_fallback(setup: Setup, place: Path, version: tupl
 def test_a_board_without_a_bridge_is_updated_in_its_own_mode(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = FakeBoard()
     updates = FakeUpdates(board)
-    updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, board.reboot) and None
+    updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, board.reboot)
     board.firmware = (2, 6, 1)  # of the next start
     monkeypatch.setattr(joining, "port_for", lambda name, sim: FakePort(board))
     done = CliRunner().invoke(command.update, ["-d", "fake", str(place), "--password", "11223344"])
