@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from openkline.bus import BusFrame
 from openkline.log.files import _QUEUE, FdSink, FrameLog, LogFile
+from openkline.log.formats import GatewayFormat
 
 FRAME = BusFrame(1_279_613_220.5, bytes.fromhex("C0 04 68 32 11 8F"))
 
@@ -100,6 +102,76 @@ def test_rotation_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     file.close()
     assert (tmp_path / "ibus.log.1").read_bytes() == LINE * 2
     assert (tmp_path / "ibus.log").read_bytes() == LINE
+
+
+def test_rotation_by_time_outlives_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer in a car runs for half an hour at a time: its log of a day is as old as its first line."""
+    path, written, now_s = tmp_path / "ibus.log", GatewayFormat(), FRAME.time
+    monkeypatch.setattr("openkline.log.files.time.time", lambda: now_s)
+    for _ in range(5):
+        file = LogFile(path, max_age_s=3600)
+        file.open()
+        file.write(written.write(BusFrame(now_s, FRAME.data)))
+        file.close()
+        now_s += 1000
+    assert [len((tmp_path / name).read_bytes().splitlines()) for name in ("ibus.log.1", "ibus.log")] == [4, 1]
+
+
+def test_a_file_that_cannot_be_rotated_grows_and_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, blocked = tmp_path / "ibus.log", tmp_path / "ibus.log.1"
+    blocked.mkdir()
+    monkeypatch.setattr("openkline.log.files._RETRY_ROTATION_S", 0.0)
+    file = LogFile(path, max_bytes=2 * len(LINE), keep=1)
+    for _ in range(10):
+        file.write(LINE)
+    assert path.read_bytes() == LINE * 10
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "can't be rotated" in caplog.text and "ibus.log.1" in caplog.text
+    blocked.rmdir()
+    file.write(LINE)
+    file.close()
+    assert (blocked.read_bytes(), path.read_bytes()) == (LINE * 10, LINE)
+
+
+def test_what_cannot_be_rotated_is_not_tried_with_every_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ibus.log.1").mkdir()
+    tries: list[Path] = []
+    replace = Path.replace
+
+    def counted(path: Path, to: Path) -> Path:
+        tries.append(path)
+        return replace(path, to)
+
+    monkeypatch.setattr(Path, "replace", counted)
+    file = LogFile(tmp_path / "ibus.log", max_bytes=len(LINE), keep=1)
+    for _ in range(10):
+        file.write(LINE)
+    file.close()
+    assert len(tries) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size to be had")
+def test_a_disk_that_was_full_costs_one_torn_line(tmp_path: Path) -> None:
+    """The line that was torn ends before the next begins, even if the disk was still full when that was tried."""
+    import resource
+
+    path = tmp_path / "ibus.log"
+    file = LogFile(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 * len(LINE) + 5, hard))
+    try:
+        for _ in range(3):
+            file.write(LINE)
+        for _ in range(3):
+            with pytest.raises(OSError, match=r"bytes written|too large"):
+                file.write(LINE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    file.write(LINE)
+    file.close()
+    assert path.read_bytes() == LINE * 3 + LINE[:5] + b"\n" + LINE
 
 
 def test_a_torn_last_line_does_not_swallow_the_next(tmp_path: Path) -> None:

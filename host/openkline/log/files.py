@@ -8,6 +8,7 @@ system in one write, so kill -9 tears one line at most; the next start begins on
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import queue
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import Protocol
 
 from openkline.bus import BusFrame
+from openkline.log.formats import MAX_LINE, detect
 
 log = logging.getLogger("openkline.log")
 
 _QUEUE = 8192
 _RETRY_S = 5.0
+_RETRY_ROTATION_S = 60.0
 
 
 class Sink(Protocol):
@@ -36,7 +39,11 @@ class Sink(Protocol):
 
 
 class LogFile:
-    """A file with rotation: FILE -> FILE.1 -> .. -> FILE.keep, when it reaches max_bytes or is max_age_s old."""
+    """A file with rotation: FILE -> FILE.1 -> .. -> FILE.keep, when it reaches max_bytes or is max_age_s old.
+
+    A file that was there is as old as its first frame, so rotation by time outlives restarts. Where it can't be
+    rotated (somebody's folder is called FILE.1, ..), it grows: that is told, and tried again after a minute.
+    """
 
     def __init__(self, path: Path, max_bytes: int = 0, max_age_s: float = 0.0, keep: int = 5) -> None:
         self.path = path
@@ -46,46 +53,58 @@ class LogFile:
         self.rotations = 0
         self._fd = -1
         self._size = 0
-        self._opened_s = 0.0
+        self._torn = False
+        self._began_s = 0.0
+        self._rotate_again_s = 0.0
 
     def open(self) -> None:
         """OSError: it can't be written. Called by write() too, but here a wrong path shows at once."""
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
-        status = os.fstat(self._fd)
-        self._size = status.st_size
-        self._opened_s = time.time()
+        self._size = os.fstat(self._fd).st_size
+        self._torn = False
+        self._began_s = time.time()
         if self._size:
             with contextlib.suppress(OSError):
                 os.lseek(self._fd, -1, os.SEEK_END)
-                if os.read(self._fd, 1) != b"\n":
-                    self._size += os.write(self._fd, b"\n")  # the last line was torn
+                self._torn = os.read(self._fd, 1) != b"\n"
+                os.lseek(self._fd, 0, os.SEEK_SET)
+                self._began_s = min(self._began_s, first_time(os.read(self._fd, MAX_LINE), self._began_s))
 
     def write(self, data: bytes) -> None:
         if self._fd < 0:
             self.open()
         elif self._is_due(len(data)):
             self._rotate()
+        if self._torn:
+            data = b"\n" + data  # in one write with the line: on a full disk both fail, and are tried again
         written = os.write(self._fd, data)
         self._size += written
         if written < len(data):
-            self.close()  # the disk is full in the middle of a line; open() ends that line
+            self.close()  # the disk is full in the middle of a line; the next open() sees that
             raise OSError(f"{self.path}: only {written} of {len(data)} bytes written")
+        self._torn = False
 
     def _is_due(self, more: int) -> bool:
-        if not self._size:
+        if not self._size or time.monotonic() < self._rotate_again_s:
             return False
         if self.max_bytes and self._size + more > self.max_bytes:
             return True
-        return bool(self.max_age_s) and time.time() - self._opened_s >= self.max_age_s
+        return bool(self.max_age_s) and time.time() - self._began_s >= self.max_age_s
 
     def _rotate(self) -> None:
         self.close()
-        for n in range(self.keep - 1, 0, -1):
+        try:
+            for n in range(self.keep - 1, 0, -1):
+                with contextlib.suppress(FileNotFoundError):
+                    self._numbered(n).replace(self._numbered(n + 1))
             with contextlib.suppress(FileNotFoundError):
-                self._numbered(n).replace(self._numbered(n + 1))
-        with contextlib.suppress(FileNotFoundError):
-            self.path.replace(self._numbered(1))
-        self.rotations += 1
+                self.path.replace(self._numbered(1))
+            self.rotations += 1
+            self._rotate_again_s = 0.0
+        except OSError as error:
+            if not self._rotate_again_s:
+                log.warning("%s can't be rotated, and grows: %s", self.path, error)
+            self._rotate_again_s = time.monotonic() + _RETRY_ROTATION_S
         self.open()
 
     def _numbered(self, n: int) -> Path:
@@ -100,6 +119,14 @@ class LogFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def first_time(head: bytes, otherwise: float) -> float:
+    """Unix seconds of the first frame in a log that begins with `head`; `otherwise` where none has a time."""
+    for frame in detect(head).read(io.BytesIO(head), lambda problem: None):
+        if frame.time is not None:
+            return frame.time
+    return otherwise
 
 
 class FdSink:
