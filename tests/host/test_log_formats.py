@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kline.protocol.ibus import encode
 from openkline.bus import BusFrame
+from openkline.cli.common import pretty
 from openkline.log.formats import FORMATS, GatewayFormat, LogFrame, LogProblem, NavCoderFormat, detect
 
 CAPTURES = Path(os.environ.get("OPENKLINE_CAPTURES") or Path(__file__).resolve().parents[3] / "shared" / "captures")
@@ -129,6 +130,23 @@ def test_formats_are_recognised(head: bytes, name: str) -> None:
     assert detect(head).name == name
 
 
+@pytest.mark.parametrize("at_s", ["NaN", "Infinity", "-Infinity", "1e999", "1e18", "-1e308", "253402400000", '"nan"'])
+def test_a_time_that_is_none_is_named_and_skipped(at_s: str) -> None:
+    frames, problems = read("json", f'{{"time": {at_s}, "frame": "C0 04 68 32 11 8F"}}'.encode())
+    assert frames == []
+    assert [problem.line for problem in problems] == [1]
+    assert "no such date and time" in problems[0].reason
+
+
+@pytest.mark.parametrize("at_s", ["0", "null", "1", "253402000000", "true", '"5"'])
+def test_whatever_time_is_read_can_be_written_in_every_format(at_s: str) -> None:
+    (frame,), problems = read("json", f'{{"time": {at_s}, "frame": "C0 04 68 32 11 8F"}}'.encode())
+    assert problems == []
+    for made in FORMATS.values():
+        assert made().write(frame)
+    assert pretty(colour=False)(BusFrame(frame.time or 0.0, frame.data))
+
+
 data_bytes = st.binary(min_size=1, max_size=60)
 times = st.integers(1_000_000_000_000_000, 2_000_000_000_000_000).map(lambda us: us / 1e6)
 
@@ -149,9 +167,16 @@ def test_what_is_written_is_read_back(
         assert abs(got - time_s) < 2e-6 or abs(abs(got - time_s) - 3600) < 2e-6
 
 
+def read_and_write(name: str, data: bytes) -> None:
+    """What `openkline log --to` does with it."""
+    for frame in read(name, data)[0]:
+        for made in FORMATS.values():
+            made().write(frame)
+
+
 @given(st.sampled_from(sorted(FORMATS)), st.binary(max_size=400))
 def test_readers_survive_anything(name: str, data: bytes) -> None:
-    read(name, data)
+    read_and_write(name, data)
 
 
 pieces = st.sampled_from(
@@ -162,6 +187,9 @@ pieces = st.sampled_from(
         b"1/26/2010 5:04:11 PM.213:  ",
         b"99/99/0000 99:99:99:  ",
         b"C0 04 68 32 11 8F ",
+        b'"frame": "C0 04 68 32 11 8F"}\n',
+        b"NaN, ",
+        b"1e99, ",
         b"\n",
         b"\r\n",
         b'{"time": ',
@@ -179,7 +207,7 @@ pieces = st.sampled_from(
 
 @given(st.sampled_from(sorted(FORMATS)), st.lists(pieces, max_size=30).map(b"".join))
 def test_readers_survive_what_looks_like_a_log(name: str, data: bytes) -> None:
-    read(name, data)
+    read_and_write(name, data)
 
 
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures are not here")

@@ -77,6 +77,16 @@ def why_no_frame(data: bytes) -> str:
     return ""
 
 
+def why_no_time(unix_s: float | None) -> str:
+    """What is wrong with a frame's time: NaN, or a year that no format can write; nothing ("") when it is one."""
+    try:
+        if unix_s is not None:
+            datetime.fromtimestamp(unix_s)
+    except (ValueError, OverflowError, OSError):
+        return f"time is {unix_s}: no such date and time"
+    return ""
+
+
 def _lines(stream: BinaryIO, problem: OnProblem) -> Iterator[tuple[int, str]]:
     number = 0
     while line := stream.readline(MAX_LINE):
@@ -201,7 +211,7 @@ class JsonFormat:
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
                 problem(LogProblem(number, 'no JSON object with "time" and "frame"', text[:200]))
                 continue
-            if reason := why_no_frame(frame.data):
+            if reason := why_no_time(frame.time) or why_no_frame(frame.data):
                 problem(LogProblem(number, reason, text[:200]))
                 continue
             yield frame
