@@ -82,7 +82,8 @@ class ConfigError(OpenklineError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the file says, checked; path: None when there is none."""
+    """What the file says: known words, values of the right kind. Their limits are those of the command line's options
+    (cli/config.py). path: None when there is none."""
 
     path: Path | None = None
     bridge: Mapping[str, object] = field(default_factory=dict)
@@ -107,7 +108,7 @@ class Config:
             if (listen := self.bridge.get("elm327")) is not None:
                 parse_listen(str(listen))
             if (events := self.bridge.get("events")) is not None:
-                load_events(Path(str(events)))
+                load_events(Path(str(events)), bool(self.bridge.get("event_shell")))
         except (GatewayOptionError, EventFileError) as error:
             raise ConfigError(f"{self.path}: {error}") from error
 
@@ -157,7 +158,6 @@ def parse(text: str, path: Path | None = None) -> Config:
     else:
         problems.append(f"gateway is {gateway!r}, must be a table: [gateway]")
         gateway = {}
-    problems += _choices(values)
     if problems:
         raise ConfigError("\n".join(f"{name}: {problem}" for problem in problems))
     return Config(path, values, gateway)
@@ -183,24 +183,3 @@ def _is(value: object, types: tuple[type, ...]) -> bool:
     if isinstance(value, list):
         return list in types and all(isinstance(item, str) for item in value)
     return isinstance(value, types)
-
-
-def _choices(values: Mapping[str, object]) -> list[str]:
-    found = []
-    level, wake, keep = values.get("level", 0), values.get("wake", "allow"), values.get("keep", 1)
-    if isinstance(level, int) and not 0 <= level <= 4:
-        found.append(f"level is {level}, must be 0..4")
-    if wake not in ("allow", "deny"):
-        found.append(f"wake is {wake!r}, must be allow or deny")
-    if values.get("log_format", "json") not in ("gateway", "json"):
-        found.append(f"log_format is {values['log_format']!r}, must be gateway or json")
-    port = values.get("status_port", 0)
-    if isinstance(port, int) and not 0 <= port <= 65535:
-        found.append(f"status_port is {port}, must be 0..65535")
-    if isinstance(keep, int) and keep < 1:
-        found.append(f"keep is {keep}, must be 1 or more")
-    for key in ("rotate_size", "rotate_hours"):
-        value = values.get(key, 0)
-        if isinstance(value, int | float) and value < 0:
-            found.append(f"{key} is {value}, must be 0 or more")
-    return found

@@ -84,7 +84,21 @@ def test_check_config_without_a_file_says_where_it_looked(tmp_path: Path) -> Non
         ('[gateway]\naddress = "0.0.0.0"', "allow"),
         ('[gateway]\ndeny = ["G1"]', "G1"),
         ("[gateway]\ndrain_s = nan", "drain_s"),
-        ("level = 5", "level is 5"),
+        ("level = 5", "level is 5: 5 is not in the range 0<=x<=4"),
+        ("wake = 'maybe'", "wake is 'maybe': 'maybe' is not one of 'allow', 'deny'"),
+        ("keep = 0", "keep is 0: 0 is not in the range x>=1"),
+        ("log_format = 'xml'", "log_format is 'xml'"),
+        ("status_port = 65536", "status_port is 65536"),
+        ("rotate_size = -1", "rotate_size is -1"),
+        ("rotate_hours = -1", "rotate_hours is -1"),
+        ("max_frame = 4", "max_frame is 4"),
+        ("event_timeout = 0", "event_timeout is 0"),
+        ("sleep_after = -1", "sleep_after is -1"),
+        ("wakings = 101", "wakings is 101"),
+        ("max_rate = 60001", "max_rate is 60001"),
+        ('file = "."', "file is '.': File '.' is a directory"),
+        ("[gateway]\nport = 0", "port is 0"),
+        ("keep = 0\nmax_frame = 4", "my.toml: max_frame is 4"),
         ('events = "nowhere"', "nowhere"),
     ],
 )
@@ -93,6 +107,12 @@ def test_check_config_names_what_is_wrong(tmp_path: Path, text: str, says: str) 
     assert result.exit_code == 2
     assert says in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_start_says_the_same_and_where_it_stands(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["bridge", "--config", write(tmp_path, "keep = 0")])
+    assert result.exit_code == 2
+    assert "my.toml: keep is 0" in result.stderr
 
 
 def test_every_setting_for_the_command_line_is_one_of_its_options() -> None:

@@ -47,14 +47,8 @@ def test_nothing_is_a_file_too() -> None:
     [
         ("divice = 'x'", "divice is no setting; device?"),
         ("level = 'four'", "level is 'four', must be a whole number"),
-        ("level = 5", "level is 5, must be 0..4"),
         ("level = true", "level is True"),
         ("direction = 1", "direction is 1, must be true or false"),
-        ("wake = 'maybe'", "wake is 'maybe', must be allow or deny"),
-        ("keep = 0", "keep is 0"),
-        ("log_format = 'xml'", "log_format is 'xml', must be gateway or json"),
-        ("status_port = 65536", "status_port is 65536, must be 0..65535"),
-        ("rotate_size = -1", "rotate_size is -1"),
         ("gateway = 1", "must be a table"),
         ("[gateway]\nprot = 1", "gateway.prot is no setting; gateway.port?"),
         ("[gateway]\nallow = '10.0.0.0/8'", "gateway.allow is '10.0.0.0/8', must be a list"),
@@ -70,7 +64,7 @@ def test_mistakes_are_named(text: str, says: str) -> None:
 
 def test_all_mistakes_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse("a = 1\nlevel = 9\n[gateway]\nb = 2")
+        parse("a = 1\nlevel = 'x'\n[gateway]\nb = 2")
     assert len(str(caught.value).splitlines()) == 3
 
 
@@ -80,6 +74,10 @@ def test_check_looks_deeper(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="HOST:PORT"):
         parse("elm327 = 'yes'").check()
     events = tmp_path / "events"
+    events.write_text('"F0 04 3B 49 81 07" = echo # no word of a program, a comment: that\'s for a shell only\n')
+    parse(f"events = '{events}'\nevent_shell = true").check()
+    with pytest.raises(ConfigError, match="No closing quotation"):
+        parse(f"events = '{events}'").check()
     events.write_text("nonsense\n")
     with pytest.raises(ConfigError, match=r"events, line 1"):
         parse(f"events = '{events}'").check()

@@ -97,7 +97,13 @@ class Options:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Event file: "F0 04 3B 49 81 07" = command. Runs the command when that frame is seen; ?? is any byte.',
 )
-@click.option("--event-timeout", type=float, default=10.0, show_default=True, help="Seconds that a command may take.")
+@click.option(
+    "--event-timeout",
+    type=click.FloatRange(0.1, 86_400),
+    default=10.0,
+    show_default=True,
+    help="Seconds that a command may take.",
+)
 @click.option("--event-shell", is_flag=True, help="Run commands by a shell.")
 @click.option("-c", "--clients", type=click.IntRange(1, 64), default=8, show_default=True, help="TCP clients at once.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="TCP port.")
@@ -126,13 +132,26 @@ class Options:
     show_default=True,
     help="Whether a message may wake a sleeping car.",
 )
-@click.option("--sleep-after", type=int, metavar="S", help="Seconds of silence after which the car counts as asleep.")
-@click.option("--wakings", type=int, metavar="N", help="How often an hour our messages may wake it.")
-@click.option("--max-rate", type=int, metavar="N", help="Messages a minute that we send at most.")
+@click.option(
+    "--sleep-after",
+    type=click.IntRange(0, 86_400),
+    metavar="S",
+    help="Seconds of silence after which the car counts as asleep.",
+)
+@click.option("--wakings", type=click.IntRange(0, 100), metavar="N", help="How often an hour our messages may wake it.")
+@click.option("--max-rate", type=click.IntRange(0, 60_000), metavar="N", help="Messages a minute that we send at most.")
 @click.option("--max-frame", type=click.IntRange(5, 257), metavar="BYTES", help="Longest frame, 64 unless told.")
 @click.option("--direction", is_flag=True, help="Mark our own transmissions in the raw log with >.")
-@click.option("--rotate-size", type=int, default=0, metavar="BYTES", help="Begin a new log file at this size.")
-@click.option("--rotate-hours", type=float, default=0.0, metavar="HOURS", help="Begin a new log file after this time.")
+@click.option(
+    "--rotate-size", type=click.IntRange(0), default=0, metavar="BYTES", help="Begin a new log file at this size."
+)
+@click.option(
+    "--rotate-hours",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="HOURS",
+    help="Begin a new log file after this time.",
+)
 @click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="Old log files to keep.")
 @click.option(
     "--format",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from openkline.config import Config, load, places
+from openkline.config import Config, ConfigError, load, places
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,9 +49,24 @@ def _load(context: click.Context, _: click.Parameter, path: Path | None) -> None
     if context.resilient_parsing:
         return
     config = context.meta[_META] = load(path)
+    _check_limits(context, config)
     context.default_map = {**(context.default_map or {}), **config.defaults()}
     if context.meta.get(_META + ".check"):
         _check_it(context, config)
+
+
+def _check_limits(context: click.Context, config: Config) -> None:
+    """What the command line would refuse, the file may not say either. ConfigError names the file and every value."""
+    defaults, problems = config.defaults(), []
+    for parameter in context.command.params:
+        value = defaults.get(parameter.name or "")
+        if value is not None:
+            try:
+                parameter.type_cast_value(context, value)
+            except click.BadParameter as error:
+                problems.append(f"{config.path}: {parameter.name} is {value!r}: {error.message}")
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _check(context: click.Context, _: click.Parameter, wanted: bool) -> None:
