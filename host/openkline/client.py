@@ -26,6 +26,7 @@ from typing import TypeAlias
 
 from kline.protocol.checksum import crc16
 from openkline.errors import GatewayError
+from openkline.gateway.options import host_port
 from openkline.gateway.wire import (
     DEFAULT_PRIORITY,
     DISCONNECT,
@@ -88,6 +89,7 @@ class GatewayClient:
         queue: int = 4096,
     ) -> None:
         self.host, self.port = host, port
+        self._where = host_port(host, port)
         self.reconnect = reconnect
         self.timeout_s, self.ping_s = timeout_s, ping_s
         self.session_port = 0
@@ -121,8 +123,8 @@ class GatewayClient:
         return self._state
 
     async def connect(self) -> None:
-        """Say Hello and connect to the port we are given. GatewayUnreachable, GatewayBusy."""
-        if self._task is not None:
+        """Say Hello and connect to the port we are given, unless connected. GatewayUnreachable, GatewayBusy."""
+        if self._task is not None and not self._task.done():
             return
         self._closing = False
         reader = await self._open()
@@ -156,18 +158,18 @@ class GatewayClient:
         raw = encode(source, destination, bytes(data), priority)
         while self._state is not ClientState.CONNECTED or self._writer is None:
             if self._task is None or self._task.done():
-                raise GatewayLost(f"not connected to {self.host}:{self.port}")
+                raise GatewayLost(f"not connected to {self._where}")
             await self._change()
         try:
             self._writer.write(raw)
             await self._writer.drain()
         except OSError as error:
-            raise GatewayLost(f"the connection to {self.host}:{self.port} is gone ({error})") from error
+            raise GatewayLost(f"the connection to {self._where} is gone ({error})") from error
 
     async def firmware_version(self) -> FirmwareVersion:
         """Major and minor of the interface's firmware; 0.0: the gateway doesn't know. TimeoutError."""
         if self._writer is None:
-            raise GatewayLost(f"not connected to {self.host}:{self.port}")
+            raise GatewayLost(f"not connected to {self._where}")
         self.firmware = None
         self._writer.write(FirmwareVersion().to_bytes())
         async with asyncio.timeout(self.timeout_s):
@@ -183,7 +185,7 @@ class GatewayClient:
         progress(count): so many bytes are safe on the board. UpdateError: refused, and with which code
         """
         if self._writer is None:
-            raise GatewayLost(f"not connected to {self.host}:{self.port}")
+            raise GatewayLost(f"not connected to {self._where}")
         if self._upload is not None:
             raise UpdateError(ERROR_OTHER_CLIENT)
         crc = crc16(bundle, 0, len(bundle))
@@ -224,7 +226,7 @@ class GatewayClient:
         except (OSError, TimeoutError) as error:
             self._set_state(ClientState.CLOSED)
             why = "no answer" if isinstance(error, TimeoutError) else str(error)
-            raise GatewayUnreachable(f"no gateway at {self.host}:{self.port} ({why})") from error
+            raise GatewayUnreachable(f"no gateway at {self._where} ({why})") from error
         except BaseException:
             self._set_state(ClientState.CLOSED)
             raise
@@ -302,7 +304,7 @@ class GatewayClient:
         while True:
             await asyncio.sleep(self.ping_s)
             if self._unanswered >= _MISSED_PINGS:
-                log.warning("the gateway at %s:%d does not answer", self.host, self.port)
+                log.warning("the gateway at %s does not answer", self._where)
                 writer.transport.abort()
                 return
             self._unanswered += 1

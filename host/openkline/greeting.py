@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from openkline.errors import GatewayError
+from openkline.gateway.options import host_port
 from openkline.gateway.wire import HELLO, Connect, Disconnect, Parser
 
 
@@ -24,7 +25,7 @@ async def ask_for_port(host: str, port: int) -> int:
                 if isinstance(message, Connect):
                     return message.port
                 if isinstance(message, Disconnect):
-                    raise GatewayBusy(f"the gateway at {host}:{port} has no free slot")
+                    raise GatewayBusy(f"the gateway at {host_port(host, port)} has no free slot")
         raise ConnectionError("closed without an answer to Hello")
     finally:
         writer.close()

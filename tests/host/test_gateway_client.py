@@ -120,6 +120,48 @@ async def test_nobody_there() -> None:
     await client.close()
 
 
+async def test_an_ipv6_address_is_told_in_brackets() -> None:
+    port = free_base(1)
+    with pytest.raises(GatewayUnreachable, match=rf"no gateway at \[::1\]:{port}"):
+        await GatewayClient("::1", port).connect()
+
+
+async def test_connect_again_after_the_gateway_has_gone() -> None:
+    base = free_base(8)
+    client = GatewayClient("127.0.0.1", base)
+    for _ in range(2):
+        async with serving(port=base) as gateway:
+            assert gateway.bus is not None
+            await client.connect()
+            await client.connect()
+            gateway.bus.hear(FRAME)
+            assert (await anext(client)).source == 0x80
+        assert [message async for message in client] == []
+        with pytest.raises(GatewayLost):
+            await client.send(0x68, 0x18, b"\x01")
+    assert client.connections == 2
+    await client.close()
+
+
+async def test_connecting_can_be_cancelled_and_tried_again() -> None:
+    """At every turn of the loop: nothing is left of it, and the gateway has its port back."""
+    async with serving(clients=1, alive_timeout_s=0.05) as gateway:
+        for turns in range(12):
+            client = GatewayClient(gateway.host, gateway.port)
+            connecting = asyncio.create_task(client.connect())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await connecting
+            await client.close()
+            assert client.state is ClientState.CLOSED
+            await until(lambda: not gateway.server.sessions and not gateway.server._doors)  # type: ignore[union-attr]
+        await client.connect()
+        assert client.state is ClientState.CONNECTED
+        await client.close()
+
+
 async def test_no_answer_to_hello() -> None:
     hold = asyncio.Event()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from openkline.gateway.options import GatewayOptionError, GatewayOptions
+from openkline.gateway.options import GatewayOptionError, GatewayOptions, host_port
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,8 @@ def test_beyond_this_computer_it_is_said_what_that_means() -> None:
     options = GatewayOptions(host="0.0.0.0", allow=("192.168.0.0/24",))
     assert "192.168.0.0/24" in options.warning() and "also send" in options.warning()
     assert "only listen" in GatewayOptions(host="::", allow=("fe80::/10",), read_only=True).warning()
+
+
+def test_an_ipv6_address_stands_in_brackets_before_its_port() -> None:
+    assert host_port("::1", 4287) == "[::1]:4287"
+    assert host_port("127.0.0.1", 4287) == "127.0.0.1:4287"

@@ -28,6 +28,7 @@ from openkline.device import DeviceSettings
 from openkline.elm.options import ElmOptions, parse_listen
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
 from openkline.events import EventRunner, load_events
+from openkline.gateway.options import host_port
 from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
 from openkline.serial_io import port_for
@@ -242,7 +243,7 @@ async def _serve(options: Options) -> None:
         tell("stopping")
     except OSError as error:
         raise OpenklineError(
-            f"cannot listen on {options.address}:{options.port}"
+            f"cannot listen on {host_port(options.address, options.port)}"
             f"{f' or {options.elm327}' if options.elm327 else ''} ({error.strerror or error}). "
             "Is a bridge running already? -p names another port"
         ) from error
@@ -302,7 +303,7 @@ def _logs(options: Options, bridge: Bridge) -> list[FrameLog]:
 def _introduce(options: Options, device: str) -> None:
     """What runs, how to connect, how to end it."""
     if options.log_json:
-        tell(f"serving clients on {options.address}:{options.port}, board: {device}")
+        tell(f"serving clients on {host_port(options.address, options.port)}, board: {device}")
         return
     what = {"sim": "the virtual board", "auto": "the one board found by its USB id"}.get(device, device)
     if device == "sim":
@@ -314,11 +315,12 @@ def _introduce(options: Options, device: str) -> None:
     )
     logged = f"\n  log      {options.file}" if options.file else ""
     if options.elm327:
-        logged += f"\n  elm327   {':'.join(map(str, parse_listen(options.elm327)))}, for apps; the I-Bus is silent"
+        logged += f"\n  elm327   {host_port(*parse_listen(options.elm327))}, for apps; the I-Bus is silent"
     click.echo(
         "openkline bridge\n"
         f"  board    {what}\n"
-        f"  clients  {options.address}:{options.port}, OpenBM gateway protocol, up to {options.clients} at once"
+        f"  clients  {host_port(options.address, options.port)}, OpenBM gateway protocol, "
+        f"up to {options.clients} at once"
         f"{logged}\n"
         f"  connect  openkline monitor{join}\n"
         f'           openkline send{join} "68 18 01"     (source, destination, data)\n'

@@ -14,6 +14,7 @@ from openkline.elm.options import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_VOLTS, Elm
 from openkline.elm.pseudo import PseudoPort
 from openkline.elm.server import ElmServer
 from openkline.errors import OpenklineError
+from openkline.gateway.options import host_port
 from openkline.obd.session import SETTINGS
 from openkline.serial_io import port_for
 from openkline.sim import SimOptions
@@ -76,7 +77,7 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
         if with_pty:
             click.echo(pseudo.start())
         tell(
-            f"openkline elm327\n  board    {about}\n  clients  {options.host}:{server.port}\n"
+            f"openkline elm327\n  board    {about}\n  clients  {host_port(options.host, server.port)}\n"
             + (f"  pty      {pseudo.path}\n" if with_pty else "")
             + "  stop     Ctrl-C"
         )
@@ -84,7 +85,8 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
         tell("stopping")
     except OSError as error:
         raise OpenklineError(
-            f"cannot listen on {options.host}:{options.port} ({error.strerror or error}): --listen names another port"
+            f"cannot listen on {host_port(options.host, options.port)} ({error.strerror or error}): "
+            "--listen names another port"
         ) from error
     finally:
         pseudo.stop()

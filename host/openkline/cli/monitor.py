@@ -21,6 +21,7 @@ from openkline.cli.common import (
 )
 from openkline.cli.joining import opened_device, someone_serves
 from openkline.client import GatewayClient
+from openkline.gateway.options import host_port
 from openkline.log.files import FdSink, FrameLog
 
 
@@ -63,7 +64,7 @@ async def _monitor(device: str | None, address: str, port: int, as_json: bool, c
 
     try:
         if device is None and await someone_serves(address, port):
-            click.echo(f"joined the bridge at {address}:{port}", err=True)
+            click.echo(f"joined the bridge at {host_port(address, port)}", err=True)
             await _join(address, port, show, stop)
         else:
             async with opened_device(device) as board:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from openkline.cli.common import DEFAULT_PORT, json_option
 from openkline.errors import OpenklineError
+from openkline.gateway.options import host_port
 from openkline.problems import REFUSALS
 from openkline.status import default_port, fetch
 
@@ -129,14 +130,15 @@ def _latency(latency: Mapping[str, Any]) -> str:
 def _served(gateway: Mapping[str, Any]) -> str:
     held = gateway["of_gone_clients"]
     more = f"; {held} messages of clients that have gone still wait" if held else ""
-    return f"{len(gateway['clients'])} of {gateway['max_clients']} on {gateway['address']}:{gateway['port']}{more}"
+    where = host_port(gateway["address"], gateway["port"])
+    return f"{len(gateway['clients'])} of {gateway['max_clients']} on {where}{more}"
 
 
 def _elm(elm: Mapping[str, Any]) -> str:
     """One drives; of the others only the number matters."""
     clients = elm["clients"]
     driver = next((f", {one['name']} drives" for one in clients if one["drives"]), "")
-    return f"{len(clients)} of {elm['max_clients']} on {elm['address']}:{elm['port']}{driver}"
+    return f"{len(clients)} of {elm['max_clients']} on {host_port(elm['address'], elm['port'])}{driver}"
 
 
 def _log(frame_log: Mapping[str, Any]) -> str:

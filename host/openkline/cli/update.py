@@ -20,6 +20,7 @@ from openkline.client import GatewayClient
 from openkline.device import DeviceSettings
 from openkline.errors import GatewayError, UpdateFailed
 from openkline.flash.progress import Progress, Step
+from openkline.gateway.options import host_port
 from openkline.status import default_port, fetch
 from openkline.update import Updater
 
@@ -103,10 +104,11 @@ class _Work:
                 before = _of_status(known) or (version.major, version.minor)
                 if before == (0, 0):
                     raise UpdateFailed(
-                        f"no board is at the gateway {host}:{port}, or it is just restarting: see `openkline status`"
+                        f"no board is at the gateway {host_port(host, port)}, or it is just restarting: "
+                        "see `openkline status`"
                     )
                 password = self._password(known["device"]["unique_id"] if known else None)
-                step.result = f"{host}:{port}, board with version {_dotted(before)}"
+                step.result = f"{host_port(host, port)}, board with version {_dotted(before)}"
             with progress.step("upload") as step:
                 await client.update(
                     self.bundle.raw, password, self.bundle.version[:2], lambda count: self._progress(step, count)

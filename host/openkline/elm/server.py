@@ -20,11 +20,11 @@ from collections.abc import Callable
 from openkline.elm.backend import Line
 from openkline.elm.client import MAX_BACKLOG, Dialogue
 from openkline.elm.interpreter import Interpreter
+from openkline.elm.memory import Memory
 from openkline.elm.options import ElmOptions
-from openkline.elm.state import Memory
 from openkline.gateway.door import peer_address
 from openkline.gateway.limits import Doorman, TokenBucket
-from openkline.gateway.options import networks_of
+from openkline.gateway.options import host_port, networks_of
 
 log = logging.getLogger("openkline.elm327")
 
@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
         rate = self._server.options.input_bytes_per_s
         self._bucket = TokenBucket(rate, rate, asyncio.get_running_loop().time)
         peer = transport.get_extra_info("peername")
-        name = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) > 1 else "client"
+        name = host_port(*peer[:2]) if isinstance(peer, tuple) and len(peer) > 1 else "client"
         self._seat = Seat(self._server, name, transport.write, transport.get_write_buffer_size, self._hold)
         self._server.join(self._seat)
 

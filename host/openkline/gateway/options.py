@@ -21,6 +21,11 @@ class GatewayOptionError(OpenklineError, ValueError):
     exit_code = 2
 
 
+def host_port(host: str, port: int) -> str:
+    """As people and --gateway write it: 127.0.0.1:4287, [::1]:4287."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_local(host: str) -> bool:
     """Whether only this computer can connect to a server that listens on `host`."""
     if host.lower() == "localhost":
