@@ -279,6 +279,13 @@ def test_broken_stages():
         sleep_ms(20)
         assert (u.read() or b"") == (echo or b""), fault
     w, u = _board()
+    w.board.stage.set_fault("slow", "tx_open")  # both, and what was before is mended
+    assert w.board.stage.driver.level == 1 and w.board.stage._rx.delays == (8, 75)
+    w.board.stage.set_fault("tx_open", "tx_stuck", "weak", "slow")
+    assert w.board.stage.driver.level == 0 and w.board.stage._rx.delays == (60, 75)
+    w.board.stage.set_fault()
+    assert w.board.stage.driver.level == 1 and w.board.stage._rx.delays == (0, 0)
+    w, u = _board()
     w.wire.power(False)
     from machine import Pin
 

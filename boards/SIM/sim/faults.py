@@ -22,6 +22,11 @@ class OtherTester(Module):
         self.world.at(self.world.now + self.period_us, self._say)
 
 
+def _of_the_stage(w, name):
+    stage = w.board.stage
+    stage.set_fault(*stage.faults, name)
+
+
 def _bus_low(w):
     w.wire.driver("short").set(0)
 
@@ -34,7 +39,7 @@ def _bus_high(w):
 def _no_12v(w):
     """The wire lies at 0 V; the receiving optocoupler's LED hangs between battery and wire, so RX sees nothing."""
     w.wire.power(False)
-    w.board.stage.set_fault("rx_open")
+    _of_the_stage(w, "rx_open")
 
 
 def _car_10400(w):
@@ -53,14 +58,14 @@ _OF_THE_WIRE = {
     "bus_low": _bus_low, "bus_high": _bus_high, "no_12v": _no_12v, "car_10400": _car_10400,
     "other_tester": _other_tester, "car_9600": _car_9600,
 }  # fmt: skip
-NAMES = sorted(_OF_THE_WIRE) + [name for name in Stage.FAULTS if name]
+NAMES = sorted(_OF_THE_WIRE) + list(Stage.FAULTS)
 
 
 def apply(w, name):
-    """Breaks something. Errors: ValueError for a name that is none of NAMES."""
+    """Breaks something more. Errors: ValueError for a name that is none of NAMES."""
     if name in _OF_THE_WIRE:
         _OF_THE_WIRE[name](w)
-    elif name:
-        w.board.stage.set_fault(name)
+    elif name in Stage.FAULTS:
+        _of_the_stage(w, name)
     else:
         raise ValueError("fault: one of " + ", ".join(NAMES))

@@ -15,8 +15,8 @@ _RX_DELAYS = {"slow": (8, 75), "weak": (60, 8), "no_pull_up": (8, 2500)}
 class Stage:
     """TX pad -> driver on the wire, wire -> RX pad. A floating TX pad is pulled to the recessive level.
 
-    Delays are numbers of us, or pairs (to dominant, to recessive). fault is one of
-      None, "tx_open" (drives nothing), "tx_stuck" (drives dominant for ever), "tx_inverted" (the stage is not what
+    Delays are numbers of us, or pairs (to dominant, to recessive). faults are none, one or several of
+      "tx_open" (drives nothing), "tx_stuck" (drives dominant for ever), "tx_inverted" (the stage is not what
       the board believes, its pull included), "rx_open" (RX sees recessive), "rx_stuck" (RX sees dominant),
       "rx_inverted", "both_inverted",
       "tx_loose", "rx_loose" (that pad's wire is off), "unwired" (both), "swapped" (exchanged),
@@ -25,7 +25,7 @@ class Stage:
     """
 
     FAULTS = (
-        None, "tx_open", "tx_stuck", "tx_inverted", "rx_open", "rx_stuck", "rx_inverted", "both_inverted", "tx_loose",
+        "tx_open", "tx_stuck", "tx_inverted", "rx_open", "rx_stuck", "rx_inverted", "both_inverted", "tx_loose",
         "rx_loose", "unwired", "swapped", "tx_pull_missing", "rx_pull_missing", "slow", "weak", "no_pull_up",
     )  # fmt: skip
 
@@ -35,7 +35,7 @@ class Stage:
         self.rx_pad = rx_pad
         self.tx_invert = bool(tx_invert)
         self.rx_invert = bool(rx_invert)
-        self.fault = None
+        self.faults = ()
         self.driver = world.wire.driver("board")
         self._tx = _Delay(world, tx_delay_us, self.driver.set)
         self._rx = _Delay(world, rx_delay_us, self._to_rx)
@@ -46,32 +46,37 @@ class Stage:
         self._connect()
         self._to_rx(world.wire.level)
 
-    def set_fault(self, fault):
-        if fault not in self.FAULTS:
-            raise ValueError("fault: one of " + str(self.FAULTS))
-        self.fault = fault
-        self._rx.delays = _RX_DELAYS.get(fault, self._rx_delays)
+    def set_fault(self, *faults):
+        """These it has from now on, and no others."""
+        for fault in faults:
+            if fault not in self.FAULTS:
+                raise ValueError("fault: one of " + str(self.FAULTS))
+        self.faults = faults
+        delays = [_RX_DELAYS[fault] for fault in faults if fault in _RX_DELAYS] or [self._rx_delays]
+        self._rx.delays = (max([down for down, _ in delays]), max([up for _, up in delays]))
         self._connect()
         self._wire_changed(self.world.wire.level)
 
     def _connect(self):
         """Ties the pads to the stage's two sides as the fault leaves them."""
-        fault = self.fault
-        self._tx_flips = self.tx_invert ^ (fault in _TX_FLIP)
-        self._rx_flips = self.rx_invert ^ (fault in _RX_FLIP)
+        self._tx_flips = self.tx_invert ^ self._has(_TX_FLIP)
+        self._rx_flips = self.rx_invert ^ self._has(_RX_FLIP)
+        self._tx_fixed = self._fixed(_TX_LEVEL)
+        self._rx_fixed = self._fixed(_RX_LEVEL)
+        self._rx_pull_missing = "rx_pull_missing" in self.faults
         pads = (self.tx_pad, self.rx_pad)
         for pad in pads:
             pad.net.listeners = [fn for fn in pad.net.listeners if fn != self._hear_tx]
             pad.drift = 0
             pad.external(None)
-        in_pad, self._out_pad = (pads[1], pads[0]) if fault == "swapped" else pads
-        if fault in _RX_OFF:
+        in_pad, self._out_pad = (pads[1], pads[0]) if "swapped" in self.faults else pads
+        if self._has(_RX_OFF):
             self._out_pad = None
-        if fault in _TX_OFF:
+        if self._has(_TX_OFF):
             self._tx_changed(1 ^ self._tx_flips)
             return
         in_pad.net.listeners.append(self._hear_tx)
-        if fault == "tx_pull_missing":
+        if "tx_pull_missing" in self.faults:
             in_pad.drift = 0 ^ self._tx_flips
             in_pad.update()
         else:
@@ -79,16 +84,25 @@ class Stage:
         self._tx_changed(in_pad.net.level)
 
     def _tx_changed(self, level):
-        self._tx.change(_TX_LEVEL.get(self.fault, level ^ self._tx_flips))
+        self._tx.change(level ^ self._tx_flips if self._tx_fixed is None else self._tx_fixed)
 
     def _wire_changed(self, level):
-        self._rx.change(_RX_LEVEL.get(self.fault, level))
+        self._rx.change(level if self._rx_fixed is None else self._rx_fixed)
+
+    def _has(self, some):
+        """One of these faults."""
+        return any(fault in some for fault in self.faults)
+
+    def _fixed(self, levels):
+        """The level that a fault leaves, None: either. A transistor that is always on wins against an open one."""
+        left = [levels[fault] for fault in self.faults if fault in levels]
+        return min(left) if left else None
 
     def _to_rx(self, level):
         pad = self._out_pad
         if pad is None:
             return
-        if level and self.fault == "rx_pull_missing":
+        if level and self._rx_pull_missing:
             pad.external(None)
         else:
             pad.external(level ^ self._rx_flips)
