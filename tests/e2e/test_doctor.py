@@ -66,6 +66,14 @@ CASES = (
     Case("swapped,car_9600", "swapped", ("exchanged",)),
     Case("rx_inverted,car_9600", "rx_invert_wrong", ("RX is upside down",)),
     Case("slow,car_9600", "slow", ("too long",)),
+    Case("car_9600", "other_tester", ("9600", "the I-Bus"), obd=True),
+    # Two at once: one of them is named, and nothing that isn't there.
+    Case("no_12v,swapped", "swapped", ("exchanged", "12 V")),
+    Case("tx_inverted,swapped", "swapped", ("exchanged",)),
+    Case("tx_inverted,tx_pull_missing", "tx_invert_wrong", ("TX is upside down",)),
+    Case("both_inverted,slow", "both_inverts_wrong", ("both upside down",)),
+    Case("rx_loose,tx_loose", "wrong_pins", ("GPIO 16", "GPIO 17")),
+    Case("bus_low,tx_loose", "stuck_low", ("shorted to ground",)),
     # What two pins can't tell apart: one finding names them all.
     Case("bus_low", "stuck_low", ("shorted to ground",)),
     Case("rx_stuck", "stuck_low", ("transistors is always on",)),

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from openkline.cli.doctor import EXIT_FINDINGS, FAULTS
-from openkline.doctor import judge, judge_wire
+from openkline.doctor import judge, judge_traffic, judge_wire
 from openkline.doctor.pictures import PLACES, interface_of, picture
 
 from .test_doctor_wire import SILENCE, wire
@@ -18,9 +18,10 @@ DOC = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
 def names_in_code() -> set[str]:
     """First arguments of Finding and _fault, and what judge.py looks up instead."""
     found = {name for _, name, _, _ in judge._SIGNS}
-    for module in (judge, judge_wire):
+    for module in (judge, judge_traffic, judge_wire):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Finding", "_fault"):
+            name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+            if isinstance(node, ast.Call) and name in ("Finding", "wire_fault"):
                 found |= {str(one.value) for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
     return found | {"no_board", "several_boards", "port_missing", "port_busy"}
 
@@ -36,7 +37,7 @@ def test_findings() -> None:
 
 def test_places() -> None:
     assert set(re.findall(r"\b(?:rx|tx)_(?:pull|wire|stage)\b|\bsupply\b|\bbus\b", DOC)) >= set(PLACES)
-    source = Path(str(judge_wire.__file__)).read_text()
+    source = "".join(Path(str(module.__file__)).read_text() for module in (judge_traffic, judge_wire))
     used = [row.split() for row in re.findall(r'^ +"((?:(?:bus|supply|[rt]x_\w+) ?)+)",$', source, re.MULTILINE)]
     assert len(used) > 10
     assert {place for row in used for place in row} - set(PLACES) <= names_in_code()

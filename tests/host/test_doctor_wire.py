@@ -81,6 +81,12 @@ def test_a_healthy_wire_has_no_finding() -> None:
         (active(pulse=HELD, swapped=SILENT), "stuck_low"),
         (active(pulse=HELD, swapped=CLOSED), "swapped"),
         (active(pulse=SILENT, swapped=CLOSED), "swapped"),
+        (active(pulse=SILENT, swapped=FLIPPED), "swapped"),
+        (active(pulse=HELD, tx=HIGH), "swapped"),
+        (replace(active(pulse=HELD, tx=HIGH), tx_invert=False), "stuck_low"),
+        (replace(active(pulse=HELD, tx=HIGH), rx_invert=True), "stuck_low"),
+        (active(pulse=FLIPPED, rx_alone=True, tx=LOOSE), "tx_invert_wrong"),
+        (active(rx_alone=True, echoes=(echo(9600, 60),)), "both_inverts_wrong"),
         (active(pulse=SILENT), "no_echo"),
         (active(pulse=SILENT, tx=LOOSE), "tx_not_connected"),
         (replace(active(pulse=SILENT), rx=LOOSE), "rx_not_connected"),
@@ -95,6 +101,11 @@ def test_a_healthy_wire_has_no_finding() -> None:
 )
 def test_what_pins_and_pulses_tell(facts: WireFacts, name: str) -> None:
     assert first(facts).name == name and first(facts).remedy
+
+
+def test_what_is_said_beside_the_likeliest() -> None:
+    assert names(active(pulse=HELD, tx=LOOSE)) == ["stuck_low", "tx_not_connected"]
+    assert names(active(pulse=FLIPPED, tx=LOOSE)) == ["tx_invert_wrong", "tx_pull_missing"]
 
 
 def test_rise_at_its_limit() -> None:
@@ -149,12 +160,34 @@ def test_noise_only_where_messages_suffer() -> None:
     lows, highs = traffic(9600)
     noisy = lows + (9,) * len(lows)
     for facts in (
-        wire(lows=lows, highs=highs, bad=9),
+        wire(lows=lows, highs=highs, bad=4),
         wire(lows=noisy, highs=highs, bad=1, frames=50),
     ):
         assert names(facts) == []
     noise = wire(lows=noisy, highs=highs, bad=51, frames=50, received=400)
     assert names(noise) == ["noise"] and first(noise).level == "warning"
+
+
+def test_damaged_messages_are_no_healthy_wire() -> None:
+    lows, highs = traffic(9600)
+    for frames, bad, received, expected in (
+        (0, 4, 40, []),
+        (0, 5, 40, ["damaged"]),
+        (9, 9, 91, ["damaged"]),
+        (9, 9, 90, []),
+        (9, 8, 91, []),
+    ):
+        heard = wire(lows=lows, highs=highs, frames=frames, bad=bad, received=received)
+        assert names(heard) == names(replace(heard, active=None)) == expected
+        # What explains them is told instead.
+        assert names(replace(heard, active=replace(GOOD, echoes=(echo(9600, 60),)))) == ["slow"]
+
+
+def test_a_k_line_at_9600_baud_may_be_the_i_bus() -> None:
+    for baud, is_said in ((9600, True), (10_400, False)):
+        lows, highs = traffic(baud)
+        said = first(wire(mode=records.MODE_OBD, lows=lows, highs=highs))
+        assert said.name == "other_tester" and ("the I-Bus" in said.text) is ("pin 7" in said.remedy) is is_said
 
 
 def test_the_rate_is_right_where_most_messages_are() -> None:

@@ -1,6 +1,6 @@
 """openkline doctor: facts are gathered on the way from the PC to the wire, judged (pure), and told.
 
-    pc.py -> board.py -> wire.py      facts.py      judge.py, judge_wire.py      report.py, pictures.py
+    pc.py -> board.py -> wire.py      facts.py      judge.py, judge_wire.py, judge_traffic.py    report.py, pictures.py
 
 What comes behind a part that doesn't work is not looked at.
 """

@@ -24,3 +24,8 @@ class Finding:
     @property
     def wrong(self) -> bool:
         return self.level in (WARNING, FAULT)
+
+
+def wire_fault(name: str, text: str, remedy: str, places: str = "", level: str = FAULT) -> Finding:
+    """places: words of pictures.PLACES."""
+    return Finding(name, "wire", level, text, remedy, tuple(places.split()))

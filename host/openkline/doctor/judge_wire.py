@@ -15,27 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kline.protocol import probe, records
-from openkline.doctor import rates
-from openkline.doctor.facts import ActiveFacts, Echo, WireFacts
-from openkline.doctor.finding import FAULT, NOTE, OK, WARNING, Finding
+from kline.protocol import probe
+from openkline.doctor.facts import ActiveFacts, Echo, Pulls, WireFacts
+from openkline.doctor.finding import FAULT, NOTE, OK, WARNING, Finding, wire_fault
+from openkline.doctor.judge_traffic import damaged, judge_traffic
 
 # A receiver looks at the middle of a bit: with half a bit of distortion it reads the neighbour.
 _DISTORTED = 0.35
 # A bus with its pull-up rises in some 10 us, an optocoupler's transistor lets go within 100.
 _RISE_US = 400
-# Pieces shorter than this part of a bit are nobody's bits.
-_SPLINTER = 0.4
-_SPLINTERS = 0.15  # of all pulses
 
 
 def judge_wire(wire: WireFacts) -> list[Finding]:
     """The likeliest fault first, then what else was seen."""
-    found = list(_passive(wire))
+    found = list(judge_traffic(wire))
     active = wire.active
     if active is None:
         if not any(finding.wrong for finding in found):
-            found += _seen_only(wire)
+            found += damaged(wire) or _seen_only(wire)
         reason = f" ({wire.skipped})" if wire.skipped else ""
         found.append(
             Finding(
@@ -50,13 +47,10 @@ def judge_wire(wire: WireFacts) -> list[Finding]:
     if not any(finding.level == FAULT for finding in found):
         found += _loop(wire, active)
     if not any(finding.wrong for finding in found):
+        found += damaged(wire)
+    if not any(finding.wrong for finding in found):
         found.append(Finding("wire", "wire", OK, _praise(wire, active)))
     return found
-
-
-def _fault(name: str, text: str, remedy: str, places: str = "", level: str = FAULT) -> Finding:
-    """places: words of pictures.PLACES."""
-    return Finding(name, "wire", level, text, remedy, tuple(places.split()))
 
 
 def _praise(wire: WireFacts, active: ActiveFacts) -> str:
@@ -68,50 +62,12 @@ def _praise(wire: WireFacts, active: ActiveFacts) -> str:
 # -- by listening
 
 
-def _passive(wire: WireFacts) -> Iterator[Finding]:
-    bit = rates.bit_of(wire.lows, wire.highs)
-    if wire.mode == records.MODE_OBD and len(wire.lows) >= 2:
-        rate = f" at {rates.name_of(bit)}" if bit else ""
-        yield _fault(
-            "other_tester",
-            f"Somebody talks on the K-line{rate} though nobody was asked: another tester is connected.",
-            "unplug the other tester (or end its program): a K-line has one",
-            "bus",
-        )
-    elif bit is not None and not rates.fits(bit, wire.baud) and not _understood(wire):
-        kline = ": that is a K-line, not the I-Bus" if rates.fits(bit, 10_400) else ""
-        yield _fault(
-            "wrong_rate",
-            f"Others talk at {rates.name_of(bit)}, the board listens at {wire.baud}{kline}.",
-            "connect the interface to the right wire of the car, or run doctor --obd for a K-line",
-            "bus",
-        )
-    elif _splinters(wire) and wire.bad > wire.frames:
-        yield _fault(
-            "noise",
-            f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.",
-            "shorten the wires, and give the stage's ground its own wire to the car's",
-            "bus",
-            WARNING,
-        )
-
-
-def _understood(wire: WireFacts) -> bool:
-    """Messages with a right checksum (five bytes and more) are most of what came: the rate can't be wrong."""
-    return bool(wire.frames) and 10 * wire.frames >= wire.received
-
-
-def _splinters(wire: WireFacts) -> bool:
-    widths = wire.lows + wire.highs
-    return sum(width < _SPLINTER * 1e6 / wire.baud for width in widths) > _SPLINTERS * len(widths)
-
-
 def _seen_only(wire: WireFacts) -> Iterator[Finding]:
     """Without a pulse of ours less can be told."""
     if wire.rx.loose:
         yield _rx_not_connected(wire)
     elif wire.dominant_seen and not wire.recessive_seen:
-        yield _fault(
+        yield wire_fault(
             "idle_dominant",
             "RX says that the bus is low all the time; it should be so only while somebody talks.",
             "let doctor test with pulses of its own (--yes): it can tell a short circuit from a wrong rx_invert",
@@ -130,8 +86,8 @@ def _loop(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
     pulse = active.pulse
     if pulse.seen:
         yield from _closed(wire, active)
-    elif active.swapped is not None and active.swapped.seen:
-        yield _fault(
+    elif active.swapped is not None and (active.swapped.seen or active.swapped.upside_down):
+        yield wire_fault(
             "swapped",
             f"TX and RX are exchanged: what is sent on GPIO {wire.rx_pin} comes back on GPIO {wire.tx_pin}.",
             f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX",
@@ -139,24 +95,33 @@ def _loop(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
         )
     elif pulse.upside_down:
         yield _upside_down(active)
+        if active.tx.loose:
+            yield _tx_pull_missing(wire)
     elif wire.rx.loose:
         yield _loose(wire, active)
+    elif pulse.before and _rests_dominant(wire, active):
+        yield _seems_swapped(wire)
     elif pulse.before:
         yield _held()
+        if active.tx.loose:
+            yield _tx_not_connected(wire)
     else:
         yield _nothing(wire, active)
 
 
 def _upside_down(active: ActiveFacts) -> Finding:
-    """TX let go is recessive in truth, by the stage's pull; what RX says then shows whose inversion is wrong."""
-    if active.rx_alone:
-        return _fault(
+    """TX let go is recessive in truth, by the stage's pull; what RX says then shows whose inversion is wrong.
+
+    Without that pull nothing shows it, but the interfaces differ in TX only.
+    """
+    if active.rx_alone and not active.tx.loose:
+        return wire_fault(
             "rx_invert_wrong",
             "RX is upside down: it says low while the bus is high.",
             "change rx_invert in board.json (openkline flash asks which interface it is)",
             "rx_wire",
         )
-    return _fault(
+    return wire_fault(
         "tx_invert_wrong",
         "TX is upside down: at rest the board pulls the bus low, and nobody can talk.",
         "change tx_invert in board.json (openkline flash asks which interface it is)",
@@ -165,7 +130,7 @@ def _upside_down(active: ActiveFacts) -> Finding:
 
 
 def _rx_not_connected(wire: WireFacts) -> Finding:
-    return _fault(
+    return wire_fault(
         "rx_not_connected",
         f"RX (GPIO {wire.rx_pin}) hangs in the air: it follows the chip's own weak pulls.",
         f"check the wire from GPIO {wire.rx_pin} to the stage, and that the pull-up of RX is there",
@@ -177,7 +142,7 @@ def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
     if active.pulled is not None and active.pulled.seen:
         return _rx_pull_missing(wire)
     if active.tx.loose:
-        return _fault(
+        return wire_fault(
             "wrong_pins",
             f"Nothing is connected to GPIO {wire.rx_pin} (RX), nor to GPIO {wire.tx_pin} (TX).",
             "does board.json name the pins that your wires are on? openkline flash asks; openkline boards lists them",
@@ -187,7 +152,7 @@ def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
 
 
 def _rx_pull_missing(wire: WireFacts) -> Finding:
-    return _fault(
+    return wire_fault(
         "rx_pull_missing",
         f"RX has no pull-{'down' if wire.rx_invert else 'up'} of its own: only the chip's weak one may hold it.",
         f"put 4k7 from RX to {'ground' if wire.rx_invert else '3V3'}: the weak pull makes slow edges",
@@ -197,7 +162,7 @@ def _rx_pull_missing(wire: WireFacts) -> Finding:
 
 
 def _held() -> Finding:
-    return _fault(
+    return wire_fault(
         "stuck_low",
         "RX says that the bus is low all the time, whatever TX does: the bus is shorted to ground (or a module without "
         "power holds it), or one of the stage's two transistors is always on.",
@@ -206,22 +171,45 @@ def _held() -> Finding:
     )
 
 
+def _rests_dominant(wire: WireFacts, active: ActiveFacts) -> bool:
+    """TX, let go, is held at the level that makes the wire dominant, though an inverting stage pulls it the other way.
+
+    RX' pull-up would do so. (A stage that doesn't invert has both of them high.)
+    """
+    return wire.tx_invert and not wire.rx_invert and active.tx == Pulls(True, True, True)
+
+
+def _seems_swapped(wire: WireFacts) -> Finding:
+    return wire_fault(
+        "swapped",
+        f"RX (GPIO {wire.rx_pin}) is held low and TX (GPIO {wire.tx_pin}) high, the other way round than a stage holds "
+        "them: they seem to be exchanged, and the stage without 12 V.",
+        f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX; then measure 12 V at the "
+        "stage",
+        "rx_wire tx_wire supply",
+    )
+
+
+def _tx_not_connected(wire: WireFacts) -> Finding:
+    return wire_fault(
+        "tx_not_connected",
+        f"TX (GPIO {wire.tx_pin}) hangs in the air, and nothing of ours reaches the bus.",
+        f"check the wire from GPIO {wire.tx_pin} to the stage",
+        "tx_wire",
+    )
+
+
 def _nothing(wire: WireFacts, active: ActiveFacts) -> Finding:
     if active.tx.loose:
-        return _fault(
-            "tx_not_connected",
-            f"TX (GPIO {wire.tx_pin}) hangs in the air, and nothing of ours reaches the bus.",
-            f"check the wire from GPIO {wire.tx_pin} to the stage",
-            "tx_wire",
-        )
+        return _tx_not_connected(wire)
     if wire.talking:
-        return _fault(
+        return wire_fault(
             "tx_no_effect",
             "Others are heard, but nothing of ours reaches the bus: the sending half of the stage does not pull.",
             "check the sending optocoupler: its LED's resistor and direction, its transistor's wires to bus and ground",
             "tx_stage",
         )
-    return _fault(
+    return wire_fault(
         "no_echo",
         "Nothing of ours comes back, and nobody is heard: the stage has no 12 V, its receiving half is open (LED the "
         "wrong way round), the bus is shorted to 12 V, or its sending half does not pull.",
@@ -238,30 +226,35 @@ def _closed(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
     if pulse.after or pulse.rise == probe.NEVER or pulse.rise > _RISE_US:
         yield _no_pull_up(active)
         return
-    yield from _bits(wire, active)
-    if wire.rx.loose:
-        yield _rx_pull_missing(wire)
-    if active.tx.loose:
-        yield _fault(
-            "tx_pull_missing",
-            "Nothing keeps TX quiet while the board does not drive it: at each reset it may pull the bus low.",
-            f"put 10k from TX to {'ground' if wire.tx_invert else '3V3'}",
-            "tx_pull",
-            WARNING,
-        )
-    elif active.rx_alone:
-        yield _fault(
+    if active.rx_alone and not active.tx.loose:
+        yield wire_fault(
             "both_inverts_wrong",
             "TX and RX are both upside down: the echo is right, but at rest the board pulls the bus low.",
             "change tx_invert and rx_invert in board.json (openkline flash asks which interface it is)",
             "rx_wire tx_wire",
         )
+        return  # late edges of this stage would look early, and early ones late
+    yield from _bits(wire, active)
+    if wire.rx.loose:
+        yield _rx_pull_missing(wire)
+    if active.tx.loose:
+        yield _tx_pull_missing(wire)
+
+
+def _tx_pull_missing(wire: WireFacts) -> Finding:
+    return wire_fault(
+        "tx_pull_missing",
+        "Nothing keeps TX quiet while the board does not drive it: at each reset it may pull the bus low.",
+        f"put 10k from TX to {'ground' if wire.tx_invert else '3V3'}",
+        "tx_pull",
+        WARNING,
+    )
 
 
 def _no_pull_up(active: ActiveFacts) -> Finding:
     rise = active.pulse.rise
     took = f"only after {rise} us" if rise >= 0 else f"not within {probe.LIMIT_US} us"
-    return _fault(
+    return wire_fault(
         "no_pull_up",
         f"After a short pulse the bus goes high {took}: nothing pulls it up.",
         "a K-line needs 510 ohm from the line to 12 V at the tester; on the I-Bus the car pulls up: is it connected?",
@@ -277,7 +270,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
     share = stretch / own.bit_us
     level = WARNING if own.right else FAULT
     if share > _DISTORTED:
-        yield _fault(
+        yield wire_fault(
             "slow",
             f"The bus' low bits come back {stretch:.0f} us too long, of {own.bit_us:.0f}: the stage lets go slowly.",
             "a smaller pull-up at RX (4k7, or 2k2), and not too much current in the receiving LED (2k2 at 12 V)",
@@ -285,7 +278,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             level,
         )
     elif share < -_DISTORTED:
-        yield _fault(
+        yield wire_fault(
             "weak",
             f"The bus' low bits come back {-stretch:.0f} us too short, of {own.bit_us:.0f}: the stage pulls weakly.",
             "less resistance at the sending LED (220 ohm for the I-Bus), or a transistor to pull a K-line",
@@ -293,7 +286,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             level,
         )
     elif not own.right:
-        yield _fault(
+        yield wire_fault(
             "echo_wrong",
             f"What comes back differs from what was sent ({own.got.hex(' ').upper() or 'nothing'} instead of "
             f"{probe.pattern(own.baud).hex(' ').upper()}).",

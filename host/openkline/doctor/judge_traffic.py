@@ -1,0 +1,76 @@
+"""What others' traffic says of the wire: another rate, another tester, noise. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kline.protocol import records
+from openkline.doctor import rates
+from openkline.doctor.facts import WireFacts
+from openkline.doctor.finding import WARNING, Finding, wire_fault
+
+# Pieces shorter than this part of a bit are nobody's bits.
+_SPLINTER = 0.4
+_SPLINTERS = 0.15  # of all pulses
+_DAMAGED = 5  # messages: fewer may be collisions, or one that was half over when the board began to listen
+
+
+def judge_traffic(wire: WireFacts) -> Iterator[Finding]:
+    bit = rates.bit_of(wire.lows, wire.highs)
+    if wire.mode == records.MODE_OBD and len(wire.lows) >= 2:
+        yield _other_tester(bit)
+    elif bit is not None and not rates.fits(bit, wire.baud) and not _understood(wire):
+        kline = ": that is a K-line, not the I-Bus" if rates.fits(bit, 10_400) else ""
+        yield wire_fault(
+            "wrong_rate",
+            f"Others talk at {rates.name_of(bit)}, the board listens at {wire.baud}{kline}.",
+            "connect the interface to the right wire of the car, or run doctor --obd for a K-line",
+            "bus",
+        )
+    elif _splinters(wire) and wire.bad > wire.frames:
+        yield wire_fault(
+            "noise",
+            f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.",
+            "shorten the wires, and give the stage's ground its own wire to the car's",
+            "bus",
+            WARNING,
+        )
+
+
+def _other_tester(bit_us: float | None) -> Finding:
+    rate = f" at {rates.name_of(bit_us)}" if bit_us else ""
+    ibus = bit_us is not None and rates.fits(bit_us, 9_600)
+    return wire_fault(
+        "other_tester",
+        f"Somebody talks on the K-line{rate} though nobody was asked: another tester is connected"
+        + (", or this is the I-Bus." if ibus else "."),
+        "unplug the other tester (or end its program): a K-line has one"
+        + ("; if there is none, is the interface on pin 7 of the OBD socket?" if ibus else ""),
+        "bus",
+    )
+
+
+def damaged(wire: WireFacts) -> list[Finding]:
+    """Bits are as they should be, and yet most messages aren't."""
+    if wire.bad < max(_DAMAGED, wire.frames) or _understood(wire):
+        return []
+    return [
+        wire_fault(
+            "damaged",
+            f"Most of what others say comes damaged: {wire.bad} messages, and {wire.frames} whole ones.",
+            "is a second interface or tester on the wire? If not, try a shorter wire, and the stage's ground at the "
+            "car's",
+            "bus",
+            WARNING,
+        )
+    ]
+
+
+def _understood(wire: WireFacts) -> bool:
+    """Messages with a right checksum (five bytes and more) are most of what came: the rate can't be wrong."""
+    return bool(wire.frames) and 10 * wire.frames >= wire.received
+
+
+def _splinters(wire: WireFacts) -> bool:
+    widths = wire.lows + wire.highs
+    return sum(width < _SPLINTER * 1e6 / wire.baud for width in widths) > _SPLINTERS * len(widths)
