@@ -18,10 +18,11 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from kline.protocol import records
 from openkline.boardlink import BusEvent
-from openkline.bus import Unsubscribe
+from openkline.bus import BusFrame, Unsubscribe
 from openkline.device import Device, DeviceSettings
 from openkline.elm.backend import BoardLine
 from openkline.elm.options import ElmOptions
@@ -65,7 +66,7 @@ class Bridge:
         self.server = GatewayServer(self.device, settings.gateway, Updater(self.device))
         self.elm = ElmServer(BoardLine(self.device), settings.elm) if settings.elm is not None else None
         self.stop = asyncio.Event()
-        self.logs: list[FrameLog] = []
+        self.logs: list[FrameLog[Any]] = []
         self.events: EventRunner | None = None
         self.probe: Probe | None = None
         self.status: StatusServer | None = None
@@ -73,10 +74,14 @@ class Bridge:
         self.started_s = time.monotonic()
         self._unsubscribe: list[Unsubscribe] = []
 
-    def add_log(self, frame_log: FrameLog) -> None:
+    def add_log(self, frame_log: FrameLog[BusFrame]) -> None:
         """Write each frame there, too; the bridge closes it in the end."""
         self.logs.append(frame_log)
         self._unsubscribe.append(self.device.subscribe(frame_log))
+
+    def add_messages(self, writer: FrameLog[str]) -> None:
+        """A log that somebody else feeds; the bridge reopens and closes it, and tells how it is."""
+        self.logs.append(writer)
 
     def run_events(self, events: EventRunner) -> None:
         """Start commands when their frames are seen; the bridge ends them in the end."""

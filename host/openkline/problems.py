@@ -99,9 +99,9 @@ def _of_logs(status: Mapping[str, Any]) -> Iterator[str]:
     for frame_log in status["logs"]:
         missing = frame_log["dropped"] + frame_log["failed"]
         if frame_log["state"] == "failing":
-            yield f"{frame_log['name']} can't be written (is the disk full?); {missing} frames are missing there"
+            yield f"{frame_log['name']} can't be written (is the disk full?); {missing} lines are missing there"
         elif missing:
-            yield f"{frame_log['name']}: {missing} frames are missing, it could not be written in time"
+            yield f"{frame_log['name']}: {missing} lines are missing, it could not be written in time"
 
 
 def _times(n: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -78,13 +79,20 @@ async def test_sigterm_lets_out_what_was_sent_and_says_disconnect(tmp_path: Path
 
 
 @pytest.mark.parametrize("level", ["0", "3"])
-async def test_raw_frames_appear_at_level_4_only(level: str) -> None:
-    async with bridge("-l", level) as running:
+async def test_raw_frames_appear_at_level_4_only(level: str, tmp_path: Path) -> None:
+    """Below that the log file has the messages of the level, each behind its time, and stderr has them, too."""
+    log = tmp_path / "messages.log"
+    async with bridge("-l", level, "-f", str(log)) as running:
         client = await PlainClient(running.port).connect()
         await until(lambda: len(client.frames) >= 3)
+        assert [one["name"] for one in (await running.status())["logs"]] == [str(log)]
         assert await running.end() == 0
     assert running.out == b""
     assert (b"firmware" in running.err) is (level == "0")
+    lines = log.read_text().splitlines()
+    assert any("firmware" in line for line in lines) is (level == "0")
+    assert all(re.match(r"\d{4}-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d(\.\d{6})?: .", line) for line in lines)
+    assert not read_log(log)[0]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -107,7 +107,7 @@ def test_nothing_is_wrong() -> None:
         ("gateway.counters.slow", 1, "did not read"),
         ("gateway.clients.0.denied", 9, "client on port 4288: messages refused (9 denied)"),
         ("gateway.past_clients", {"too_long": 1}, "have left: messages refused (1 too long)"),
-        ("logs.0.failed", 12, "12 frames are missing"),
+        ("logs.0.failed", 12, "12 lines are missing"),
         ("logs.0.state", "failing", "can't be written"),
     ],
 )

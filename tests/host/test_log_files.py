@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from openkline.bus import BusFrame
 from openkline.log.files import _QUEUE, FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat
+from openkline.log.messages import MessageLog, TimedLines, as_line
 
 FRAME = BusFrame(1_279_613_220.5, bytes.fromhex("C0 04 68 32 11 8F"))
 
@@ -225,7 +227,7 @@ def test_a_full_disk_is_counted_and_writing_resumes(
     messages = [record.message for record in caplog.records]
     assert len(messages) == 2, "once when it begins, once when it ends"
     assert "No space left" in messages[0]
-    assert "20 frames are missing" in messages[1]
+    assert "20 lines are missing" in messages[1]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -248,3 +250,22 @@ def test_a_closed_pipe_is_told_once() -> None:
     os.close(writer)
     assert told == [1]
     assert frame_log.failed == 10
+
+
+def test_messages_go_to_a_file_as_frames_do(tmp_path: Path) -> None:
+    """With rotation and all."""
+    path = tmp_path / "messages.log"
+    writer = FrameLog(LogFile(path, max_bytes=400), as_line, "messages")
+    handler = MessageLog(writer)
+    handler.setFormatter(TimedLines())
+    logger = logging.getLogger("openkline.test_messages")
+    logger.addHandler(handler)
+    try:
+        for n in range(20):
+            logger.warning("message %d of \N{LATIN SMALL LETTER O WITH DIAERESIS}", n)
+    finally:
+        logger.removeHandler(handler)
+    writer.close()
+    text = b"".join((tmp_path / f"messages.log{end}").read_bytes() for end in (".2", ".1", "")).decode("utf-8")
+    assert [line.partition(": ")[2] for line in text.splitlines()] == [f"message {n} of \u00f6" for n in range(20)]
+    assert writer.written == 20

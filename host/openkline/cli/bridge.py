@@ -15,9 +15,11 @@ import rich_click as click
 from kline.protocol import records
 from openkline import __version__, ports
 from openkline.bridge import Bridge, BridgeSettings
+from openkline.bus import BusFrame
 from openkline.cli.common import (
     DEFAULT_ADDRESS,
     DEFAULT_PORT,
+    JsonLines,
     device_option,
     set_up_logging,
     tell,
@@ -31,6 +33,7 @@ from openkline.events import EventRunner, load_events
 from openkline.gateway.options import host_port
 from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
+from openkline.log.messages import MessageLog, TimedLines, as_line
 from openkline.serial_io import port_for
 from openkline.sim import SimOptions
 from openkline.status import default_port
@@ -91,7 +94,12 @@ class Options:
     help="0 info, 1 debug, 2 warnings, 3 errors: messages only. 4: raw frames, in the gateway's format. "
     "Without -l: frames as readable lines.",
 )
-@click.option("-f", "--file", type=click.Path(dir_okay=False, path_type=Path), help="Log file instead of stdout.")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Log file: frames at level 4 and without -l, messages at levels 0 to 3.",
+)
 @click.option(
     "-e",
     "--events",
@@ -231,6 +239,8 @@ async def _serve(options: Options) -> None:
     bridge = Bridge(port, settings)
     for frame_log in _logs(options, bridge):
         bridge.add_log(frame_log)
+    if options.file is not None and not _logs_frames(options):
+        _log_messages(options, options.file, bridge)
     if options.events is not None:
         rules = load_events(options.events, options.event_shell)
         bridge.run_events(EventRunner(rules, timeout_s=options.event_timeout, shell=options.event_shell))
@@ -275,29 +285,45 @@ def _configure(options: Options) -> tuple[tuple[int, int], ...]:
     return tuple((key, value) for key, value in wanted if value is not None)
 
 
-def _logs(options: Options, bridge: Bridge) -> list[FrameLog]:
+def _logs_frames(options: Options) -> bool:
+    return options.level in (None, RAW_LEVEL) or options.as_json
+
+
+def _logs(options: Options, bridge: Bridge) -> list[FrameLog[BusFrame]]:
     """Frames go to the file when one is named, else to stdout; at levels 0 to 3 nowhere (the original's meaning)."""
     loop = asyncio.get_running_loop()
 
     def on_broken_pipe() -> None:
         loop.call_soon_threadsafe(bridge.stop.set)
 
-    if options.level is not None and options.level != RAW_LEVEL and not options.as_json:
+    if not _logs_frames(options):
         return []
     as_json = options.as_json or options.log_format == "json"
     raw = JsonFormat().write if as_json else GatewayFormat(options.direction).write
     if options.file is None:
         render = raw if options.level == RAW_LEVEL or as_json or options.log_format else terminal_renderer(False)
         return [FrameLog(FdSink(1), render, "stdout", on_broken_pipe)]
-    file = LogFile(options.file, options.rotate_size, options.rotate_hours * 3600, options.keep)
-    try:
-        file.open()
-    except OSError as error:
-        raise OpenklineError(f"{options.file}: cannot be written ({error.strerror})") from error
-    logs = [FrameLog(file, raw, str(options.file))]
+    logs: list[FrameLog[BusFrame]] = [FrameLog(_open_file(options, options.file), raw, str(options.file))]
     if options.level is None:
         logs.append(FrameLog(FdSink(1), terminal_renderer(options.as_json), "stdout", on_broken_pipe))
     return logs
+
+
+def _log_messages(options: Options, path: Path, bridge: Bridge) -> None:
+    writer = FrameLog(_open_file(options, path), as_line, str(path))
+    handler = MessageLog(writer)
+    handler.setFormatter(JsonLines() if options.log_json else TimedLines())
+    logging.getLogger("openkline").addHandler(handler)
+    bridge.add_messages(writer)
+
+
+def _open_file(options: Options, path: Path) -> LogFile:
+    file = LogFile(path, options.rotate_size, options.rotate_hours * 3600, options.keep)
+    try:
+        file.open()
+    except OSError as error:
+        raise OpenklineError(f"{path}: cannot be written ({error.strerror})") from error
+    return file
 
 
 def _introduce(options: Options, device: str) -> None:

@@ -143,7 +143,7 @@ def _elm(elm: Mapping[str, Any]) -> str:
 
 def _log(frame_log: Mapping[str, Any]) -> str:
     missing = frame_log["dropped"] + frame_log["failed"]
-    return f"{frame_log['name']}: {frame_log['state']}, {frame_log['written']} frames, {missing} missing"
+    return f"{frame_log['name']}: {frame_log['state']}, {frame_log['written']} lines, {missing} missing"
 
 
 def _clients(clients: list[Mapping[str, Any]]) -> Table:

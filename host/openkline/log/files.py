@@ -16,9 +16,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from openkline.bus import BusFrame
 from openkline.log.formats import MAX_LINE, detect
 
 log = logging.getLogger("openkline.log")
@@ -26,6 +25,8 @@ log = logging.getLogger("openkline.log")
 _QUEUE = 8192
 _RETRY_S = 5.0
 _RETRY_ROTATION_S = 60.0
+
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Sink(Protocol):
@@ -146,8 +147,10 @@ class FdSink:
         pass
 
 
-class FrameLog:
+class FrameLog(Generic[T_contra]):
     """A subscriber of the bus that writes each frame with `render` to `sink`, from a thread of its own.
+
+    What it is given is a BusFrame; or a str, for messages instead of frames.
 
     Counters: written; dropped (queue full); failed (the sink refused: full disk, closed pipe).
     """
@@ -155,7 +158,7 @@ class FrameLog:
     def __init__(
         self,
         sink: Sink,
-        render: Callable[[BusFrame], bytes],
+        render: Callable[[T_contra], bytes],
         name: str = "log",
         on_broken_pipe: Callable[[], None] | None = None,
     ) -> None:
@@ -165,13 +168,13 @@ class FrameLog:
         self._sink = sink
         self._render = render
         self._name = name
-        self._queue: queue.Queue[BusFrame | None] = queue.Queue(_QUEUE)
+        self._queue: queue.Queue[T_contra | None] = queue.Queue(_QUEUE)
         self._reopen = False
         self._retry_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"openkline {name}", daemon=True)
         self._thread.start()
 
-    def __call__(self, frame: BusFrame) -> None:
+    def __call__(self, frame: T_contra) -> None:
         try:
             self._queue.put_nowait(frame)
         except queue.Full:
@@ -210,7 +213,7 @@ class FrameLog:
         with contextlib.suppress(OSError):
             self._sink.close()
 
-    def _write(self, frame: BusFrame) -> None:
+    def _write(self, frame: T_contra) -> None:
         if time.monotonic() < self._retry_s:
             self.failed += 1
             return
@@ -222,7 +225,7 @@ class FrameLog:
             self.written += 1
             if self._retry_s:
                 self._retry_s = 0.0
-                log.warning("%s: writing again, %d frames are missing", self._name, self.failed)
+                log.warning("%s: writing again, %d lines are missing", self._name, self.failed)
         except BrokenPipeError:
             self.failed += 1
             self._retry_s = float("inf")
@@ -231,5 +234,5 @@ class FrameLog:
         except OSError as error:
             self.failed += 1
             if not self._retry_s:
-                log.error("%s: %s; frames go on to clients, not to the log, until it can be written", self._name, error)
+                log.error("%s: %s; the bridge goes on without this log until it can be written", self._name, error)
             self._retry_s = time.monotonic() + _RETRY_S

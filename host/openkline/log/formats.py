@@ -139,7 +139,12 @@ class GatewayFormat:
             yield LogFrame(unix_s, frame, bool(own))
 
     def write(self, frame: LogFrame | BusFrame) -> bytes:
-        second, micros = divmod(round((frame.time or 0.0) * 1_000_000), 1_000_000)
+        mark = "> " if self.direction and frame.own else ""
+        return f"{self.moment(frame.time or 0.0)}: {hex_bytes(frame.data)} {mark}\n".encode("ascii")
+
+    def moment(self, unix_s: float) -> str:
+        """That time as it stands in the log: local, without a fraction when that is exactly zero."""
+        second, micros = divmod(round(unix_s * 1_000_000), 1_000_000)
         if second != self._second:
             at = time.localtime(second)
             self._second = second
@@ -147,9 +152,7 @@ class GatewayFormat:
                 f"{at.tm_year:04d}-{_MONTHS[at.tm_mon - 1]}-{at.tm_mday:02d} "
                 f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
             )
-        fraction = f".{micros:06d}" if micros else ""
-        mark = "> " if self.direction and frame.own else ""
-        return f"{self._prefix}{fraction}: {hex_bytes(frame.data)} {mark}\n".encode("ascii")
+        return f"{self._prefix}.{micros:06d}" if micros else self._prefix
 
 
 class NavCoderFormat:
