@@ -1,6 +1,7 @@
 """Live values of an OBD-II car on the K-line, for the board alone. Ctrl-C ends it.
 
-    mpremote run firmware/examples/obd2_scanner.py
+    openkline repl      (the application quits; Ctrl-] leaves the prompt)
+    mpremote resume run --no-follow firmware/examples/obd2_scanner.py repl
 
 One line a second; after a failure (ignition off, cable pulled) it initialises again by itself, less and less often, so
 that a parked car can sleep.

@@ -1,4 +1,8 @@
-"""Every frame on the bus, on the terminal, until Ctrl-C:  mpremote run firmware/examples/sniffer.py"""
+"""Every frame on the bus, on the terminal, until Ctrl-C.
+
+    openkline repl      (the application quits; Ctrl-] leaves the prompt)
+    mpremote resume run --no-follow firmware/examples/sniffer.py repl
+"""
 
 from kline import IbusEsp32
 from kline.protocol.names import describe

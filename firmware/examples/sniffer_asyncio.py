@@ -1,4 +1,8 @@
-"""Frames on the terminal beside another task:  mpremote run firmware/examples/sniffer_asyncio.py"""
+"""Frames on the terminal beside another task, until Ctrl-C.
+
+    openkline repl      (the application quits; Ctrl-] leaves the prompt)
+    mpremote resume run --no-follow firmware/examples/sniffer_asyncio.py repl
+"""
 
 import asyncio
 
