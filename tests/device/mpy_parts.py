@@ -147,6 +147,31 @@ def test_facade_hears_and_sends():
     assert w.wire.level == 1
 
 
+def test_facade_refuses_what_is_no_message():
+    w, ibus, module = listening()
+    for body in (b"", b"\x68\x02\x18", b"\x68\x03\x18\x01\x72", b"\x68\x04\x18\x01", b"\x68\x02\x18\x01"):
+        fails(lambda: ibus.write(body), "source, length, destination, data", "no checksum")
+    fails(lambda: ibus.send(0x68, 0x18, b""), "data")
+    assert ibus.write(b"\x68\x03\x18\x01")
+    ibus.listen(0.1)
+    assert [whole for _, whole in module.heard] == [b"\x68\x03\x18\x01\x72"]
+
+
+def test_facade_before_begin():
+    sim.World()
+    from kline import IbusEsp32
+
+    ibus = IbusEsp32()
+    for use in (ibus.run, ibus.listen, ibus.close, ibus.set_filter, lambda: ibus.send(0x68, 0x18, b"\x01")):
+        try:
+            use()
+        except RuntimeError as error:
+            assert "begin()" in str(error)
+        else:
+            raise AssertionError(use)
+    assert not hasattr(ibus, "sent")
+
+
 def test_facade_on_board_json_and_asyncio():
     w = sim.World()
     import asyncio

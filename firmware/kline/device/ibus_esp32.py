@@ -18,9 +18,10 @@ class IbusEsp32:
         >>> ibus.send(0x68, 0x18, b"\\x01")
     """
 
-    def __init__(self):
-        self.transport = None
-        self.handler = None
+    def __getattr__(self, name):
+        if name in ("transport", "handler"):
+            raise RuntimeError("call begin() first")
+        raise AttributeError(name)
 
     def begin(self, board=None, config=None, seed=None):
         """Start on `board` (default: board.json) with `config` (default: the I-Bus preset, inverted like the board)."""
@@ -47,8 +48,8 @@ class IbusEsp32:
         self.handler.set_filter(*sources)
 
     def write(self, body, **options):
-        """Queue a message of source, length, destination and data: see KLineTransport.write."""
-        return self.transport.write(body, **options)
+        """Queue a message of source, length, destination and data: see IbusHandler.write."""
+        return self.handler.write(body, **options)
 
     def send(self, source, destination, data, **options):
         """Queue a message; length and checksum are added."""

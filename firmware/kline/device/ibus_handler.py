@@ -3,7 +3,7 @@
 import sys
 from time import ticks_add, ticks_us
 
-from kline.protocol.ibus import IbusScanner
+from kline.protocol.ibus import MIN_FRAME, IbusScanner
 
 MAX_FILTER = 16
 
@@ -90,9 +90,14 @@ class IbusHandler:
         if led is not None:
             led.off()
 
-    def send(self, source, destination, data, **options):
-        """Queue the message; length and checksum are added. False when it does not fit. Options: see
+    def write(self, body, **options):
+        """Queue source, length, destination and data; the checksum is added. False when it does not fit. Options: see
         KLineTransport.write.
         """
-        body = bytes((source, len(data) + 2, destination)) + bytes(data)
+        if len(body) < MIN_FRAME - 1 or body[1] != len(body) - 1:
+            raise ValueError("expected source, length, destination, data; no checksum")
         return self._transport.write(body, **options)
+
+    def send(self, source, destination, data, **options):
+        """Queue a message, at least one byte of data; length and checksum are added. Else as write()."""
+        return self.write(bytes((source, len(data) + 2, destination)) + bytes(data), **options)
