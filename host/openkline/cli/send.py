@@ -7,6 +7,8 @@ import json
 
 import rich_click as click
 
+from kline.protocol import names
+from kline.protocol.checksum import xor8
 from kline.protocol.ibus import encode
 from openkline.bus import DEFAULT_PRIORITY
 from openkline.cli.commands import resolve_command
@@ -70,9 +72,26 @@ def _what(message: tuple[str, ...], name: str | None, yes: bool) -> tuple[int, i
     body = HexBytes()(" ".join(message)) or b""
     if not 3 <= len(body) <= 255:
         raise click.UsageError(
-            f"a message is source, destination and 1 to 253 data bytes, such as 68 18 01; got {len(body)}"
+            f"a message is source, destination and 1 to 253 data bytes, such as 68 18 01; got {len(body)} bytes"
         )
+    _refuse_frame(body)
     return body[0], body[1], body[2:]
+
+
+def _refuse_frame(body: bytes) -> None:
+    """Whole frames are what logs show, so they get typed: their second byte is their length, and not a destination.
+
+    With a wrong checksum it is taken for one only where no module is known to have that address.
+    """
+    right = xor8(body, 0, len(body) - 1)
+    is_module = names.address_name(body[1]) != hex_bytes(body[1:2])
+    if body[1] + 2 != len(body) or (body[-1] != right and is_module):
+        return
+    wrong = "" if body[-1] == right else f" with a wrong checksum ({body[-1]:02X}, should be {right:02X})"
+    message = hex_bytes(body[:1] + body[2:-1])
+    raise click.UsageError(
+        f'{hex_bytes(body)} is a whole frame{wrong}. Length and checksum are added here: openkline send "{message}"'
+    )
 
 
 async def _send(
