@@ -43,12 +43,13 @@ def report(bridge: Bridge) -> dict[str, object]:
 def _device(device: Device) -> dict[str, object]:
     info = device.info
     clock = device.link.clock
-    known: dict[str, object] = {"board": None, "unique_id": None, "firmware": None, "micropython": None}
+    known: dict[str, object] = dict.fromkeys(("board", "unique_id", "firmware", "slot", "micropython"))
     if info is not None:
         known = {
             "board": info.board,
             "unique_id": info.unique_id,
             "firmware": ".".join(map(str, info.firmware)),
+            "slot": info.slot,
             "micropython": ".".join(map(str, info.micropython)),
         }
     counters = asdict(device.counters)

@@ -116,6 +116,7 @@ class Updater:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.switching = False  # the board restarts into the new version, and has not said WELCOME yet
+        self._boot_id = 0  # of the start that ends so
         self._owner: object = None
         self._statuses: deque[_Status] = deque(maxlen=32)
         self._changed = asyncio.Event()
@@ -169,7 +170,8 @@ class Updater:
             await self._begin(len(raw), crc, version)
             await self._data(raw, progress)
             await self._verified(len(raw), progress)
-        self.switching = True
+        assert self.device.info is not None
+        self.switching, self._boot_id = True, self.device.info.boot_id
         progress(len(raw))
 
     async def _begin(self, length: int, crc: int, version: tuple[int, int]) -> None:
@@ -276,7 +278,8 @@ class Updater:
     def on_reset(self) -> None:
         self._reset = True
         self._not_before_s = 0.0
-        self.switching = False
+        # A new session before the restart: nothing stops a board that switches.
+        self.switching = self.switching and self.device.info is not None and self.device.info.boot_id == self._boot_id
         self._changed.set()
 
     def on_record(self, kind: int, payload: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kline.protocol.records import PROTOCOL
+from kline.protocol.records import PROTOCOL, RUNS_SLOT_A, RUNS_SLOT_B
 from kline.version import VERSION
 from openkline.errors import DeviceRefused
 
@@ -18,7 +18,7 @@ GOOD_MICROPYTHON: Version = (1, 27, 0)
 
 @dataclass(frozen=True, slots=True)
 class BoardInfo:
-    """max_frame: whole frame in bytes; capabilities: bits 1 I-Bus, 2 OBD, 4 update; boot_id: new at each start."""
+    """max_frame: whole frame in bytes; capabilities: records.CAN_.. and RUNS_..; boot_id: new at each start."""
 
     protocol: int
     boot_id: int
@@ -28,6 +28,11 @@ class BoardInfo:
     micropython: Version
     board: str
     unique_id: str
+
+    @property
+    def slot(self) -> str:
+        """a or b: the one whose modules run. "": none, or a firmware that doesn't tell it."""
+        return {RUNS_SLOT_A: "a", RUNS_SLOT_B: "b"}.get(self.capabilities & (RUNS_SLOT_A | RUNS_SLOT_B), "")
 
     def __str__(self) -> str:
         return (

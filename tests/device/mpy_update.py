@@ -13,6 +13,7 @@ from kline.protocol import records, update
 from kline.protocol.checksum import crc16
 from kline.protocol.link_device import DeviceLink
 
+_SLOTS = records.RUNS_SLOT_A | records.RUNS_SLOT_B
 RUNNING = ("a", "boot.json", "board.json")
 NEW = slot_app.files("0.2.0", filler=bytes(range(256)) * 20)
 
@@ -44,6 +45,7 @@ def test_an_update_is_tried_confirmed_and_stays():
     def script(pc):
         yield from pc.opened()
         assert pc.capabilities & records.CAN_UPDATE
+        assert pc.capabilities & _SLOTS == records.RUNS_SLOT_A
         assert (yield from pc.login()) == (update.OK, update.STATE_OPEN, 0, 0)
         assert (yield from pc.begin(data)) == (update.OK, update.STATE_WRITING, 0, 0)
         yield from pc.data(data)
@@ -62,6 +64,7 @@ def test_an_update_is_tried_confirmed_and_stays():
     for script in (lambda pc: pc.opened(), hello):
         assert board.start(script, limit_s=70) in (Late, Done)  # the trial's minute is over
         assert board.pc.version == (0, 2, 0)
+        assert board.pc.capabilities & _SLOTS == records.RUNS_SLOT_B  # already while it is on trial
         with open("boot.json") as file:
             assert json.load(file) == {"slot": "b"}
     assert slot_app.running == ["0.1.0", "0.2.0", "0.2.0"]
@@ -283,8 +286,11 @@ def test_the_wait_after_wrong_passwords_ends_at_an_hour():
 
 
 def test_boards_without_password_or_slots_refuse():
+    slots = []
+
     def script(pc):
         assert not pc.capabilities & records.CAN_UPDATE
+        slots.append(pc.capabilities & _SLOTS)
         assert (yield from pc.login()) == refusal(update.ERROR_UNSUPPORTED)
 
     fields = dict(BOARD)
@@ -293,6 +299,7 @@ def test_boards_without_password_or_slots_refuse():
     board = Board(before=None)
     os.remove("a/slot.json")  # what is started then is the source tree's
     run(script, board)
+    assert slots == [records.RUNS_SLOT_A, 0]
 
 
 def test_a_full_file_system_is_told():

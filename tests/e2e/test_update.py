@@ -168,14 +168,14 @@ async def test_who_vanishes_midway(flash: Path, tmp_path: Path, new: Path) -> No
 
 
 async def test_a_version_that_does_not_start_is_told(flash: Path, tmp_path: Path) -> None:
-    """Also without a bridge: the command has the board to itself."""
+    """Also without a bridge: the command has the board to itself. And also where its number is the one before's."""
     files = {"kline/__init__.mpy": b"", "kline/device/app.mpy": b"no module"}
     broken = tmp_path / "broken.okb"
-    broken.write_bytes(bundle.pack(files, (9, 9, 9)).raw)
+    broken.write_bytes(bundle.pack(files, bundle.version_of(modules.firmware_root())).raw)
     async with board(flash) as sim:
         status, out, err = await command("update", "-d", sim.path, str(broken), "--password", PASSWORD, timeout_s=120)
     assert status == 8 and not out, (out, err)
-    assert f"version 9.9.9 did not start; the board is back with {OLD}" in err.decode(), err
+    assert f"version {OLD} did not start; the board is back with {OLD} in slot a, as before" in err.decode(), err
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from kline.protocol import records
 from kline.protocol import update as codes
 from openkline import bundle, passwords, upload
 from openkline.cli import joining
@@ -19,6 +20,7 @@ from openkline.client import GatewayClient, GatewayLost
 from openkline.device import Device
 from openkline.errors import GatewayError, OpenklineError, UpdateFailed
 from openkline.gateway.wire import Data, InitFirmwareUpdate, Parser, UploadStatus
+from openkline.report import _device
 from openkline.update import MEANINGS, UpdateError
 
 from .fake_device import FakeBoard, FakePort
@@ -235,6 +237,40 @@ async def test_the_same_version_again_is_not_proof(setup: Setup, place: Path) ->
     done = await run(setup, str(place), "--password", "11223344")
     assert done.exit_code == 0 and "can't be told from the number" in done.stderr
     assert done.stdout == "the board is back: version 2.6 runs\n"
+
+
+@pytest.mark.parametrize("bridge_is_here", [True, False])
+@pytest.mark.parametrize(("slot", "starts"), [(records.RUNS_SLOT_B, True), (records.RUNS_SLOT_A, False)])
+async def test_the_slot_proves_what_the_same_version_cannot(
+    setup: Setup, place: Path, monkeypatch: pytest.MonkeyPatch, slot: int, starts: bool, bridge_is_here: bool
+) -> None:
+    """Over a bridge on this computer, whose status tells it; from afar it stays unknown."""
+    bus = setup.server.bus
+    assert isinstance(bus, Device)
+
+    async def fetch(port: int) -> dict[str, object]:
+        if not bridge_is_here:
+            raise GatewayError("none")
+        return {"gateway": {"port": setup.gateway.port}, "device": _device(bus)}
+
+    monkeypatch.setattr(command, "fetch", fetch)
+    setup.board.firmware = (2, 6, 1)
+    setup.board.capabilities |= records.RUNS_SLOT_A
+    setup.board.reboot()
+    await until(lambda: bus.info is not None and bus.info.slot == "a")
+
+    def restart() -> None:
+        setup.board.capabilities = setup.board.capabilities & ~records.RUNS_SLOT_A | slot
+        setup.board.reboot()
+
+    setup.updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, restart) and None
+    done = await run(setup, str(place), "--password", "11223344", "--json")
+    if bridge_is_here and not starts:
+        assert isinstance(done.exception, UpdateFailed) and "is back with 2.6.1 in slot a" in str(done.exception)
+        return
+    last = json.loads(done.stdout.splitlines()[-1])
+    version = "2.6.1" if bridge_is_here else "2.6"
+    assert last == {"state": "updated", "version": version, "certain": bridge_is_here}, done.output
 
 
 async def test_the_only_password_that_is_known_is_taken_through_a_gateway(setup: Setup, place: Path) -> None:

@@ -23,7 +23,7 @@ def test_examples_of_the_document() -> None:
 def test_numbers_of_the_document() -> None:
     """Every type, code and key stands in the document with its number."""
     text = DOC.read_text()
-    prefixes = ("RESULT_", "EVENT_", "CONFIG_", "NO_ECHO_", "DROPPED_", "ASLEEP_", "CAN_", "MODE_", "LOG_")
+    prefixes = ("RESULT_", "EVENT_", "CONFIG_", "NO_ECHO_", "DROPPED_", "ASLEEP_", "CAN_", "RUNS_", "MODE_", "LOG_")
     prefixes += ("OP_", "INIT_", "RAW_", "TEXT_", "ANSWER_", "END_")
     types = ("HELLO", "WELCOME", "NAK", "QUIT", "LOG", "HEARTBEAT", "FRAME", "TRANSMIT", "RESULT", "EVENT")
     types += ("COUNTERS", "COUNTERS_REQUEST", "CONFIGURE", "CONFIGURED")

@@ -104,7 +104,7 @@ class Application:
         self.link.identity = records.pack_welcome(
             self._boot_id,
             config.max_frame,
-            records.CAN_IBUS | records.CAN_OBD | records.CAN_PROBE | (records.CAN_UPDATE if self._can_update() else 0),
+            self._capabilities(),
             _version_tuple(VERSION),
             sys.implementation.version[:3],
             self.board.name,
@@ -285,8 +285,13 @@ class Application:
             self._stop_bus()
             self._start_mode(self.mode)
 
-    def _can_update(self):
-        return self._boot is not None and bool(self._boot.slot) and self.board.password is not None
+    def _capabilities(self):
+        found = records.CAN_IBUS | records.CAN_OBD | records.CAN_PROBE
+        if self._boot is not None and self._boot.slot:
+            found |= records.RUNS_SLOT_A if self._boot.slot == "a" else records.RUNS_SLOT_B
+            if self.board.password is not None:
+                found |= records.CAN_UPDATE
+        return found
 
     def _update_record(self, kind, buf, start, end):
         if self._updater is None:

@@ -44,6 +44,8 @@ CAN_IBUS = 1
 CAN_OBD = 2
 CAN_UPDATE = 4
 CAN_PROBE = 8  # see probe.py
+RUNS_SLOT_A = 16  # whose modules run; neither: they are in no slot, or older than this
+RUNS_SLOT_B = 32
 
 # FRAME: flags
 FRAME_OWN = 1  # our own transmission

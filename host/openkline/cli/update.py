@@ -23,13 +23,26 @@ from openkline.flash.progress import Progress, Step
 from openkline.gateway.options import host_port
 from openkline.status import default_port, fetch
 from openkline.update import Updater
+from openkline.welcome import BoardInfo
 
 # The board's boot window, the import of all modules, and when the new version fails, its minute of trial before.
 _BACK_S = 120.0
-_ASK_S = 0.25
+_ASK_S = 0.25  # a bridge gives the same status for 0.1 s
 _LOCAL = (DEFAULT_ADDRESS, "localhost", "::1")
 
 Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """What the board says it runs. slot: "" when it doesn't say it, or the gateway can't."""
+
+    version: Version
+    slot: str = ""
+
+    @classmethod
+    def of(cls, info: BoardInfo) -> _Runs:
+        return cls(info.firmware, info.slot)
 
 
 @click.command(epilog="Examples: openkline update; openkline update -d auto openkline-0.2.0.okb")
@@ -78,7 +91,7 @@ class _Work:
         async with opened_device(name, settings=DeviceSettings(), about="") as device:
             updater = Updater(device)
             assert updater.take(self) and device.info is not None
-            before, unique_id = device.info.firmware, device.info.unique_id
+            before, unique_id = _Runs.of(device.info), device.info.unique_id
             try:
                 with progress.step("password") as step:
                     updater.check_able()
@@ -93,7 +106,7 @@ class _Work:
             with progress.step("restart") as step:
                 logging.getLogger("openkline.device").setLevel(logging.ERROR)  # that it is away is what we want
                 info = await updater.back(_BACK_S)
-                self._ended(step, before, info.firmware if info is not None else None)
+                self._ended(step, before, _Runs.of(info) if info is not None else None)
 
     async def through_gateway(self, host: str, port: int) -> None:
         progress = Progress(3)
@@ -101,20 +114,20 @@ class _Work:
             with progress.step("gateway") as step:
                 known = await _status(host, port)
                 version = await client.firmware_version()
-                before = _of_status(known) or (version.major, version.minor)
-                if before == (0, 0):
+                before = _of_status(known) or _Runs((version.major, version.minor))
+                if before.version == (0, 0):
                     raise UpdateFailed(
                         f"no board is at the gateway {host_port(host, port)}, or it is just restarting: "
                         "see `openkline status`"
                     )
                 password = self._password(known["device"]["unique_id"] if known else None)
-                step.result = f"{host_port(host, port)}, board with version {_dotted(before)}"
+                step.result = f"{host_port(host, port)}, board with version {_dotted(before.version)}"
             with progress.step("upload") as step:
                 await client.update(
                     self.bundle.raw, password, self.bundle.version[:2], lambda count: self._progress(step, count)
                 )
             with progress.step("restart") as step:
-                self._ended(step, before, await _version_after(client, host, port))
+                self._ended(step, before, await _after(client, host, port))
 
     def _password(self, unique_id: str | None) -> int:
         if self.password is not None:
@@ -136,39 +149,43 @@ class _Work:
         step.result = f"{count} of {total} bytes"
         self._tell("uploading" if count < total else "restarting", bytes=count, total=total)
 
-    def _ended(self, step: Step, before: Version, after: Version | None) -> None:
+    def _ended(self, step: Step, before: _Runs, after: _Runs | None) -> None:
         """UpdateFailed: the board is back with the version before, or not at all."""
         if after is None:
             raise UpdateFailed(
                 f"the board took the update, but has not said that it is back within {_BACK_S:.0f} s. Its reset button "
                 "leads to the version before, if the new one does not start"
             )
-        wanted = self.bundle.version[: len(after)]
-        if after != wanted:
+        number = _dotted(after.version)
+        wanted = self.bundle.version[: len(after.version)]
+        slots_told = bool(before.slot and after.slot)
+        stayed = slots_told and after.slot == before.slot
+        if after.version != wanted or stayed:
             raise UpdateFailed(
-                f"the new version {_dotted(self.bundle.version)} did not start; the board is back with {_dotted(after)}"
+                f"the new version {_dotted(self.bundle.version)} did not start; the board is back with {number}"
+                + (f" in slot {after.slot}, as before" if stayed else "")
             )
-        same = before[: len(after)] == wanted
-        step.result = f"version {_dotted(after)} runs"
-        self._tell("updated", version=_dotted(after), certain=not same)
-        if same:
-            tell(f"it was {_dotted(before)} before, too: whether the new one started can't be told from the number")
+        certain = slots_told or before.version[: len(wanted)] != wanted
+        step.result = f"version {number} runs"
+        self._tell("updated", version=number, certain=certain)
+        if not certain:
+            tell(f"it was {number} before, too: whether the new one started can't be told from the number")
         if not self.as_json:
-            click.echo(f"{'the board is back' if same else 'updated'}: version {_dotted(after)} runs")
+            click.echo(f"{'updated' if certain else 'the board is back'}: version {number} runs")
 
     def _tell(self, state: str, **values: object) -> None:
         if self.as_json:
             click.echo(json.dumps({"state": state, **values}))
 
 
-async def _version_after(client: GatewayClient, host: str, port: int) -> Version | None:
-    """What the board says when it is back: three numbers from the bridge's status, else two. None: not in time."""
+async def _after(client: GatewayClient, host: str, port: int) -> _Runs | None:
+    """What the board says when it is back: all of it from the bridge's status, else two numbers. None: not in time."""
     end_s = asyncio.get_running_loop().time() + _BACK_S
     while asyncio.get_running_loop().time() < end_s:
         version = await client.firmware_version()
-        if (version.major, version.minor) != (0, 0):
-            return _of_status(await _status(host, port)) or (version.major, version.minor)
         await asyncio.sleep(_ASK_S)
+        if (version.major, version.minor) != (0, 0):
+            return _of_status(await _status(host, port)) or _Runs((version.major, version.minor))
     return None
 
 
@@ -183,9 +200,10 @@ async def _status(host: str, port: int) -> dict[str, Any] | None:
     return found if found.get("gateway", {}).get("port") == port else None
 
 
-def _of_status(known: dict[str, Any] | None) -> Version | None:
-    firmware = known["device"]["firmware"] if known else None
-    return tuple(map(int, firmware.split("."))) if firmware else None
+def _of_status(known: dict[str, Any] | None) -> _Runs | None:
+    device = known["device"] if known else {}
+    firmware = device.get("firmware")
+    return _Runs(tuple(map(int, firmware.split("."))), device.get("slot") or "") if firmware else None
 
 
 def _dotted(version: Version) -> str:

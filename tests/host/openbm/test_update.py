@@ -6,7 +6,9 @@ import random
 
 import pytest
 
+from kline.protocol import records
 from kline.protocol import update as codes
+from openkline.device import Device
 
 from ..fake_update import crc_of
 from ..updating import ASK_VERSION, BUNDLE, GO_ON, INIT, WRONG_INIT, Setup, answer, upload
@@ -161,10 +163,30 @@ async def test_an_upload_right_behind_an_upload_changes_nothing_of_it(setup: Set
     assert setup.updates.installed == BUNDLE
 
 
+class Resets:
+    """A service that counts the sessions."""
+
+    count = 0
+
+    def on_reset(self) -> None:
+        self.count += 1
+
+    def on_record(self, kind: int, payload: bytes) -> None: ...
+
+
 async def test_nobody_updates_while_the_board_restarts(setup: Setup) -> None:
     raw = await setup.opened()
     await raw.send(upload(BUNDLE[:100]))
     await raw.expect(answer(100))
+    await raw.send(INIT)
+    await raw.expect(answer(error=0x0204))
+    # A session that is opened anew before the restart is none: the board is the same, and about to go.
+    device, resets = setup.server.bus, Resets()
+    assert isinstance(device, Device)
+    device.serve(records.PROBE_FIRST, records.PROBE_LAST, resets)
+    device.link.open(resume=False)
+    device.on_tick()
+    await until(lambda: resets.count)
     await raw.send(INIT)
     await raw.expect(answer(error=0x0204))
     setup.board.reboot()
