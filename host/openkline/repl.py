@@ -166,7 +166,9 @@ async def reach_prompt(port: _Port, timeout_s: float = PROMPT_TIMEOUT_S) -> None
     try:
         while not seeker.found:
             now_s = time.monotonic()
-            if now_s >= end_s or ears.closed.is_set():
+            if ears.closed.is_set():
+                raise DeviceMissing(f"{port.name}: the port was closed before a prompt came. Is the board plugged in?")
+            if now_s >= end_s:
                 raise DeviceMissing(
                     f"{port.name}: no MicroPython prompt came within {timeout_s:.0f} s. "
                     "Press the board's reset button and try again; openkline flash puts MicroPython on a new board"

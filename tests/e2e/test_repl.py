@@ -117,6 +117,15 @@ async def test_nothing_that_answers() -> None:
         os.close(slave)
 
 
+async def test_a_virtual_board_that_can_not_start() -> None:
+    port = SimPort(SimOptions(car="no such car"))
+    try:
+        with pytest.raises(DeviceMissing, match="sim: the port was closed before a prompt came"):
+            await reach_prompt(port)
+    finally:
+        await port.close()
+
+
 def test_the_quit_record_is_one_that_a_board_without_session_obeys() -> None:
     board = DeviceLink()
     got = []

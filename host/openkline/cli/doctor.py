@@ -33,8 +33,8 @@ def _known_faults(ctx: click.Context, param: click.Parameter, value: str | None)
 
 
 @click.command(
-    epilog="Exit status: 0 nothing is wrong (also when only listening was possible), 9 something is. "
-    "docs/doctor.md explains each finding."
+    epilog="Examples: openkline doctor; openkline doctor -d /dev/ttyUSB0 --yes. Exit status: 0 nothing is wrong (also "
+    "when only listening was possible), 9 something is. docs/doctor.md explains each finding."
 )
 @device_option
 @json_option

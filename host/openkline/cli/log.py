@@ -167,4 +167,4 @@ def _print_statistics(statistics: Statistics, as_json: bool) -> None:
             for word, count in value.items():
                 click.echo(f"  {count:7d}  {word}")
         else:
-            click.echo(f"{name}: {value}")
+            click.echo(f"{name}: {'not known, without times' if value is None else value}")
