@@ -124,7 +124,8 @@ class Session:
             if len(mine) > len(real):  # columns stay columns
                 text = text.replace(real + " " * (len(mine) - len(real) + 1), mine + " ")
             text = text.replace(real, mine)
-        text = text.replace(f" -p {self.port}", "").replace(str(self.port), "4287")
+        text = text.replace(f" -i 127.0.0.1 -p {self.port}", "").replace(f" -p {self.port}", "")
+        text = text.replace(str(self.port), "4287")
         text = re.sub(r"\d+( KiB of its file system)", r"2000\1", text)  # here it is this computer's
         lines = [line.rstrip() for line in text.strip("\n").splitlines()]
         return "\n".join(["```console", f"$ {command}", *lines, "```"])
