@@ -171,6 +171,42 @@ async def test_interruption_reaches_the_line() -> None:
         await client.close()
 
 
+@pytest.mark.parametrize("command", ["ATMA", "010C"])
+async def test_an_interruption_in_one_piece_with_the_command(command: str) -> None:
+    """What would begin is not begun; else ATMA would print until yet another byte comes."""
+    async with serving() as (server, line):
+        line.hang = (Monitor, Exchange)
+        client = await Client.connect(server)
+        await client.ask("ATE0")
+        await client.ask("ATSP5")
+        await client.ask("ATFI")
+        client.send(command.encode() + b"\rx")
+        assert await client.read() == b"STOPPED\r\r>"
+        assert not any(isinstance(operation, line.hang) for operation in line.ran)
+        assert await client.ask("ATI") == b"ELM327 v1.5\r\r>"
+        await client.close()
+
+
+@pytest.mark.parametrize("pieces", [(b"ATPC\rx",), (b"ATPC\r", b"x")], ids=len)
+async def test_the_end_of_a_session_is_not_broken_off(pieces: tuple[bytes, ...]) -> None:
+    """A session that the board still has, and the client knows nothing of, would be kept alive for nobody."""
+    async with serving() as (server, line):
+        client = await Client.connect(server)
+        await client.ask("ATE0")
+        await client.ask("ATSP5")
+        await client.ask("ATFI")
+        line.tidying.clear()
+        for piece in pieces:
+            client.send(piece)
+            await until(lambda: line.ran[-1] == Close())
+        await until(lambda: server.driver is not None and server.driver.dialogue.chip.cancel)  # type: ignore[union-attr]
+        assert line.busy
+        line.tidying.set()
+        assert await client.read() == b"OK\r\r>"
+        assert line.ran.count(Close()) == 1
+        await client.close()
+
+
 async def test_a_client_that_does_not_read_gets_buffer_full() -> None:
     async with serving() as (server, line):
         sock = socket.socket()

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from openkline.elm.backend import Line
 from openkline.elm.interpreter import INCOMPLETE_S, Interpreter
-from openkline.elm.operations import STOPPED, Close, Operation, Outcome
+from openkline.elm.operations import STOPPED, Close, Exchange, Initialise, Monitor, Operation, Outcome
 
 log = logging.getLogger("openkline.elm327")
 
+_WAITS = (Initialise, Exchange, Monitor)
 MAX_BACKLOG = 16_384  # bytes that the client doesn't read; then what prints ends with BUFFER FULL
 
 
@@ -48,15 +49,21 @@ class Dialogue:
         self._watch_partial_line()
 
     def _pump(self) -> None:
-        """What is to be written goes out; what is to be done begins, or is broken off."""
+        """What is to be written goes out; what is to be done begins, or is broken off.
+
+        Only what waits for the car is. A session whose end was broken off would be kept alive for nobody.
+        """
         chip = self.chip
+        while chip.cancel and self._task is None and isinstance(chip.operation, _WAITS):
+            chip.completed(Outcome(STOPPED))  # the interruption came in one piece with the command
         self._flush()
-        if chip.cancel and self._task is not None:
-            if not self._cancelled:  # once: the board needs a moment to let go
-                self._cancelled = True
-                self._task.cancel()
-        elif chip.operation is not None and self._task is None:
+        if chip.operation is None:
+            return
+        if self._task is None:
             self._task = asyncio.create_task(self._run(chip.operation), name=f"elm327 {self.name}")
+        elif chip.cancel and not self._cancelled and isinstance(chip.operation, _WAITS):
+            self._cancelled = True  # once: the board needs a moment to let go
+            self._task.cancel()
 
     def _flush(self) -> None:
         if self.chip.out:
