@@ -10,6 +10,8 @@ from openkline.elm.interpreter import Interpreter
 from openkline.elm.operations import Exchange, Initialise, KeepAlive, Operation, Outcome
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "elm327.txt"
+ISO_RPM = "48 6B 10 41 0C 0D 20 3D"
+KWP_RPM = "84 F1 10 41 0C 0D 20 FF"
 KEYS = {3: b"\x08\x08", 4: b"\xe9\x8f", 5: b"\xe9\x8f"}
 
 

@@ -25,6 +25,8 @@ def test_each_command_of_the_document_is_one() -> None:
             elm.ready(4)
         elif command in ("AT FI", "AT BI"):
             elm.ready(5)
+        elif command == "AT @2":
+            elm.say("AT @3 KLINE-000001")
         elm.say("ATE0")
         elm.chip.receive(command.encode() + b"\r")
         if command[:5] in ("AT MA", "AT MR", "AT MT"):

@@ -10,15 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from openkline.elm import talk
-from openkline.elm.chip import IDENTITY, Chip, Reply, Steps
-from openkline.elm.operations import KeepAlive, Voltage
-from openkline.elm.state import DEFAULT_TIMEOUT, K_LINE, KWP_FAST, NAMES, Bus, Settings
+from openkline.elm import keeping, talk
+from openkline.elm.chip import IDENTITY, OK, UNKNOWN, Chip, Reply, Steps
+from openkline.elm.operations import KeepAlive
+from openkline.elm.state import BAUDS, DEFAULT_TIMEOUT, J1939, K_LINE, KWP_FAST, NAMES, Bus
 
-OK, UNKNOWN = "OK", "?"
 Handler = Callable[..., Reply]
 _REQUEST = re.compile(r"[0-9A-F]{2,}")
-_BAUDS = {"10": 10_400, "12": 12_500, "15": 15_625, "48": 4_800, "96": 9_600}
 
 
 def answer(chip: Chip, line: str) -> Reply:
@@ -71,7 +69,8 @@ def _accepted(chip: Chip, *groups: str) -> str:
 def _defaults(chip: Chip) -> Steps:
     """AT D. Echo and line feeds are of the serial line, and stay."""
     yield from chip.close_steps()
-    chip.settings = Settings(echo=chip.settings.echo, linefeeds=chip.settings.linefeeds)
+    before, chip.settings = chip.settings, chip.memory.parameters.settings()
+    chip.settings.echo, chip.settings.linefeeds = before.echo, before.linefeeds
     chip.bus = Bus()
     chip.restore_protocol()
     chip.say_line(OK)
@@ -92,6 +91,13 @@ def _wake(chip: Chip) -> Steps:
 def _wake_interval(chip: Chip, digits: str) -> Reply:
     chip.settings.wake = _hex(digits)
     return _wake(chip)
+
+
+def _no_wake(chip: Chip) -> Steps:
+    """AT SW 00: until the next initialisation, whose interval is the one before."""
+    if chip.bus.active:
+        yield KeepAlive(0)
+    chip.say_line(OK)
 
 
 def _wake_message(chip: Chip, digits: str) -> Reply:
@@ -121,14 +127,14 @@ def _choose(chip: Chip, number: int, auto: bool, save: bool) -> Steps:
     if number != bus.protocol:
         chip.bus = Bus()
     settings.protocol, settings.auto = number, auto
-    if save:
+    if save and number:  # AT SP 0 leaves the one that is saved (ELM327DSJ, "SP")
         chip.memory.saved, chip.memory.saved_auto = number, auto
     chip.say_line(OK)
 
 
 def _erase(chip: Chip) -> Steps:
-    chip.memory.last = 0
-    return _choose(chip, 0, True, True)
+    chip.memory.saved, chip.memory.saved_auto, chip.memory.last = 0, True, 0
+    return _choose(chip, 0, True, False)
 
 
 def _describe(chip: Chip) -> str:
@@ -180,16 +186,21 @@ def _reset(chip: Chip) -> Steps:
 
 
 def _sleep(chip: Chip) -> Steps:
-    """AT LP: nothing here can sleep but the car."""
-    return _close(chip)
+    """AT LP: no line end, no prompt; the next byte wakes it (ELM327DSJ, "LP"; ELM327DSH, page 63)."""
+    yield from chip.close_steps()
+    chip.say(OK)
+    chip.asleep = True
 
 
-def _voltage(chip: Chip) -> Steps:
-    outcome = yield Voltage()
-    if outcome.error:  # no value then: the configured one would pass for a measured one
-        chip.say_line(talk.word_of(chip, outcome.error))
-        return
-    chip.say_line(f"{chip.volts if outcome.volts is None else outcome.volts:.1f}V")
+def _flow_mode(chip: Chip, mode: str) -> str:
+    """AT FC SM: modes 1 and 2 need what they send."""
+    ready = {"0": True, "1": chip.settings.flow_data and chip.settings.flow_header, "2": chip.settings.flow_data}
+    return OK if ready[mode] else UNKNOWN
+
+
+def _truck_monitor(chip: Chip, *digits: str) -> Reply:
+    """AT DM1, AT MP: only where SAE J1939 is set."""
+    return _monitor(chip) if chip.settings.protocol == J1939 else UNKNOWN
 
 
 def _monitor(chip: Chip) -> Reply:
@@ -205,14 +216,16 @@ def _monitor_byte(index: int) -> Handler:
 
 
 _CAN_ONLY = (
-    r"CAF[01]|CFC[01]|CEA(?:..)?|CF(?:...|.{8})|CM(?:...|.{8})|CP..|CRA(?:...|.{8})?|CSM[01]|CTM[15]|D[01]|FCSM[012]|"
-    r"FCSH(?:...|.{8})|FCSD(?:..){1,5}|V[01]|IFR[012HS]|JE|JS|JHF[01]|JTM[15]"
+    r"CAF[01]|CFC[01]|CEA(?:..)?|CER..|CF(?:...|.{8})|CM(?:...|.{8})|CP..|CRA(?:[.X]{3}|[.X]{8})?|CSM[01]|CTM[15]|D[01]|"
+    r"PB....|V[01]|IFR[012HS]|JE|JS|JHF[01]|JTM[15]"
 )
 _ROWS: tuple[tuple[str, Handler], ...] = (
     (r"Z|WS", _reset),
     (r"D", _defaults),
     (r"I", lambda chip: IDENTITY),
     (r"@1", lambda chip: "OBDII to RS232 Interpreter"),
+    (r"@2", keeping.identify),
+    (r"@3([!-_]{12})", keeping.name),
     (r"E([01])", _switch("echo")),
     (r"L([01])", _switch("linefeeds")),
     (r"S([01])", _switch("spaces")),
@@ -237,17 +250,31 @@ _ROWS: tuple[tuple[str, Handler], ...] = (
     (r"BI", _bypass),
     (r"KW", _key_bytes),
     (r"KW([01])", _switch("check_keys")),
-    (r"IB(10|12|15|48|96)", _set("baud", lambda digits: _BAUDS[digits])),
+    (r"IB(10|12|15|48|96)", _set("baud", lambda digits: BAUDS[digits])),
     (r"IIA(hh)", _set("init_address", _hex)),
+    (r"SW00", _no_wake),
     (r"SW(hh)", _wake_interval),
     (r"WM((?:hh){1,6})", _wake_message),
     (r"MA", _monitor),
     (r"MR(hh)", _monitor_byte(1)),
     (r"MT(hh)", _monitor_byte(2)),
-    (r"RV", _voltage),
+    (r"DM1|MPhhhh(?:hh)?h?", _truck_monitor),
+    (r"BD", keeping.dump),
+    (r"M([01])", _switch("memorise")),
+    (r"SD(hh)", keeping.save_byte),
+    (r"RD", keeping.saved_byte),
+    (r"PPS", keeping.parameters),
+    (r"PP(hh)(ON|OFF|SV(hh))", keeping.parameter),
+    (r"FCSD(?:hh){1,5}", _set("flow_data", lambda _: True)),
+    (r"FCSH(?:hhh|h{8})", _set("flow_header", lambda _: True)),
+    (r"FCSM([012])", _flow_mode),
+    (r"CS", lambda chip: "T:00 R:00"),
+    (r"RV", keeping.voltage),
+    (r"CV(\d{4})", keeping.calibrate),
     (r"IGN", lambda chip: "ON"),
     (r"LP", _sleep),
-    (r"M[01]|FE|SS|BRThh|CVhhhh|PPhhOFF", _accepted),
+    (r"FE|SS|BRThh", _accepted),
     (_CAN_ONLY.replace(".", "h"), _accepted),
 )  # fmt: skip
-_TABLE = tuple((re.compile(pattern.replace("h", "[0-9A-F]")), handler) for pattern, handler in _ROWS)
+_TABLE = tuple((re.compile(pattern.replace("[hX]", "[0-9A-FX]").replace("h", "[0-9A-F]")), handler)
+               for pattern, handler in _ROWS)  # fmt: skip

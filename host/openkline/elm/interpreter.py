@@ -6,7 +6,7 @@
     completed(outcome) -> out      more lines, another operation, or the prompt
 
 A byte that comes while it is busy interrupts: `cancel` is set, the operation is to be cancelled and then completed().
-What still comes until the prompt is thrown away. Sources: ELM327DSJ (the data sheet of v2.2), by section in
+What still comes until the prompt is thrown away. Sources: ELM327DSJ (the data sheet of v2.1), by section in
 docs/elm327.md.
 """
 
@@ -17,8 +17,8 @@ from dataclasses import replace
 from openkline.elm import lines
 from openkline.elm.chip import Chip, Reply, Steps
 from openkline.elm.commands import answer
+from openkline.elm.memory import Memory
 from openkline.elm.operations import STOPPED, Operation, Outcome
-from openkline.elm.state import Memory
 
 MAX_LINE = 640  # AT AL allows 255 bytes in a request: 510 digits, and some spaces' worth
 INCOMPLETE_S = 20.0  # a line without an end is given up after so long
@@ -64,6 +64,9 @@ class Interpreter(Chip):
                 continue
             if self.busy:
                 self._interrupt(STOPPED.upper())
+                return
+            if self.asleep:
+                self._reply(self.reset_steps())
                 return
             if byte == _CR:
                 self._end_of_line()
@@ -117,6 +120,7 @@ class Interpreter(Chip):
         """A message on the line, with header and checksum; good: the checksum is right."""
         if not message or not self.busy or self.cancel or self._accept is None:
             return
+        self.keep(message)
         if good and not self._accept(message):
             return
         self.accepted += 1
@@ -152,5 +156,7 @@ class Interpreter(Chip):
     def _prompt(self) -> None:
         self.cancel = False
         self._word = ""
+        if self.asleep:
+            return
         self.say_end()
         self.out += b">"

@@ -3,6 +3,9 @@
 headers on    84 F1 10 41 0C 0D 20 FF        as it was on the line, with its checksum
 headers off   41 0C 0D 20                    its data
 damaged       the same, and <DATA ERROR behind it; DATA ERROR alone where it is too short to be a message
+
+Without AT AL seven bytes of data are shown, but all where the message itself says how many they are: the KWP protocols
+(ELM327DSJ, "NL").
 """
 
 from __future__ import annotations
@@ -26,10 +29,15 @@ def render(settings: Settings, message: bytes, good: bool) -> str:
         return TOO_SHORT
     head = head_size(message) if good else 3
     shown = message if settings.headers else message[head:-1]
-    if not settings.long and len(message) - head - 1 > NORMAL_DATA:
+    cut = not settings.long and kwp.address_mode(message[0]) == kwp.EXCEPTION
+    if cut and len(message) - head - 1 > NORMAL_DATA:
         shown = message[: head + NORMAL_DATA] if settings.headers else shown[:NORMAL_DATA]
-    text = shown.hex(" ").upper() + " " if settings.spaces else shown.hex().upper()
+    text = hexadecimal(settings, shown)
     return text if good else text + DAMAGED
+
+
+def hexadecimal(settings: Settings, data: bytes) -> str:
+    return data.hex(" ").upper() + " " if settings.spaces else data.hex().upper()
 
 
 def wanted(settings: Settings, message: bytes) -> bool:

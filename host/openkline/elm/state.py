@@ -1,4 +1,4 @@
-"""What the chip remembers: settings of AT commands, the protocol in force, and what outlives a reset."""
+"""What a reset forgets: settings of AT commands, and the protocol in force. What it leaves is in memory.py."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kline.protocol.keybytes import ISO_9141, KeyBytes
 ISO_9141_2, KWP_SLOW, KWP_FAST = 3, 4, 5
 K_LINE = (ISO_9141_2, KWP_SLOW, KWP_FAST)
 CAN = range(6, 13)
+J1939 = 0xA
 
 # As AT DP names them (ELM327DSJ, "Selecting Protocols").
 NAMES = (
@@ -28,6 +29,7 @@ NAMES = (
     "USER2 (CAN 11/50)",
 )
 
+BAUDS = {"10": 10_400, "12": 12_500, "15": 15_625, "48": 4_800, "96": 9_600}
 DEFAULT_TIMEOUT = 0x32  # in 4 ms: PP 03
 DEFAULT_WAKE = 0x92  # in 20.48 ms: PP 17, 3.0 s
 TIMEOUT_UNIT_MS = 4
@@ -40,17 +42,8 @@ LONG_DATA = 255
 
 
 @dataclass(slots=True)
-class Memory:
-    """What outlives a reset (and a client). saved: the protocol of AT SP; last: the one that was found last, or 0."""
-
-    saved: int = 0
-    saved_auto: bool = True
-    last: int = 0
-
-
-@dataclass(slots=True)
 class Settings:
-    """As after a reset; each field is set by the AT command beside it."""
+    """Each field is set by the AT command beside it; what they are after a reset, memory.py says."""
 
     echo: bool = True  # E
     linefeeds: bool = False  # L
@@ -64,10 +57,13 @@ class Settings:
     tester: int = kwp.TESTER  # TA
     receive: int | None = None  # RA, SR; None: AR
     init_address: int = kwp.OBD_FUNCTIONAL  # IIA
-    baud: int = 10_400  # IB
+    baud: int = BAUDS["10"]  # IB
     check_keys: bool = True  # KW
     wake: int = DEFAULT_WAKE  # SW
     wake_message: bytes = b""  # WM
+    memorise: bool = False  # M
+    flow_data: bool = False  # FC SD has been given
+    flow_header: bool = False  # FC SH
     protocol: int = 0  # SP, TP
     auto: bool = True
 

@@ -6,8 +6,10 @@ Each is Interpreter's Steps: yields an Operation, is sent its Outcome, prints wh
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from kline.protocol import kwp
+from kline.protocol.checksum import sum8
 from kline.protocol.keybytes import KeyBytes
 from openkline.elm import lines
 from openkline.elm.chip import Accept, Chip, Steps
@@ -29,6 +31,7 @@ from openkline.elm.state import (
     SEARCH_MIN_MS,
     WAKE_UNIT_MS,
     Bus,
+    Settings,
     build_frame,
     protocol_of,
 )
@@ -50,29 +53,31 @@ def word_of(chip: Chip, error: str, other: str = "BUS ERROR") -> str:
     return chip.stop_word() if error == STOPPED else _WORDS.get(error, other)
 
 
-def start_frame(chip: Chip) -> bytes:
+def start_frame(settings: Settings) -> bytes:
     """StartCommunication, with the header of AT SH."""
-    return build_frame(chip.settings, KWP_FAST, None, kwp.START_COMMUNICATION)
+    return build_frame(settings, KWP_FAST, None, kwp.START_COMMUNICATION)
 
 
 def keep_alive(chip: Chip) -> KeepAlive:
     return KeepAlive(round(chip.settings.wake * WAKE_UNIT_MS), chip.settings.wake_message)
 
 
-def _initialise(chip: Chip, kind: str) -> Generator[Operation, Outcome, Outcome]:
-    """One initialisation; the session is noted where there is one now."""
+def _initialise(chip: Chip, kind: str, header: bool = True) -> Generator[Operation, Outcome, Outcome]:
+    """One initialisation; the session is noted where there is one now. header: with that of AT SH."""
     settings = chip.settings
     chip.bus.active = False
     outcome = yield keep_alive(chip)
     if outcome.error:
         return outcome
-    frame = start_frame(chip) if kind == "fast" else b""
+    frame = start_frame(settings if header else replace(settings, header=b"")) if kind == "fast" else b""
     outcome = yield Initialise(kind, settings.init_address, settings.baud, frame, settings.check_keys)
     if not outcome.error:
         keys = KeyBytes(outcome.key_bytes[0], outcome.key_bytes[1])
         found = protocol_of(keys, kind, settings.protocol)
         chip.bus = Bus(found, True, False, keys)
         chip.memory.last = found
+        if settings.memorise:
+            chip.memory.saved, chip.memory.saved_auto = found, settings.auto
     return outcome
 
 
@@ -95,12 +100,16 @@ def _disagrees(chip: Chip) -> bool:
 
 
 def _search(chip: Chip) -> Asking:
-    """SEARCHING...: the way that worked last first, then the others; the key bytes tell 3 from 4."""
+    """SEARCHING...: the way that worked last first, then the others; the key bytes tell 3 from 4.
+
+    A header of AT SH is for the protocol that was asked for; what else is tried, is tried with the standard's
+    (ELM327DSJ, "SH").
+    """
     first = chip.bus.protocol or chip.settings.protocol or chip.memory.last
     kinds = ("fast", "slow", "slow") if first == KWP_FAST else ("slow", "fast", "slow")
     chip.say("SEARCHING...")
     for kind in kinds:
-        outcome = yield from _initialise(chip, kind)
+        outcome = yield from _initialise(chip, kind, header=chip.settings.protocol == KWP_FAST)
         if not outcome.error:
             chip.say_end()
             return True
@@ -149,6 +158,7 @@ def request(chip: Chip, data: bytes, count: int) -> Steps:
 def _exchange(chip: Chip, data: bytes, count: int, fresh: bool) -> Exchange:
     settings = chip.settings
     frame = build_frame(settings, chip.protocol(), chip.bus.keys, data)
+    chip.keep(frame + bytes((sum8(frame, 0, len(frame)),)))
     chip.listen_for(lambda message: lines.wanted(settings, message) and not _ours(message, frame))
     if not settings.responses:
         return Exchange(frame, 0, 0, 0, not chip.bus.bypassed)
