@@ -154,6 +154,13 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def test_ctrl_c_at_the_question_of_send() -> None:
+    with Terminal("send", "-d", "/dev/ttyNOSUCH", "--name", "doors_lock_key") as terminal:
+        terminal.read_until(r"Send it \[y/N\]: ")
+        assert terminal.interrupt() == 130
+        assert "Nothing was sent." in terminal.text and "--yes" not in terminal.text
+
+
 def test_the_command_on_a_terminal() -> None:
     terminal = Terminal("repl", "-d", "sim", "--car", "none")
     try:
@@ -193,7 +200,16 @@ def test_no_virtual_board_stays_behind() -> None:
     [("socket://127.0.0.1:1", 3, "needs a serial port"), ("/dev/there/is/none", 3, "there is no such port")],
 )
 def test_a_port_that_can_not_be_used(device: str, status: int, words: str) -> None:
+    with Terminal("repl", "-d", device) as terminal:
+        terminal.read_until(words)
+        assert terminal.end() == status
+
+
+def test_without_a_terminal_the_application_is_left_alone() -> None:
+    """mpremote would say so too, with a traceback, and with the board at its prompt."""
     done = subprocess.run(
-        [sys.executable, "-m", "openkline", "repl", "-d", device], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status and words in done.stderr
+        [sys.executable, "-m", "openkline", "repl", "-d", "sim"], stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "needs a terminal" in done.stderr and "Traceback" not in done.stderr
+    assert "telling" not in done.stderr

@@ -107,6 +107,17 @@ def test_what_may_be_a_message_is_one(message: str) -> None:
     assert run("send", "-d", "/dev/ttyNOSUCH", message).exit_code == 3  # so it would have been sent
 
 
+@pytest.mark.parametrize(
+    ("more", "answer", "status"),
+    [((), "", 1), ((), "n\n", 1), ((), "y\n", 3), (("--yes",), "", 3)],  # 3: it would have been sent
+)
+def test_what_locks_something_is_sent_with_a_yes_only(more: tuple[str, ...], answer: str, status: int) -> None:
+    result = run("send", "-d", "/dev/ttyNOSUCH", "--name", "doors_lock_key", *more, stdin=answer.encode())
+    assert result.exit_code == status
+    assert ("Lock the doors (the label adds key, unexplained) (3F 05 00 0C 34 01 03)" in result.stderr) == (not more)
+    assert ("Nothing was sent. Without a terminal, --yes" in result.stderr) == (status == 1)
+
+
 def test_a_port_that_is_missing_is_3() -> None:
     result = run("send", "-d", "/dev/ttyNOSUCH", "68 18 01")
     assert result.exit_code == 3

@@ -84,6 +84,18 @@ def tell_error(text: str) -> None:
     tell(f"openkline: {text}", logging.ERROR)
 
 
+def ask(question: str, done: str) -> None:
+    """Goes on with a yes, else ends the command; done: what then was not done, "sent". For commands with --yes."""
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort as abort:
+        hint = "" if sys.stdin.isatty() else " Without a terminal, --yes goes on without asking."
+        click.echo(f"\nNothing was {done}.{hint}", err=True)
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+
+
 class JsonLines(logging.Formatter):
     """A message as one object in one line: time (unix seconds), level, logger, message, and exception if there is one.
 

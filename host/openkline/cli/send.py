@@ -12,7 +12,15 @@ from kline.protocol.checksum import xor8
 from kline.protocol.ibus import encode
 from openkline.bus import DEFAULT_PRIORITY
 from openkline.cli.commands import resolve_command
-from openkline.cli.common import HexBytes, address_option, device_option, json_option, port_option, set_up_logging
+from openkline.cli.common import (
+    HexBytes,
+    address_option,
+    ask,
+    device_option,
+    json_option,
+    port_option,
+    set_up_logging,
+)
 from openkline.cli.joining import opened_device, someone_serves
 from openkline.client import GatewayClient
 from openkline.errors import NotSent
@@ -67,7 +75,7 @@ def _what(message: tuple[str, ...], name: str | None, yes: bool) -> tuple[int, i
         command = resolve_command(name)
         frame = command.frame()
         if command.caution and not yes:
-            click.confirm(f"{command.description} ({hex_bytes(frame)}). Send it", abort=True, err=True)
+            ask(f"{command.description} ({hex_bytes(frame)}). Send it", "sent")
         return frame[0], frame[2], bytes(frame[3:-1])
     body = HexBytes()(" ".join(message)) or b""
     if not 3 <= len(body) <= 255:
