@@ -156,6 +156,11 @@ async def test_a_client_that_goes_in_the_middle_of_an_initialisation() -> None:
         second = await Phone.connect(server.port)
         await second.ask("ATE0")
         await second.ask("ATSP3")
+        second.writer.write(b"010C\r")
+        await second.read(end=b"BUS INIT: ...")
+        await asyncio.sleep(0.5)  # in the middle of W5 and the address
+        second.writer.write(b" ")
+        assert await second.read(5) == b"STOPPED\r\r>"
         assert re.fullmatch(rb"BUS INIT: \.\.\.OK\r41 0C .. .. \r\r>", await second.ask("010C"))
         assert await second.ask("012F") == b"NO DATA\r\r>"
         second.writer.write(b"010C\r")

@@ -165,6 +165,9 @@ def test_ignition_off_and_unplugging_are_survived(tmp_path: Path) -> None:
             wait_for(lambda: value(connection, "RPM") is None, 10)
             wait_for(lambda: value(connection, "RPM") is not None, 30)
             assert connection.status() == obd.OBDStatus.CAR_CONNECTED
+            # Low power is acknowledged without a prompt, and left with a byte: then it begins anew.
+            assert connection.interface.low_power() == ["OK"]
+            assert connection.interface.normal_power() == ["ELM327 v1.5"]
         finally:
             connection.close()
 
