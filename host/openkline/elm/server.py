@@ -82,7 +82,7 @@ class Seat:
 
 
 class ElmServer:
-    """start(), stop(); seats may also be made by others (pty.py). All calls from one event loop."""
+    """start(), stop(); seats may also be made by others (pseudo.py). All calls from one event loop."""
 
     def __init__(self, line: Line, options: ElmOptions | None = None) -> None:
         self.line = line
