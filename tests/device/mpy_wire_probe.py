@@ -264,7 +264,7 @@ def test_board_and_files():
         assert code == probe.PROBE_DONE and part < 10
     found = json.loads(text)
     assert (found["rx"], found["tx"], found["tx_invert"], found["baud"]) == (16, 17, True, 9600)
-    assert found["heap_free"] > 0 and found["fs_free"] > 0 and found["slot"] is False
+    assert found["heap_free"] > 0 and found["fs_free"] > 0 and found["slots"] == 0
     assert rig.ask(probe.OP_FILE, b"\x00\x00") == (probe.PROBE_NO_MORE, bytes((probe.FILE_NO_SLOT,)) + bytes(32))
 
 

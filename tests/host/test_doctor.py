@@ -17,7 +17,7 @@ import pytest
 
 from kline.protocol import probe, records
 from kline.version import VERSION
-from openkline import ports, serial_io
+from openkline import modules, ports, serial_io
 from openkline.doctor import examine, pc
 from openkline.doctor.board import PAYLOADS
 from openkline.doctor.facts import BoardFacts, BoardFile, Facts, LinkFacts, PcFacts, WireFacts
@@ -222,6 +222,19 @@ def test_files() -> None:
 def test_room_at_its_limits(field: str, least: int, name: str) -> None:
     assert wrong(judge_board(replace(BOARD, described={**DESCRIBED, field: least}))) == []
     assert wrong(judge_board(replace(BOARD, described={**DESCRIBED, field: least - 1}))) == [name]
+
+
+def test_the_first_update_needs_room_for_a_slot() -> None:
+    for slots, room, expected in (
+        (1, 400_000, []),
+        (1, 399_999, ["file_system_full"]),
+        (2, 100_000, []),
+        (0, 100_000, []),
+    ):
+        described = {**DESCRIBED, "slots": slots, "fs_free": room}
+        assert wrong(judge_board(replace(BOARD, described=described))) == expected
+    blocks = sum(-(-len(data) // 4096) for data in modules.compile_modules().values())
+    assert blocks * 4096 <= 300_000
 
 
 def test_errors_that_the_application_caught() -> None:

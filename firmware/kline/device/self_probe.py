@@ -57,7 +57,7 @@ def _describe(app):
         "micropython": sys.version,
         "version": VERSION,
         "root": _root(),
-        "slot": _slot() is not None,
+        "slots": len(app._boot.slots) if app._boot is not None else 0,
         "heap_free": gc.mem_free(),
         "reset_cause": machine.reset_cause(),
         "mode": app.mode,

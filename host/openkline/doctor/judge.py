@@ -13,7 +13,9 @@ from openkline.doctor.judge_wire import judge_wire
 _ESP_RULE = 'SUBSYSTEM=="tty", ATTRS{{idVendor}}=="{vendor}", MODE="0660", GROUP="{group}", TAG+="uaccess"'
 # A board with both handlers loaded keeps 64 KiB free; below this, garbage collections come close together.
 _LEAST_HEAP = 24_000
-_LEAST_ROOM = 100_000  # bytes of file system: an update's bundle, unpacked, in the other slot
+# Bytes of file system for an update: the bundle, and where the other slot is still empty its 60 modules, each of which
+# takes whole blocks of 4 KiB (381 KB on the virtual board's littlefs).
+_LEAST_ROOM, _ROOM_OF_A_SLOT = 100_000, 300_000
 # A board's loop turns every 10 ms; a USB bridge adds its latency timer (16 ms at most by default).
 _SLOW_MS = 150.0
 
@@ -244,12 +246,13 @@ def _room(board: BoardFacts) -> Iterator[Finding]:
             f"Only {heap // 1024} KiB of memory are free on the board.",
             "restart it; if it stays so, remove programs of your own from it",
         )
-    if size and room < _LEAST_ROOM:
+    needed = _LEAST_ROOM + (_ROOM_OF_A_SLOT if board.described.get("slots") == 1 else 0)
+    if size and room < needed:
         yield Finding(
             "file_system_full",
             "board",
             WARNING,
-            f"Only {room // 1024} of {size // 1024} KiB of its file system are free: too little for an update.",
+            f"Only {room // 1024} of {size // 1024} KiB of its file system are free: an update takes {needed // 1024}.",
             "remove files of your own from it (openkline repl)",
         )
     elif heap >= _LEAST_HEAP:
