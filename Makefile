@@ -39,12 +39,18 @@ else
 	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY)) $(if $(CAR),--car $(CAR))
 endif
 
+# A PORT or BOARD that is set for another program would be a surprise: it is taken, but not silently.
+environment = $(foreach name,$(1),$(if $(filter environment%,$(origin $(name))),\
+	$(warning $(name)=$($(name)) is taken from the environment)))
+
 flash: setup ## MicroPython and openkline onto a board (PORT=/dev/..; BOARD=, FIRMWARE=, INTERFACE=: else found or asked)
+	$(call environment,PORT BOARD FIRMWARE INTERFACE)
 	$(BIN)/openkline flash $(if $(PORT),-d '$(PORT)') $(if $(BOARD),--board '$(BOARD)') \
 		$(if $(FIRMWARE),--firmware '$(FIRMWARE)') $(if $(INTERFACE),--interface '$(INTERFACE)')
 
 repl: setup ## MicroPython's prompt on the board, its application told to quit (PORT=sim: on the virtual board)
-	$(BIN)/openkline repl $(if $(PORT),-d $(PORT))
+	$(call environment,PORT)
+	$(BIN)/openkline repl $(if $(PORT),-d '$(PORT)')
 
 test: setup test-obd ## all tests, without a board
 	$(BIN)/pytest -n 2 --dist worksteal

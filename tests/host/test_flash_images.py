@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import re
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,27 @@ def test_failed_downloads_say_how_to_give_a_file(image: Image, server: Server) -
         images.obtain(image, None, "nothing", nothing)
 
 
+def test_a_download_goes_through_the_proxy_of_the_environment(
+    image: Image, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named when it does not answer, without its password."""
+
+    def use(**environment: str) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(urllib.request, "_opener", None)  # made once in a process, with the proxies of that moment
+
+    use(no_proxy="", http_proxy="http://me:secret@127.0.0.1:1/")
+    with pytest.raises(FlashError, match=r"no download through the proxy 127\.0\.0\.1:1/ \(.*refused") as caught:
+        images.obtain(image, None, "http://images.invalid", nothing)
+    assert "secret" not in str(caught.value)
+    use(http_proxy=f"http://127.0.0.1:{server.server_port}")
+    assert images.obtain(image, None, "http://images.invalid", nothing)[0].read_bytes() == server.data
+    use(no_proxy="127.0.0.1")
+    with pytest.raises(FlashError, match=r"no download \("):
+        images.obtain(replace(image, file="other.bin"), None, "http://127.0.0.1:1", nothing)
+
+
 def test_a_given_file_wins(image: Image, tmp_path: Path) -> None:
     path = tmp_path / "mine.bin"
     assert images.obtain(image, path, None, nothing) == (path, "given")
@@ -147,6 +169,7 @@ def test_a_whole_image_passes_and_tells_what_a_running_board_leaves_alone(profil
     whole = verify(profile, tmp_path, data)
     assert whole.sha256 == hashlib.sha256(data).hexdigest()
     # NVS and radio calibration, 9000 to 10000, are not compared.
+    assert whole.needs == 0x400000, "the end of its last partition"
     assert whole.fixed == (
         images.Part(0x1000, 0, 0x8000),
         images.Part(0x10000, 0xF000, len(data) - 0xF000),

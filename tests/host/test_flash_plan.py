@@ -7,25 +7,21 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
-from tests.e2e import esp_image
 
-from openkline import ports
-from openkline.boards import ProfileError, find_profile
+from openkline.boards import ProfileError, find_profile, load_profiles
 from openkline.cli import flash as cli_flash
 from openkline.cli import main
-from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceForbidden, DeviceMissing
-from openkline.flash import find, flasher, images, memory, plan, tools, trouble
-from openkline.flash.esp import BootLoader, Found
-from openkline.flash.files import BoardFiles, Seen, sha256
+from openkline.flash import find, flasher, images, memory, plan
+from openkline.flash.esp import Found
 from openkline.flash.plan import Wishes
 from openkline.flash.progress import Progress
-from openkline.flash.trouble import FlashError, explain
-from openkline.ports import PortInfo
+from openkline.flash.trouble import FlashError
 
 
 @pytest.fixture(autouse=True)
@@ -36,81 +32,6 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def nobody(question: str, lines: list[str]) -> None:
     return None
-
-
-# -- the port ----------------------------------------------------------------------------------------------------------
-
-
-def candidates(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
-    """These are connected, each with the USB id of a CP210x."""
-    found = [PortInfo(str(path), "CP210x bridge", "", "10C4:EA60", "") for path in paths]
-    monkeypatch.setattr(ports, "list_ports", lambda: [*found, PortInfo("/dev/ttyS0", "", "", "", "")])
-
-
-def test_one_board_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = tmp_path / "ttyUSB0"
-    port.touch()
-    candidates(monkeypatch, port)
-    assert find.find_port(None, nobody) == (str(port), "CP210x bridge, USB id 10C4:EA60")
-    assert find.find_port("auto", nobody) == (str(port), "CP210x bridge, USB id 10C4:EA60")
-
-
-def test_several_boards_are_listed_with_chip_and_usb_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second, gone = (tmp_path / name for name in ("ttyUSB0", "ttyUSB1", "ttyUSB2"))
-    first.touch()
-    second.touch()
-    candidates(monkeypatch, first, second, gone)
-
-    def detect(loader: BootLoader) -> Found:
-        if loader.port == str(second):
-            raise FlashError("silent")
-        return Found("ESP32-C3", "240ac41f677d")
-
-    monkeypatch.setattr(BootLoader, "detect", detect)
-    listed = [
-        f"{first}  10C4:EA60  CP210x bridge, chip ESP32-C3",
-        f"{second}  10C4:EA60  CP210x bridge, chip unknown (no answer from its boot loader)",
-        f"{gone}  10C4:EA60  CP210x bridge, chip unknown (no answer from its boot loader)",
-    ]
-    with pytest.raises(DeviceAmbiguous) as caught:
-        find.find_port(None, nobody)
-    assert str(caught.value).splitlines()[1:] == [f"  {line}" for line in listed]
-    asked: list[list[str]] = []
-    assert find.find_port(None, lambda _, lines: asked.append(lines) or 1) == (str(second), "USB id 10C4:EA60")
-    assert asked == [listed]
-
-
-def test_no_board_and_no_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    candidates(monkeypatch)
-    with pytest.raises(DeviceMissing, match="no board found"):
-        find.find_port(None, nobody)
-    with pytest.raises(DeviceMissing, match=r"no such port. There are: /dev/ttyS0"):
-        find.find_port(str(tmp_path / "none"), nobody)
-
-
-def test_a_port_without_permission_names_group_and_udev_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = tmp_path / "ttyUSB0"
-    port.touch()
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may open everything
-    monkeypatch.setattr(trouble, "permission_hint", lambda path: "Join its group: sudo usermod -aG dialout $USER")
-    with pytest.raises(DeviceForbidden, match="usermod -aG dialout") as caught:
-        find.check(str(port))
-    assert "70-openkline.rules" in str(caught.value) and 'TAG+="uaccess"' in str(caught.value)
-
-
-def test_a_busy_port_names_the_program(tmp_path: Path) -> None:
-    master, slave = os.openpty()
-    path = os.ttyname(slave)
-    os.close(slave)
-    code = f"import sys; f = open({path!r}, 'rb', buffering=0); print('open', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None and other.stdin is not None
-        other.stdout.readline()
-        with pytest.raises(DeviceBusy, match=rf"in use by python\S* \(pid {other.pid}\). End that program"):
-            find.check(path)
-        other.stdin.close()
-    find.check(path)
-    os.close(master)
 
 
 # -- board, pins, interface --------------------------------------------------------------------------------------------
@@ -151,7 +72,34 @@ def test_pins_are_those_named_or_remembered() -> None:
         plan.choose_pins(Wishes(pins="x"), profile, None)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"1": 5}', '{"1": {"colour": "red"}}'])
+def test_the_board_is_the_one_named_or_of_last_time_or_has_the_chip(monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles = load_profiles()
+    own = replace(profiles["ESP32_GENERIC"], name="OWN")
+    monkeypatch.setattr(plan, "load_profiles", lambda: profiles | {"OWN": own})
+    known = memory.Choice("OWN", "ibus-pc817")
+    assert plan.choose_profile(Wishes(), "ESP32", "", known) is own
+    assert plan.choose_profile(Wishes(board="ESP32_GENERIC"), "ESP32", "", known).name == "ESP32_GENERIC"
+    assert plan.choose_profile(Wishes(), "ESP32-C3", "", known).name == "ESP32_GENERIC_C3"
+    for other in (None, memory.Choice("GONE", "ibus-pc817")):
+        assert plan.choose_profile(Wishes(), "ESP32", "", other).name == "ESP32_GENERIC"
+
+
+def test_pins_of_another_board_are_not_remembered_for_this_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """And what is said about a board's usual pins is said only where they are used."""
+    known = memory.Choice("ESP32_GENERIC", "ibus-pc817", "WROVER")
+    found = Found("ESP32", "240ac4e29526")
+    for board, words in (("ESP32_GENERIC", "RX 26, TX 27 (WROVER)"), ("OTHER", "RX 16, TX 17")):
+        memory.remember(found.mac, replace(known, board=board))
+        work = flasher.Flasher(Wishes(interface="ibus-pc817"), Progress(1), nobody)
+        work._wiring("/dev/x", found)
+        said = capsys.readouterr().err
+        assert f"ESP32_GENERIC, ibus-pc817 as named, {words}" in said
+        assert ("flash with --pins WROVER" in said) == (board == "OTHER")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"1": 5}', '{"1": {"colour": "red"}}', '{"1": {"board": 5, "interface": 6}}']
+)
 def test_a_damaged_memory_is_as_good_as_none(text: str) -> None:
     memory.path().parent.mkdir(parents=True)
     memory.path().write_text(text)
@@ -196,6 +144,7 @@ def test_dry_run_prints_the_plan_and_opens_nothing(tmp_path: Path, monkeypatch: 
         (["--board", "ESP32_GENERIC", "--interface", "x"], "ESP32_GENERIC knows ibus-pc817"),
         (["--board", "ESP32_GENERIC_C3", "--pins", "WROVER"], "no alternative is called 'WROVER'"),
         (["--firmware", "~/none.bin"], "/home/me/none.bin: there is no such file"),
+        (["--firmware", "/"], "/: can't be read (Is a directory). Name the MicroPython image"),
     ],
 )
 @pytest.mark.parametrize("plan_only", [True, False])
@@ -226,6 +175,24 @@ def test_make_passes_each_word_as_it_is() -> None:
     assert "openkline flash" in said.stdout and " -" not in said.stdout.split("openkline flash")[1]
 
 
+@pytest.mark.parametrize(
+    ("target", "name", "option"), [("flash", "BOARD", "--board"), ("flash", "PORT", "-d"), ("repl", "PORT", "-d")]
+)
+def test_make_says_what_it_takes_from_the_environment(target: str, name: str, option: str) -> None:
+    """A PORT there may have been meant for a web server."""
+    root = Path(__file__).resolve().parents[2]
+    environment = {key: value for key, value in os.environ.items() if key not in ("PORT", "BOARD", "FIRMWARE")}
+    notice = f"{name}=80 80 is taken from the environment"
+    for given, words in (({name: "80 80"}, []), ({}, [f"{name}=80 80"])):
+        said = subprocess.run(
+            ["make", "-s", "-n", target, *words], cwd=root, env=environment | given, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        assert f"openkline {target} {option} '80 80'" in " ".join(said.stdout.split())
+        assert (notice in said.stderr) == bool(given)
+        assert "environment" not in said.stdout
+
+
 def test_a_password_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(main, ["flash", "--password", "12"])
     assert result.exit_code == 2 and "8 hex digits" in result.stderr
@@ -242,73 +209,6 @@ def test_a_password_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert got[0].password == 0x11223344
 
 
-def test_a_bad_image_in_the_cache_is_removed(tmp_path: Path) -> None:
-    profile = find_profile("ESP32_GENERIC")
-    assert profile.image is not None
-    cached = images.cache_folder() / profile.image.file
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes(esp_image.merged("esp32s3", 0x1000))
-    work = flasher.Flasher(Wishes(), Progress(1), nobody)
-    with pytest.raises(FlashError, match="bad file is removed: run this again to download it anew"):
-        work._image(profile)
-    assert not cached.exists()
-
-
-def seen(**fields: object) -> Seen:
-    given: dict[str, object] = {
-        "sha256": {}, "sizes": {}, "folders": (), "texts": {}, "free": 2**20, "unique_id": "1",
-        "micropython": (1, 28, 0),
-    }  # fmt: skip
-    return Seen(**(given | fields))  # type: ignore[arg-type]
-
-
-def test_not_enough_room_is_found_before_copying() -> None:
-    files = BoardFiles("/dev/none")
-    with pytest.raises(FlashError, match=r"has 8 KiB free, the modules need 12 KiB"):
-        files.put(seen(free=8192), {"a/x": bytes(8193)}, [], lambda *_: None)
-
-
-def test_an_old_micropython_is_refused() -> None:
-    with pytest.raises(FlashError, match=r"the image is MicroPython 1.24.1, needed is 1.27.0 or later"):
-        flasher._check_version("/dev/x", seen(micropython=(1, 24, 1)))
-    flasher._check_version("/dev/x", seen(micropython=(1, 27, 0)))
-
-
-class CountedFiles:
-    """The board's file system, as flasher uses it: what it has at each look, and what was asked of it."""
-
-    def __init__(self, *looks: Seen) -> None:
-        self.port = "/dev/x"
-        self.looks = list(looks)
-        self.puts: list[tuple[list[str], list[str]]] = []
-
-    def look(self, doing: str = "") -> Seen:
-        return self.looks.pop(0)
-
-    def put(self, before: Seen, wanted: dict[str, bytes], stale: list[str], on_share: object) -> list[str]:
-        self.puts.append((list(wanted), stale))
-        return list(wanted)
-
-
-def test_a_slot_is_no_slot_while_it_changes_and_what_arrived_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flasher, "compile_modules", lambda: {"kline/x.mpy": b"new"})
-    profile = find_profile("ESP32_GENERIC")
-    label = flasher.slot_json(profile.name, {"kline/x.mpy": b"new"})
-    old = seen(sha256={"a/kline/x.mpy": "0", "a/kline/gone.mpy": "0", "a/slot.json": "0"})
-    right = seen(sha256={"a/kline/x.mpy": sha256(b"new"), "a/slot.json": sha256(label)})
-    files = CountedFiles(old, right)
-    work = flasher.Flasher(Wishes(), Progress(9), nobody)
-    assert work._copy_modules(files, profile) is right  # type: ignore[arg-type]
-    assert files.puts == [(["a/kline/x.mpy", "a/slot.json"], ["a/slot.json", "a/kline/gone.mpy"])]
-    with pytest.raises(FlashError, match=r"/dev/x: a/kline/x.mpy did not arrive as it was copied. Try another cable"):
-        work._copy_modules(CountedFiles(old, old), profile)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"slot": "c"}', '{"slot": 1}'])
-def test_a_damaged_boot_json_means_slot_a(text: str) -> None:
-    assert flasher.active_slot(seen(texts={"boot.json": text})) == "a"
-
-
 def test_a_person_is_asked_by_number_and_nobody_is_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,116 +219,3 @@ def test_a_person_is_asked_by_number_and_nobody_is_not(
     monkeypatch.setattr(click, "prompt", lambda text, **_: 2)
     assert cli_flash.ask("Which?", lines) == 1
     assert "  2  kline-transistor  K-line" in capsys.readouterr().err
-
-
-# -- the programs ------------------------------------------------------------------------------------------------------
-
-# As esptool 5.6 and mpremote 1.29 say it; what can be provoked without a board is in tests/e2e/test_flash.py.
-SAID = {
-    "Could not open /dev/ttyUSB0, the port is busy or doesn't exist.\n([Errno 13] could not open port /dev/ttyUSB0: "
-    "[Errno 13] Permission denied: '/dev/ttyUSB0')": "no permission to open the port",
-    "Could not open /dev/ttyUSB0, the port is busy or doesn't exist.\n([Errno 11] Could not exclusively lock port "
-    "/dev/ttyUSB0: [Errno 11] Resource temporarily unavailable)": "in use",
-    "mpremote: failed to access /dev/ttyUSB0 (it may be in use by another program)": "in use",
-    "Could not open /dev/ttyUSB0, the port is busy or doesn't exist.\n([Errno 2] could not open port /dev/ttyUSB0: "
-    "[Errno 2] No such file or directory: '/dev/ttyUSB0')": "there is no such port",
-    "A fatal error occurred: Failed to connect to ESP32: Wrong boot mode detected (0x13)! The chip needs to be in "
-    "download mode.": "does not enter its boot loader: hold the board's BOOT button",
-    "A fatal error occurred: Failed to connect to Espressif device: No serial data received.": "boot loader: hold",
-    "A fatal error occurred: MD5 of file does not match data in flash!": "not what the flash holds",
-    "Brownout detector was triggered": "brown-out",
-    "OSError: [Errno 28] ENOSPC": "file system is full",
-    "OSError: [Errno 30] EROFS": "read-only or damaged",
-    "A fatal error occurred: Packet content transfer stopped (received 8 bytes)": "connection broke off",
-    "serial.serialutil.SerialException: device reports readiness to read but returned no data": "connection broke off",
-    "mpremote.transport.TransportError: could not enter raw repl": "connection broke off",
-    "A fatal error occurred: something new": "something new. Try another cable",
-}
-
-
-@pytest.mark.parametrize("text", list(SAID))
-def test_what_the_programs_say_is_explained(text: str) -> None:
-    error = explain("/dev/null", "writing MicroPython", text, 2)  # a port that is there
-    assert SAID[text] in str(error)
-    assert str(error).startswith("/dev/null: ") and "while writing MicroPython" in str(error)
-
-
-def test_a_port_that_is_gone_is_not_called_busy(tmp_path: Path) -> None:
-    """mpremote has the same words for both."""
-    said = "mpremote: failed to access X (it may be in use by another program)"
-    assert "there is no such port" in str(explain(str(tmp_path / "gone"), "copying", said, 1))
-    refused = "Could not open socket://x:1, the port is busy or doesn't exist.\n(Could not open port socket://x:1)"
-    assert "Is the serial server running there?" in str(explain("socket://x:1", "asking", refused, 1))
-    (tmp_path / "there").touch()
-    assert "in use. End that program" in str(explain(str(tmp_path / "there"), "copying", said, 1))
-
-
-def test_what_fails_at_the_fast_baud_rate_is_tried_at_the_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = find_profile("ESP32_GENERIC")
-    assert profile.chip is not None
-    calls: list[str] = []
-
-    def run(tool: str, words: list[str], timeout_s: float, on_line: object) -> tools.Finished:
-        calls.append(words[words.index("--baud") + 1])
-        fast = "Changing baud rate to 460800...\nA fatal error occurred: Packet content transfer stopped"
-        return tools.Finished(2, fast) if calls[-1] == "460800" else tools.Finished(0, "Hash of data verified.")
-
-    monkeypatch.setattr(tools, "run", run)
-    loader = BootLoader("/dev/ttyUSB0")
-    loader.erase(profile.chip)
-    loader.write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
-    assert calls == ["460800", "115200", "115200"]
-    assert BootLoader("rfc2217://host:1").baud == 115200
-
-
-def test_a_writing_that_esptool_does_not_call_verified_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = find_profile("ESP32_GENERIC")
-    assert profile.chip is not None
-    monkeypatch.setattr(tools, "run", lambda *_: tools.Finished(0, "Wrote 5 bytes"))
-    with pytest.raises(FlashError, match="what was written is not what the flash holds"):
-        BootLoader("/dev/null").write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
-
-
-def test_a_program_that_hangs_is_ended_and_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hanging.py").write_text("print('begun', flush=True)\nimport time\ntime.sleep(600)\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(tools, "python_program", lambda tool, *words: ([sys.executable, str(tmp_path / tool)], {}))
-    lines: list[str] = []
-    done = tools.run("hanging.py", [], 0.3, lines.append)
-    assert done.status is None and lines == ["begun"]
-    assert "fell silent" in str(explain("P", "waiting", "", done.status))
-
-
-def test_progress_has_bars_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(2)
-    with progress.step("write") as step:
-        step.bar(0.5)
-        step.say("a note")
-        step.result = "written"
-    with pytest.raises(ZeroDivisionError), progress.step("start"):
-        raise ZeroDivisionError
-    lines = ("      a note", "[1/2] write       written", "[2/2] start       stopped")
-    assert capsys.readouterr().err.splitlines() == list(lines)
-
-
-def test_progress_on_a_terminal() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    with Progress(1, stream).step("write") as step:
-        step.bar(0.5, "half")
-    assert "[###############...............]  50% half" in stream.getvalue()
-    assert stream.getvalue().endswith("\r\x1b[K[1/1] write       done\n")
-
-
-def test_the_page_has_the_words_that_the_program_says() -> None:
-    root = Path(__file__).resolve().parents[2]
-    host = root / "host" / "openkline"
-    sources = [*(host / "flash").glob("*.py"), host / "programs.py", host / "boards.py", host / "cli" / "flash.py"]
-    code = " ".join(" ".join(path.read_text() for path in sources).split()).replace('" f"', "").replace('" "', "")
-    rows = (root / "docs" / "flash.md").read_text().split("| It says |")[1].splitlines()[2:]
-    said = [row.split("|")[1].strip() for row in rows if row.startswith("|")]
-    assert len(said) > 20
-    assert [words for words in said if words not in code] == []

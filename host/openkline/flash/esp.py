@@ -1,7 +1,7 @@
 """The chip's boot loader, through esptool: which chip it is, what its flash holds, erase, write.
 
 Each call enters the boot loader anew (DTR and RTS; over a bare TCP socket a person has to). holds() and write() leave
-it and start what the flash holds, the others stay.
+it and start what the flash holds, detect() where that is asked for, the others stay.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ _WRITE_S = 900.0  # 2 MiB at 115200 baud is three minutes
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """chip: as esptool writes it ("ESP32-S3"); mac: 12 hex digits, MicroPython's unique id."""
+    """chip: as esptool writes it ("ESP32-S3"); mac: 12 hex digits, MicroPython's unique id; None: size not known."""
 
     chip: str
     mac: str
+    flash_bytes: int | None = None
 
 
 class BootLoader:
@@ -47,13 +48,17 @@ class BootLoader:
     def can_reset(self) -> bool:
         return not self.port.startswith("socket://")
 
-    def detect(self) -> Found:
-        done = self._run("asking for the chip", ["--no-stub", "read-mac"], _ASK_S, chip="auto")
+    def detect(self, go_on: bool = False) -> Found:
+        """go_on: afterwards the board starts what it has."""
+        after = "hard-reset" if go_on else "no-reset"
+        done = self._run("asking for the chip", ["--no-stub", "flash-id"], _ASK_S, chip="auto", after=after)
         chip = re.search(r"Detecting chip type\.+ *(\S+)", done.text)
         mac = re.search(r"^(?:BASE )?MAC: +((?:[0-9a-f]{2}[:-]?){6})", done.text, re.MULTILINE | re.IGNORECASE)
         if chip is None or mac is None:
             raise explain(self.port, "asking for the chip", done.text, done.status)
-        return Found(chip.group(1), re.sub("[:-]", "", mac.group(1)).lower())
+        size = re.search(r"Detected flash size: (\d+)(KB|MB)", done.text)
+        size_bytes = int(size.group(1)) << (10 if size.group(2) == "KB" else 20) if size else None
+        return Found(chip.group(1), re.sub("[:-]", "", mac.group(1)).lower(), size_bytes)
 
     def holds(self, chip: Chip, image: Path, parts: tuple[Part, ...]) -> bool:
         """Whether the flash holds these parts of the image already. The board starts."""

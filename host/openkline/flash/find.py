@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from openkline import ports
 from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
 from openkline.flash.esp import BootLoader
 from openkline.flash.trouble import FlashError, busy, no_permission
-from openkline.serial_io import who_has
+from openkline.serial_io import explain, port_for, who_has
 
 Choose = Callable[[str, list[str]], int | None]
 
@@ -42,24 +43,50 @@ def find_port(named: str | None, choose: Choose) -> tuple[str, str]:
 
 
 def check(port: str) -> None:
-    """DeviceError: the port is not there, forbidden, or another program has it."""
+    """DeviceError: the port is not there, none at all, forbidden, or another program has it."""
     if "://" in port:
+        port_for(port)
         return
     path = Path(port)
-    if not path.exists() and os.name == "posix":
-        there = ", ".join(one.device for one in ports.list_ports()) or "none"
-        raise DeviceMissing(f"{port}: there is no such port. There are: {there} (openkline ports tells more)")
-    if path.exists() and not os.access(port, os.R_OK | os.W_OK):
+    if os.name != "posix":
+        return
+    if not path.exists():
+        raise DeviceMissing(f"{port}: there is no such port. There are: {_there()} (openkline ports tells more)")
+    if not os.access(port, os.R_OK | os.W_OK):
         raise DeviceForbidden(f"{port}: {no_permission(port)}")
+    if not _is_serial(port):
+        raise DeviceError(f"{port}: this is no serial port. There are: {_there()} (openkline ports tells more)")
     if who_has(port):
         raise DeviceBusy(f"{port}: {busy(port)}")
 
 
+def _is_serial(port: str) -> bool:
+    """Raises what else speaks against it. Opened as everybody does, DTR and RTS equal: that resets no board."""
+    try:
+        handle = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.EISDIR:
+            return False
+        if error.errno == errno.EBUSY:
+            raise DeviceBusy(f"{port}: {busy(port)}") from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise DeviceForbidden(f"{port}: {no_permission(port)}") from error
+        raise explain(port, error) from error
+    try:
+        return os.isatty(handle)
+    finally:
+        os.close(handle)
+
+
+def _there() -> str:
+    return ", ".join(one.device for one in ports.list_ports()) or "none"
+
+
 def _chip(port: str) -> str:
-    """What its boot loader says, or why it says nothing."""
+    """What its boot loader says, or why it says nothing. It goes on with what it did: it may not be the board meant."""
     try:
         check(port)
-        return BootLoader(port).detect().chip
+        return BootLoader(port).detect(go_on=True).chip
     except DeviceBusy:
         return "unknown (another program has the port)"
     except (DeviceError, FlashError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kline.version import VERSION
 from openkline import passwords, ports
-from openkline.boards import Interface, Profile, board_json, profile_for_chip
+from openkline.boards import Interface, Profile, board_json
 from openkline.flash import find, images, memory, plan, selftest
 from openkline.flash.esp import BootLoader, Found
 from openkline.flash.files import BoardFiles, Seen, sha256
@@ -47,7 +47,7 @@ class Flasher:
         plan.check(self.wishes)
         port, loader, found = self._find()
         profile, interface = self._wiring(port, found)
-        image = self._image(profile)
+        image = self._image(profile, found)
         self._write(loader, profile, image)
         files = self._start(loader)
         seen = self._copy_modules(files, profile)
@@ -72,20 +72,20 @@ class Flasher:
         """Which board it is, and what hangs on it: from now on remembered."""
         with self.progress.step("interface") as step:
             known = memory.recall(found.mac)
-            if self.wishes.board is None and known is not None and known.board != profile_for_chip(found.chip).name:
+            profile = plan.choose_profile(self.wishes, found.chip, port, known)
+            if known is not None and known.board != profile.name:
                 known = None
-            profile = plan.choose_profile(self.wishes, found.chip, port)
             profile, pins = plan.choose_pins(self.wishes, profile, known)
             interface, why = plan.choose_interface(self.wishes, profile, known, self.choose)
             board_json(profile, interface)  # refuses pins before anything is erased
             memory.remember(found.mac, memory.Choice(profile.name, interface.name, pins))
             words = f"RX {profile.pins.rx}, TX {profile.pins.tx}"
             step.result = f"{profile.name}, {interface.name} {why}, {words}{f' ({pins})' if pins else ''}"
-            for note in profile.notes:
+            for note in () if pins else profile.notes:  # they are about the usual pins
                 step.say(note)
         return profile, interface
 
-    def _image(self, profile: Profile) -> images.Whole:
+    def _image(self, profile: Profile, found: Found) -> images.Whole:
         assert profile.image is not None
         with self.progress.step("MicroPython") as step:
             path, where = images.obtain(profile.image, self.wishes.firmware, self.wishes.mirror, step.bar)
@@ -96,6 +96,11 @@ class Flasher:
                     raise
                 path.unlink(missing_ok=True)
                 raise FlashError(f"{error}. The bad file is removed: run this again to download it anew") from error
+            if found.flash_bytes is not None and whole.needs > found.flash_bytes:
+                raise FlashError(
+                    f"{path.name}: is for {_mib(whole.needs)} of flash, but the board has {_mib(found.flash_bytes)}. "
+                    f"Name an image for that with --firmware; {profile.image.page} lists them"
+                )
             step.result = f"{path.name}, {where}, digests are right"
         return whole
 
@@ -196,6 +201,10 @@ def active_slot(seen: Seen) -> str:
 
 def slot_json(board: str, modules: dict[str, bytes]) -> bytes:
     return _json({"version": VERSION, "board": board, "files": {path: sha256(data) for path, data in modules.items()}})
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.3g} MiB"
 
 
 def _json(fields: dict[str, object]) -> bytes:

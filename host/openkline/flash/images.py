@@ -15,6 +15,7 @@ import re
 import struct
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,12 +52,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An image that has passed. fixed: the stretches that a running board leaves as they were written."""
+    """An image that has passed. fixed: the stretches that a running board leaves as they were written; needs: bytes of
+    flash, with all partitions."""
 
     path: Path
     sha256: str
     size: int
     fixed: tuple[Part, ...]
+    needs: int
 
 
 def cache_folder() -> Path:
@@ -104,7 +107,7 @@ def _download(url: str, target: Path, image: Image, on_share: OnShare) -> None:
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError) and error.code == 416:  # all of it was there, or it has changed
             part.unlink(missing_ok=True)
-        raise FlashError(f"{url}: {_reason(error)}. {by_hand(image)}") from error
+        raise FlashError(f"{url}: {_reason(url, error)}. {by_hand(image)}") from error
 
 
 def by_hand(image: Image) -> str:
@@ -114,11 +117,20 @@ def by_hand(image: Image) -> str:
     )
 
 
-def _reason(error: Exception) -> str:
+def _through(url: str) -> str:
+    """The proxy that the environment names for this address; its password, if it has one, stays untold."""
+    parts = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    return f" through the proxy {proxy.rsplit('@', 1)[-1]}"
+
+
+def _reason(url: str, error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
-        return f"no download ({error.reason})"
+        return f"no download{_through(url)} ({error.reason})"
     return f"the download stopped ({error})"
 
 
@@ -150,7 +162,8 @@ def verify(path: Path, profile: Profile, on_share: OnShare) -> Whole:
             f"{path.name}: SHA-256 is {digest[:16]}.., recorded is {image.sha256[:16]}..: not the file that was "
             f"published under this name. {by_hand(image)}"
         )
-    return Whole(path, digest, len(data), tuple(_fixed(len(data), offset, table)))
+    needs = max(offset + len(data), *(start + size for _, _, start, size in table))
+    return Whole(path, digest, len(data), tuple(_fixed(len(data), offset, table)), needs)
 
 
 def _info(path: Path, data: bytes, chip: Chip, which: str, image: Image) -> None:

@@ -31,8 +31,10 @@ def path() -> Path:
 def recall(board_id: str) -> Choice | None:
     """What was chosen last; None: nothing, or it can't be read: then it is asked again."""
     entry = _all().get(board_id)
+    if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
+        return None
     try:
-        return Choice(**entry) if isinstance(entry, dict) else None
+        return Choice(**entry)
     except TypeError:
         return None
 

@@ -42,8 +42,13 @@ def check(wishes: Wishes) -> None:
         raise FlashError(
             "the virtual board has its firmware already, and can't be flashed. Try: openkline bridge -d sim"
         )
-    if wishes.firmware is not None and not wishes.firmware.is_file():
-        raise FlashError(f"{wishes.firmware}: there is no such file. Name the MicroPython image that you have")
+    if wishes.firmware is not None:
+        try:
+            wishes.firmware.open("rb").close()
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            why = "there is no such file" if gone else f"can't be read ({error.strerror})"
+            raise FlashError(f"{wishes.firmware}: {why}. Name the MicroPython image that you have") from error
     every = [profile for profile in load_profiles().values() if profile.can_be_flashed]
     profiles = [choose_profile(wishes, None)] if wishes.board else every
     if wishes.interface is not None:
@@ -63,11 +68,14 @@ def _known(profiles: list[Profile], look: Callable[[Profile], object]) -> None:
     raise trouble
 
 
-def choose_profile(wishes: Wishes, chip: str | None, port: str = "") -> Profile:
-    """The board that was named, or that has this chip. FlashError: it can't be flashed, or has another chip."""
+def choose_profile(wishes: Wishes, chip: str | None, port: str = "", known: memory.Choice | None = None) -> Profile:
+    """The board that was named, or was it last time, or that has this chip. FlashError: it can't be flashed, or has
+    another chip."""
     if wishes.board is None:
         assert chip is not None
-        return profile_for_chip(chip)
+        generic = profile_for_chip(chip)
+        before = load_profiles().get(known.board) if known is not None else None
+        return before if before is not None and before.chip == generic.chip else generic
     profile = find_profile(wishes.board)
     if profile.chip is None or not profile.can_be_flashed:
         raise FlashError(f"{profile.name} can't be flashed: it is the virtual board. Use it with -d sim")
@@ -109,7 +117,7 @@ def choose_interface(
 def describe(wishes: Wishes, port: str, why: str, modules: dict[str, bytes]) -> list[str]:
     """The plan in lines, without asking the board anything."""
     profile = choose_profile(wishes, None) if wishes.board else None
-    board = "the one with the board's chip (esptool tells)"
+    board = "as last time for this board, else the one with its chip (esptool tells)"
     pins = f", pins {wishes.pins}" if wishes.pins is not None else ""
     image = "the one of that board"
     if profile is not None and profile.image is not None and profile.flash_offset is not None:

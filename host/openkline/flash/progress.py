@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 _WIDTH = 30
+_COLUMNS = 80  # of a terminal that doesn't tell
 _EVERY_S = 0.1
 
 
@@ -54,9 +56,16 @@ class Progress:
             self._temporary(f"[{'#' * full}{'.' * (_WIDTH - full)}] {share:4.0%} {words}")
 
     def _temporary(self, text: str) -> None:
+        """Never a second line: only one can be taken back."""
         if self._is_terminal:
-            self._stream.write(f"\r\x1b[K{self._title}{text}")
+            self._stream.write(f"\r\x1b[K{(self._title + text)[: self._columns() - 1]}")
             self._stream.flush()
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _COLUMNS
+        except (OSError, ValueError):
+            return _COLUMNS
 
     def _clear(self) -> None:
         if self._is_terminal:

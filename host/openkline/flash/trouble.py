@@ -78,6 +78,10 @@ def _gone(port: str) -> str:
     return "there is no such port. Plug the board in; openkline ports lists what is there"
 
 
+def _no_scheme(_: str) -> str:
+    return "this is no port's address. Expected a serial port's path, or socket://host:port"
+
+
 def _unknown_chip(_: str) -> str:
     return "this chip is not one that esptool knows. openkline boards lists what can be flashed"
 
@@ -90,6 +94,7 @@ _WORDS = (
     (r"ENOSPC|Errno 28\b|No space left", _no_room),
     (r"EROFS|Errno 30\b|Read-only file ?system", _read_only),
     (r"Wrong boot mode|No serial data received|Failed to connect to|Invalid head of packet", _refused),
+    (r"invalid URL, protocol", _no_scheme),
     (r"Verification failed|MD5 of file does not match", _not_written),
     (r"Errno 2\] could not open port|port is busy or doesn't exist", _gone),
     (r"Unexpected chip|not supported by this version|Unknown chip|doesn't appear to be", _unknown_chip),
