@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import rich_click as click
 
@@ -24,6 +25,8 @@ def repl(ctx: click.Context, device: str | None, car: str) -> None:
     The board's application is told to quit first. It starts again by Ctrl-D, by the reset button, or when
     `openkline bridge` wants it.
     """
+    if not sys.stdin.isatty():  # mpremote would find out when the application has quit
+        raise click.UsageError("MicroPython's prompt needs a terminal, and standard input is none")
     ctx.exit(asyncio.run(_repl(device or "auto", car)))
 
 
