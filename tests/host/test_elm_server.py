@@ -1,4 +1,4 @@
-"""The ELM327 server over real sockets and a real pty, with a line that does what the test says."""
+"""The ELM327 server over real sockets: who drives, interruptions, bad clients."""
 
 from __future__ import annotations
 
@@ -6,99 +6,17 @@ import asyncio
 import contextlib
 import logging
 import os
-import select
 import socket
-import termios
-from collections.abc import AsyncIterator
 
 import pytest
 
-from openkline.elm.backend import Hear
-from openkline.elm.operations import Close, Exchange, Initialise, Monitor, Operation, Outcome
+from openkline.elm.operations import Close, Exchange, Initialise, Monitor
 from openkline.elm.options import ElmOptions, parse_listen
-from openkline.elm.pseudo import PseudoPort
-from openkline.elm.server import ElmServer, Seat
+from openkline.elm.server import Seat
 from openkline.errors import OpenklineError
 from openkline.gateway.options import GatewayOptionError
 
-KWP_RPM = bytes.fromhex("84 F1 10 41 0C 0D 20 FF")
-
-
-class ScriptedLine:
-    """Answers at once, unless `hang` names an operation; then until it is cancelled."""
-
-    def __init__(self) -> None:
-        self.ran: list[Operation] = []
-        self.cancelled: list[Operation] = []
-        self.hang: tuple[type[Operation], ...] = (Monitor,)
-        self.tidying = asyncio.Event()
-        self.tidying.set()
-        self.hear: Hear = lambda message, good: None
-        self.busy = 0
-
-    async def run(self, operation: Operation, hear: Hear) -> Outcome:
-        assert not self.busy, "two operations at once"
-        self.busy += 1
-        try:
-            self.ran.append(operation)
-            self.hear = hear
-            if isinstance(operation, self.hang):
-                try:
-                    await asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    self.cancelled.append(operation)
-                    raise
-            if isinstance(operation, Close):
-                await self.tidying.wait()
-            if isinstance(operation, Exchange):
-                hear(KWP_RPM, True)
-            return Outcome(key_bytes=b"\xe9\x8f")
-        finally:
-            self.busy -= 1
-
-
-@contextlib.asynccontextmanager
-async def serving(**options: object) -> AsyncIterator[tuple[ElmServer, ScriptedLine]]:
-    line = ScriptedLine()
-    server = ElmServer(line, ElmOptions(port=0, **options))  # type: ignore[arg-type]
-    await server.start()
-    try:
-        yield server, line
-    finally:
-        line.tidying.set()
-        await server.stop()
-
-
-class Client:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    async def connect(cls, server: ElmServer) -> Client:
-        return cls(*await asyncio.open_connection("127.0.0.1", server.port))
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def read(self, end: bytes = b">") -> bytes:
-        async with asyncio.timeout(10):
-            return await self.reader.readuntil(end)
-
-    async def ask(self, line: str) -> bytes:
-        self.send(line.encode() + b"\r")
-        return await self.read()
-
-    async def close(self) -> None:
-        self.writer.close()
-        with contextlib.suppress(OSError):
-            await self.writer.wait_closed()
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
+from .elm_serving import KWP_RPM, Client, serving, until
 
 
 async def test_a_client_drives() -> None:
@@ -286,52 +204,6 @@ def test_where_to_listen() -> None:
     for wrong in ("", "host:", "host:port", "1.2.3.4"):
         with pytest.raises(OpenklineError, match="HOST:PORT"):
             parse_listen(wrong)
-
-
-async def test_a_pty_is_a_client_each_time_it_is_opened() -> None:
-    async with serving() as (server, line):
-        pseudo = PseudoPort(server)
-        path = pseudo.start()
-        loop = asyncio.get_running_loop()
-        try:
-            for _ in range(2):
-                fd = await loop.run_in_executor(None, lambda: os.open(path, os.O_RDWR | os.O_NOCTTY))
-                os.write(fd, b"ATE0\rATI\r")
-                got = b""
-                async with asyncio.timeout(10):
-                    while not got.endswith(b"v1.5\r\r>"):
-                        got += await loop.run_in_executor(None, os.read, fd, 100)
-                assert got == b"ATE0\rOK\r\r>ELM327 v1.5\r\r>"
-                other = await Client.connect(server)
-                assert (await other.ask("ATI")).startswith(f"BUSY: {path}".encode())
-                await other.close()
-                os.close(fd)
-                await until(lambda: server.driver is None and not server.changing)
-            assert line.ran == [Close(), Close()]
-        finally:
-            pseudo.stop()
-
-
-async def test_what_one_left_at_the_pty_the_next_does_not_get() -> None:
-    """Its unread answers, and its settings of the port."""
-    async with serving() as (server, _):
-        pseudo = PseudoPort(server)
-        path = pseudo.start()
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-            os.write(fd, b"ATI\r")
-            await until(lambda: select.select([fd], [], [], 0)[0])
-            settings = termios.tcgetattr(fd)
-            settings[3] |= termios.ECHO | termios.ICANON
-            termios.tcsetattr(fd, termios.TCSANOW, settings)
-            os.close(fd)
-            await until(lambda: not server.seats and server.driver is None and not server.changing)
-            fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-            assert not termios.tcgetattr(fd)[3] & (termios.ECHO | termios.ICANON)
-            assert select.select([fd], [], [], 0)[0] == []
-            os.close(fd)
-        finally:
-            pseudo.stop()
 
 
 async def test_who_has_gone_is_written_nothing() -> None:

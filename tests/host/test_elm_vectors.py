@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from .elm_rig import Elm, settings, vectors
+from openkline.elm.operations import Outcome
+
+from .elm_rig import KWP_RPM, Car, Elm, message, settings, vectors
 
 _HEX = re.compile(r"((?:[0-9A-F]{2} ?)+)(<DATA ERROR)?")
 
@@ -67,7 +69,43 @@ def test_answers(row: list[str]) -> None:
             assert [one.frame.hex(" ").upper() for one in asked] == [frame]
 
 
+@pytest.mark.parametrize("row", vectors("init"), ids=lambda row: f"{row[0]}-{row[1]}")
+def test_before_the_first_request(row: list[str]) -> None:
+    protocol, car, lines, _source = row
+    for set_up in settings():
+        echo, linefeeds, spaces, headers = set_up
+        elm = prepared(*set_up)
+        elm.say(f"ATSP{protocol}")
+        elm.car = Car(int(car), [KWP_RPM]) if car.isdigit() else Car(error=car)
+        if car == "stopped":
+            out = elm.send(b"010C\rx")
+            elm.car.serve(elm.chip)
+            out += elm.take()
+        else:
+            out = elm.say("010C")
+        data = KWP_RPM if headers else "41 0C 0D 20"
+        text = [data if line == "DATA" else line for line in lines.split(" / ")]
+        assert out == expected(echo, linefeeds, spaces, "010C", text), set_up
+
+
+@pytest.mark.parametrize("row", vectors("listen"), ids=lambda row: row[0])
+def test_what_ends_listening(row: list[str]) -> None:
+    what, line, _source = row
+    for set_up in settings():
+        echo, linefeeds, spaces, headers = set_up
+        elm = prepared(*set_up)
+        out = elm.send(b"ATMA\r")
+        elm.chip.heard(*message(KWP_RPM))
+        if what == "clog":
+            elm.chip.clogged()
+        else:
+            elm.chip.receive(b"x")
+        elm.chip.completed(Outcome())
+        lines = [KWP_RPM if headers else "41 0C 0D 20", line]
+        assert out + elm.take() == expected(echo, linefeeds, spaces, "ATMA", lines), set_up
+
+
 def test_each_vector_names_its_source() -> None:
-    rows = vectors("at") + vectors("ask")
+    rows = vectors("at") + vectors("ask") + vectors("init") + vectors("listen")
     assert len(rows) > 100
     assert all(re.fullmatch(r"\[[^]]+\]", row[-1]) for row in rows)
