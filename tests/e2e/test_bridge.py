@@ -195,6 +195,14 @@ async def test_monitor_and_send_join_the_bridge() -> None:
         await until(lambda: len(client.frames) == sent)
 
 
+@pytest.mark.parametrize("words", [("send", "68 18 01"), ("monitor",)])
+async def test_a_bridge_that_is_named_is_not_replaced_by_a_board(words: tuple[str, ...]) -> None:
+    port = str(free_port())
+    status, out, err = await command(*words, "-p", port)
+    assert (status, out) == (6, b"")
+    assert f"no gateway at 127.0.0.1:{port}".encode() in err and b"opening" not in err and b"joined" not in err
+
+
 async def test_without_a_bridge_they_open_the_board_themselves() -> None:
     port = str(free_port())
     status, out, err = await command("send", "-d", "sim", "-p", port, "--json", "68 18 38 00 00")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import rich_click as click
 
 from kline.protocol import records
+from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT
 from openkline.device import Device, DeviceSettings, State
 from openkline.errors import DeviceError, DeviceMissing
 from openkline.serial_io import port_for
@@ -31,6 +32,12 @@ async def someone_serves(address: str, port: int) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
+
+
+async def goes_through_bridge(device: str | None, address: str, port: int) -> bool:
+    """A bridge that is named must be there; at the usual place it is joined if one runs. With a board named: no."""
+    named = (address, port) != (DEFAULT_ADDRESS, DEFAULT_PORT)
+    return device is None and (named or await someone_serves(address, port))
 
 
 @contextlib.asynccontextmanager

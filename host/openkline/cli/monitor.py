@@ -19,7 +19,7 @@ from openkline.cli.common import (
     stop_on_signals,
     terminal_renderer,
 )
-from openkline.cli.joining import opened_device, someone_serves
+from openkline.cli.joining import goes_through_bridge, opened_device
 from openkline.client import GatewayClient
 from openkline.gateway.options import host_port
 from openkline.log.files import FdSink, FrameLog
@@ -34,8 +34,8 @@ from openkline.log.files import FdSink, FrameLog
 def monitor(device: str | None, address: str, port: int, as_json: bool, count: int | None) -> None:
     """Show the frames on the bus.
 
-    Joins the bridge at -i/-p when one runs there (times are then those of arrival); otherwise, or with -d, opens the
-    board itself.
+    Joins the bridge that -i or -p names, or the one that runs on this computer (times are then those of arrival);
+    without one, or with -d, opens the board itself.
     """
     set_up_logging(0)
     asyncio.run(_monitor(device, address, port, as_json, count))
@@ -63,8 +63,7 @@ async def _monitor(device: str | None, address: str, port: int, as_json: bool, c
             stop.set()
 
     try:
-        if device is None and await someone_serves(address, port):
-            click.echo(f"joined the bridge at {host_port(address, port)}", err=True)
+        if await goes_through_bridge(device, address, port):
             await _join(address, port, show, stop)
         else:
             async with opened_device(device) as board:
@@ -76,6 +75,7 @@ async def _monitor(device: str | None, address: str, port: int, as_json: bool, c
 
 async def _join(address: str, port: int, show: FrameCallback, stop: asyncio.Event) -> None:
     async with GatewayClient(address, port) as client:
+        click.echo(f"joined the bridge at {host_port(address, port)}", err=True)
 
         async def listen() -> None:
             async for message in client:

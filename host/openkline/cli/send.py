@@ -21,7 +21,7 @@ from openkline.cli.common import (
     port_option,
     set_up_logging,
 )
-from openkline.cli.joining import opened_device, someone_serves
+from openkline.cli.joining import goes_through_bridge, opened_device
 from openkline.client import GatewayClient
 from openkline.errors import NotSent
 from openkline.log.formats import hex_bytes
@@ -52,8 +52,8 @@ def send(
 ) -> None:
     """Send one message: source, destination, data, in hex. Length and checksum are added.
 
-    Joins the bridge at -i/-p when one runs there, and waits to see the message on the bus; otherwise, or with -d, opens
-    the board itself. Exit status 5 when it did not get onto the bus.
+    Joins the bridge that -i or -p names, or the one that runs on this computer, and waits to see the message on the
+    bus; without one, or with -d, opens the board itself. Exit status 5 when it did not get onto the bus.
     """
     set_up_logging(2)
     source, destination, data = _what(message, name, yes)
@@ -105,7 +105,7 @@ def _refuse_frame(body: bytes) -> None:
 async def _send(
     source: int, destination: int, data: bytes, priority: int, device: str | None, address: str, port: int
 ) -> dict[str, object]:
-    if device is None and await someone_serves(address, port):
+    if await goes_through_bridge(device, address, port):
         return await _send_by_bridge(source, destination, data, priority, address, port)
     async with opened_device(device) as board:
         body = encode(source, destination, data)[:-1]
