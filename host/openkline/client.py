@@ -226,7 +226,7 @@ class GatewayClient:
         except (OSError, TimeoutError) as error:
             self._set_state(ClientState.CLOSED)
             why = "no answer" if isinstance(error, TimeoutError) else str(error)
-            raise GatewayUnreachable(f"no gateway at {self._where} ({why})") from error
+            raise GatewayUnreachable(f"no gateway at {self._where} ({why}). Does a bridge run there?") from error
         except BaseException:
             self._set_state(ClientState.CLOSED)
             raise
