@@ -177,6 +177,13 @@ async def test_a_second_bridge_on_the_same_port_says_so() -> None:
         assert b"already" in err
 
 
+async def test_an_address_of_another_computer() -> None:
+    status, _, err = await command("bridge", "-d", "sim", "-i", "192.0.2.1", "--allow", "192.0.2.0/24")
+    assert status == 1
+    assert b"cannot listen on 192.0.2.1:4287" in err and b"-i must be an address of this computer" in err
+    assert b"already" not in err
+
+
 async def test_monitor_and_send_join_the_bridge() -> None:
     async with bridge("--car", "none") as running:
         await until(lambda: b"firmware" in running.err)

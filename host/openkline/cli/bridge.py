@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import shlex
 import sys
@@ -255,7 +256,11 @@ async def _serve(options: Options) -> None:
         raise OpenklineError(
             f"cannot listen on {host_port(options.address, options.port)}"
             f"{f' or {options.elm327}' if options.elm327 else ''} ({error.strerror or error}). "
-            "Is a bridge running already? -p names another port"
+            + (
+                "Is a bridge running already? -p names another port"
+                if error.errno == errno.EADDRINUSE
+                else "-i must be an address of this computer, -p a port that you may have"
+            )
         ) from error
     finally:
         bridge.keeper.stop()
