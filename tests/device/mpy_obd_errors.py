@@ -77,6 +77,8 @@ CASES = (
      "10: rejected without a reason", "engine off"),
     ("silent after init", ISO, {"rules": [{"request": "01", "silent": True}]}, None, "connect", "NO_CAR",
      "no ECU answered 01 00 after the initialisation", "ignition on"),
+    ("damage after init", KWP, {"rules": [{"request": "01", "bad_checksum": True}]}, None, "connect", "NO_CAR",
+     "no ECU gave a whole answer to 01 00 after the initialisation", "other devices"),
     ("refuses after init", KWP, {"rules": [{"request": "01", "nrc": "22"}]}, None, "connect", "NO_CAR",
      "the ECU refused 01 00: ECU 10: 22: not possible now", "engine off"),
     ("nobody at all", KWP, {}, ignition_off, "connect", "NO_CAR", "slow init of 33: no ECU", "fast init of 33: no ECU"),
@@ -122,8 +124,13 @@ def test_each_error_of_a_session():
                 if error.code != obd_errors.NO_CAR:
                     raise
 
+    def damaged(rig):
+        rig.car.fault("01 0D", bad_checksum=True, times=9)
+        Diagnostics(rig.obd).live(0x0D)
+
     cases = (
         (lambda rig: Diagnostics(rig.obd).live(0x2F), "REFUSED", "12: PID or parameter not", "something else"),
+        (damaged, "DAMAGED", "no ECU gave a whole answer to 01 0d: damage, or noise", "Try again"),
         (lambda rig: Diagnostics(rig.obd).clear(), "NOT_ALLOWED", "erases all", "sure=True"),
         (lambda rig: rig.obd.access_timing(), "NOT_ALLOWED", "ISO 14230-4 fixes", "address 33"),
         (lost, "TOO_SOON", "a moment ago", "wait"),
@@ -149,6 +156,6 @@ def test_every_code_has_a_case():
     from kline.device import obd_errors
     from kline.device.obd_texts import TEXTS
 
-    source = [case[5] for case in CASES] + ["TOO_SOON", "NOT_ALLOWED"]
+    source = [case[5] for case in CASES] + ["TOO_SOON", "NOT_ALLOWED", "DAMAGED"]
     names = {getattr(obd_errors, name) for name in source}
     assert names == set(TEXTS), set(TEXTS) - names

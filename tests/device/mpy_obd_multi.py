@@ -75,6 +75,20 @@ def test_each_ecu_says_what_it_has():
     assert asked == [[ALL]] * 4 and rig.refusals() == []
 
 
+def test_fuel_trims_of_a_car_with_four_banks():
+    """They have two bytes there, and are taken apart all the same."""
+    from kline.device.obd_diagnostics import Diagnostics
+
+    rig = ObdRig(multi_pid=6, pids={"06": "90 0D", "07": "70 81", "0D": "39", "0C": "0D 20"})
+    rig.obd.connect()
+    car = Diagnostics(rig.obd)
+    for _ in range(3):
+        n = len(rig.asked())
+        values = car.live_all((0x06, 0x0D, 0x07, 0x0C))
+        assert [values[pid][0].value for pid in (0x06, 0x0D, 0x07, 0x0C)] == [12.5, 57, -12.5, 840]
+        assert rig.asked()[n:] == [b"\x01\x06\x0d\x07\x0c"]
+
+
 def test_more_than_six():
     from kline.device.obd_diagnostics import Diagnostics
 

@@ -78,7 +78,29 @@ def test_pending_and_busy():
     rig.car.fault("01 0C", nrc="21", times=1)
     _, answers = rig.ask(b"\x01\x0c")
     assert [data for _, _, data in answers] == [b"\x7f\x01\x21", b"\x41\x0c\x0d\x20"]
-    assert answers[0][0] != answers[1][0]  # another attempt: what came before doesn't count
+    # Another attempt: what came before doesn't count.
+    assert answers[0][0] != answers[1][0] and rig.ends[-1].found == bytes((answers[1][0],))
+    rig.car.fault("01 0C", silent=True, times=1)
+    rig.car.fault("01 0C", nrc="21", times=1)
+    end, answers = rig.ask(b"\x01\x0c")
+    assert len(answers) == 1 and end.found == b"\x02" and end.flags == records.END_ALIVE, "to the last nobody did"
+
+
+def test_damage_is_told():
+    rig = ObdPc(KWP)
+    rig.connect(FAST_33)
+    for actions in ({"bad_checksum": True}, {"truncate": 4}, {"raw": "12 34 56"}, {"answer": "41 0D 39"}):
+        rig.car.fault("01 0C", times=3, **actions)
+        end, answers = rig.ask(b"\x01\x0c")
+        assert (end.code, end.flags, answers) == (DONE, records.END_ALIVE | records.END_DAMAGED, []), (actions, end)
+        assert end.found == b"\x03", "asked three times"
+        end, answers = rig.ask(b"\x01\x0c")
+        assert len(answers) == 1 and end.flags == records.END_ALIVE
+    rig = ObdPc(with_gearbox(KWP))
+    rig.connect(FAST_33)
+    rig.car.fault("07", 0, bad_checksum=True, times=3)
+    end, answers = rig.ask(b"\x07")
+    assert end.flags == records.END_ALIVE | records.END_DAMAGED and answers[-1][1] == 0x18, "the engine's is missing"
 
 
 def test_no_answer_is_no_failure():

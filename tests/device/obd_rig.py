@@ -4,6 +4,7 @@ import sim
 from sim.obdcar import Car
 
 VIN = "WBAET37453NJ12345"
+RPM = b"\x0c\x0d\x20"  # of PIDS
 PIDS = {"05": "49", "0C": "0D 20", "0D": "39", "11": "80", "42": "37 14"}
 KWP = {
     "protocol": "kwp",

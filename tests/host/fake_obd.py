@@ -85,6 +85,9 @@ class ObdBoard(FakeBoard):
         n = records.pack_obd_end(out, ident, code, flags, found)
         self.send_record(records.OBD_END, bytes(out[:n]))
 
+    def end_request(self, ident: int, attempt: int = 1, flags: int = records.END_ALIVE) -> None:
+        self.end(ident, flags=flags, found=bytes((attempt,)))
+
     def fail(self, ident: int, name: str, text: str) -> None:
         self.say(ident, text, records.TEXT_ERROR)
         self.end(ident, records.END_ERROR + 1 + records.OBD_ERRORS.index(name), 0)
@@ -115,7 +118,9 @@ class ObdBoard(FakeBoard):
             if call.operation == records.OP_REQUEST:
                 for ecu, data in self.car.get(call.arguments[2:].hex(" ").upper(), ()):
                     self.answer_frame(call.ident, ecu, data)
-            self.end(call.ident)
+                self.end_request(call.ident)
+            else:
+                self.end(call.ident)
 
 
 def obd_port(board: ObdBoard | None = None) -> FakePort:

@@ -17,7 +17,7 @@ from openkline.errors import DeviceRefused, ObdError, OpenklineError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.profile import Profile
-from openkline.obd.session import SETTINGS, ObdSession, assemble, sender
+from openkline.obd.session import SETTINGS, ObdSession, sender
 
 from .fake_device import until
 from .fake_obd import VIN, ObdBoard, obd_port
@@ -177,14 +177,46 @@ async def test_only_the_last_attempt_counts() -> None:
         board.answer_frame(call.ident, 0x18, "41 0C 00 00", attempt=255)
         board.answer_frame(call.ident, 0x10, "7F 01 21", attempt=255)
         board.answer_frame(call.ident, 0x10, "41 0C 0D 20", attempt=0)
-        board.end(call.ident)
+        board.end_request(call.ident, last)
         return True
 
     board.on_call = on_call
     async with opened(board) as session:
         await session.connect()
+        last = 0
         assembly = await session.request(b"\x01\x0c")
-    assert [(answer.ecu, answer.frames) for answer in assembly.answers] == [(0x10, [b"\x0c\x0d\x20"])]
+        assert [(answer.ecu, answer.frames) for answer in assembly.answers] == [(0x10, [b"\x0c\x0d\x20"])]
+        last = 1
+        assert (await session.request(b"\x01\x0c")).answers == [], "to the last one nobody answered"
+
+
+async def test_damage_is_not_silence() -> None:
+    board = ObdBoard()
+    damaged = {"03", "07", "04", "02 02 00", "01 0D"}
+    board.car |= {"07": [(0x18, "47 00 00 00 00 00 00")], "03": [], "04": [], "02 02 00": [], "01 0D": []}
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        request = call.arguments[2:].hex(" ").upper()
+        if call.operation != records.OP_REQUEST or request not in damaged:
+            return False
+        for ecu, data in board.car[request]:
+            board.answer_frame(call.ident, ecu, data)
+        board.end_request(call.ident, flags=records.END_ALIVE | records.END_DAMAGED)
+        return True
+
+    board.on_call = on_call
+    async with opened(board) as session:
+        car = await connected(session)
+        assert (await session.request(b"\x01\x0d")).broken and not (await session.request(b"\x01\x0c")).broken
+        for asked in (car.live(0x0D), car.freeze_frame(), car.clear()):
+            with pytest.raises(ObdError, match="damage") as caught:
+                await asked
+            assert caught.value.name == "damaged"
+        assert await car.codes() == ({}, False)
+        assert await car.codes(0x07) == ({0x18: []}, False), "the engine's may be the one that was damaged"
+        assert board.requests().count("07") == 3
+        damaged.clear()
+        assert await car.codes(0x07) == ({0x18: []}, True)
 
 
 async def test_lost_answers_are_an_error() -> None:
@@ -215,7 +247,7 @@ async def test_two_requests_are_under_way_and_no_more() -> None:
             await until(lambda n=n: len(waiting) >= min(n + 2, 3))  # type: ignore[misc]
             assert len(waiting) == min(n + 2, 3)
             board.answer_frame(waiting[n], 0x10, f"41 {(5, 0x0C, 0x0D)[n]:02X} {n:02X} 00")
-            board.end(waiting[n])
+            board.end_request(waiting[n])
             assert (await asking[n]).positive()[0].frames[0][1] == n
 
 
@@ -297,7 +329,6 @@ async def test_raw_frames_look_as_they_were_on_the_line() -> None:
     assert [(one.data.hex(" ").upper(), sender(one)) for one in answers] == [
         ("80 F1 10 03 C1 E9 8F BD", 0x10), ("01 7E 7F", -1), ("48 6B 11 41 0D 00 12", 0x11), ("01 02", -1),
     ]  # fmt: skip
-    assert assemble(b"\x01\x0c", []).answers == []
 
 
 # -- profiles

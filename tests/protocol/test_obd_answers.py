@@ -66,6 +66,23 @@ def test_pending_waits_and_busy_repeats() -> None:
     assert assembly.add(frame(0x10, "41 0C 00 00")) == obd.TAKEN and not assembly.busy()
 
 
+def test_a_refusal_may_be_that_of_the_request_before() -> None:
+    def heard(request: bytes, *frames: kwp.Frame) -> obd.Assembly:
+        assembly = obd.Assembly(request)
+        for one in frames:
+            assembly.add(one)
+        return assembly
+
+    refused = frame(0x10, "7F 01 12")
+    silent, answered = heard(b"\x01\x0c"), heard(b"\x01\x0c", frame(0x10, "41 0C 00 00"))
+    assert heard(b"\x01\x0d", refused).late(silent), "nobody had answered"
+    assert heard(b"\x01\x0d", refused).late(heard(b"\x01\x0c", frame(0x18, "7F 01 12"))), "only another had"
+    assert not heard(b"\x01\x0d", refused).late(answered) and not heard(b"\x01\x0d").late(silent)
+    assert not heard(b"\x01\x0d", refused).late(heard(b"\x03")), "that would be 7F 03"
+    assert not heard(b"\x01\x0d", refused, frame(0x10, "41 0D 39")).late(silent), "its own has come"
+    assert not heard(b"", refused).late(heard(b"")), "never raises"
+
+
 def test_where_everybodys_answer_counts_a_damaged_one_is_missed() -> None:
     for request, answer, enough in (
         (b"\x01\x0c", "41 0C 00 00", True), (b"\x01\x00", "41 00 00 00 00 00", False),
@@ -96,9 +113,10 @@ def test_which_ecus_said_nothing_of_their_codes() -> None:
 def test_only_answers_to_this_request_count() -> None:
     assembly = obd.Assembly(b"\x01\x0c")
     for other in ("41 0D 00", "42 0C 00 00", "7F 02 12", "7F 01", "41", "01 0C"):
-        assert assembly.add(frame(0x10, other)) == obd.FOREIGN, other
+        assembly.restart()
+        assert assembly.add(frame(0x10, other)) == obd.FOREIGN and assembly.broken, other
     assert assembly.add(kwp.Frame(2, 0xF1, 0x10, b"")) == obd.FOREIGN
-    assert assembly.best() is None and assembly.foreign == 7
+    assert assembly.best() is None and assembly.broken
     freeze = obd.Assembly(obd.freeze_request(0x0C))
     assert freeze.add(frame(0x10, "42 0C 01 00 00")) == obd.FOREIGN, "another freeze frame"
     assert freeze.add(frame(0x10, "42 0C 00 0D 20")) == obd.TAKEN
@@ -186,10 +204,25 @@ def test_several_pids_in_one_request() -> None:
     assert assembly.add(frame(0x10, "41 0C 0D 20 0D 39 05 49")) == obd.TAKEN
     data = obd.payload(request, assembly.answers[0])
     assert data is not None
-    assert obd.split_multi(data) == [(0x0C, b"\x0d\x20"), (0x0D, b"\x39"), (0x05, b"\x49")]
-    assert obd.split_multi(b"\x0c\x0d") is None and obd.split_multi(b"\xee\x00") is None
+    wanted = [0x0C, 0x0D, 0x05, 0xEE]
+    assert obd.split_multi(data, wanted) == {0x0C: b"\x0d\x20", 0x0D: b"\x39", 0x05: b"\x49"}
+    assert obd.split_multi(data + data, wanted) == obd.split_multi(data, wanted), "said twice"
+    for wrong in (b"\x0c\x0d", b"\xee\x00", b"\x0d\x39\x0f\x40", b"\x0d\x39\x0d\x40"):
+        assert obd.split_multi(wrong, wanted) is None
     with pytest.raises(ValueError, match="7 PIDs"):
         obd.multi_request([1] * 7)
+
+
+def test_fuel_trims_of_one_byte_and_of_two() -> None:
+    """Two where the car has banks 3 and 4."""
+    wanted = [0x06, 0x0D, 0x07, 0x0C]
+    one, two = bytes.fromhex("06 80 0D 39 07 7F 0C 0D 20"), bytes.fromhex("06 80 0D 0D 39 07 7F 81 0C 0D 20")
+    rest = {0x0D: b"\x39", 0x0C: b"\x0d\x20"}
+    assert obd.split_multi(one, wanted) == {0x06: b"\x80", 0x07: b"\x7f"} | rest
+    assert obd.split_multi(two, wanted) == {0x06: b"\x80\x0d", 0x07: b"\x7f\x81"} | rest
+    both_ways = bytes.fromhex("06 0D 0C 0D 0D")  # 06: 0D, 0C: 0D 0D; or 06: 0D 0C, 0D: 0D
+    assert obd.split_multi(both_ways, wanted) is None
+    assert pids.decode(0x06, b"\x80\x0d")[0].value == 0
 
 
 def test_keep_alive_differs() -> None:
@@ -206,7 +239,7 @@ def test_garbage_never_raises(request: bytes, heard: list[tuple[int, bytes]]) ->
         data_or_none = obd.payload(request, answer)
         obd.codes(answer)
         if data_or_none is not None:
-            obd.vin(data_or_none), obd.calibration_ids(data_or_none), obd.split_multi(data_or_none)
+            obd.vin(data_or_none), obd.calibration_ids(data_or_none), obd.split_multi(data_or_none, list(request))
 
 
 @given(st.integers(0, 0xFFFF))

@@ -33,6 +33,10 @@ _BUSY_PAUSE_US = 100_000
 _DAMAGED_TRIES = 3
 _LATE_TRIES = 3
 _SILENCES = 3
+# So often is looked for an ECU that says nothing while others answer.
+_ROLL_CALL_MS = 5_000
+# What lies between a look at the clock and the first byte of a request.
+_P3_MARGIN_US = 5_000
 _BACKOFF_MAX_S = 60
 
 
@@ -56,10 +60,13 @@ class KLineObd2:
         self.on_request = self.on_frame = None
         self.answers = []
         self.reconnects = 0
+        self._newest = None  # the Assembly of the newest request
         self._parser = kwp.FrameParser()
         self._home_baud = self.line.baud
         self._last_ms = ticks_ms()
         self._silences = 0
+        self._unheard = []  # ECUs that have said nothing since the newest roll call
+        self._roll_call_ms = self._last_ms
         self._failures = 0
         self._failed_ms = 0
         self._life = False  # the newest connect() heard something
@@ -84,9 +91,14 @@ class KLineObd2:
         """fast_init() in steps."""
         return self.init_steps(FAST, target)
 
-    def init_steps(self, kind, address, own=None):
-        """SLOW or FAST. own: of a slow one, whether any key bytes will do; of a fast one, what starts communication."""
+    def init_steps(self, kind, address, own=None, baud=0):
+        """SLOW or FAST. own: of a slow one, whether any key bytes will do; of a fast one, what starts communication.
+
+        baud: begin at this rate; 0: at that of begin_at().
+        """
         self.reset()
+        if baud:
+            self.line.give_back(baud)
         steps = obd_init.slow_steps if kind == SLOW else obd_init.fast_steps
         if self._broken_off:
             yield from self._counted_out_steps()
@@ -107,8 +119,10 @@ class KLineObd2:
         self.initialized = True
         self._fastest = False
         self._silences = 0
+        self._unheard = []
+        self._roll_call_ms = ticks_ms()
         self._parser = kwp.FrameParser(kwp.hears(session.key))
-        self._last_ms = ticks_ms()
+        self._heard()
         return session
 
     def _counted_out_steps(self):
@@ -118,7 +132,7 @@ class KLineObd2:
     def reset(self):
         """Forget the session; TX is the UART's, at the rate that initialisation begins with."""
         self.initialized = False
-        self.session = None
+        self.session = self._newest = None
         self.answers = []
         self.line.give_back(self._home_baud)
         gc.enable()
@@ -147,16 +161,18 @@ class KLineObd2:
         A second round, after the 5 s in which a forgotten session ends, follows where somebody showed signs of life.
         """
         if profile:
-            known = (profile["kind"], profile["address"])
+            kind, address, baud = profile["kind"], profile["address"], profile["baud"]
+            if kind == SLOW or baud == self._home_baud:
+                baud = 0  # measured, or the usual one
             # Twice: a disturbance within the two seconds of an address spoils it.
-            order = (known, known) + tuple([way for way in order if way != known])
+            order = ((kind, address, None, baud),) * 2 + tuple([way for way in order if baud or way != (kind, address)])
         life = self.session is not None and not self._failures
         self._life = False
         for _ in range(2):
             reasons = []
-            for kind, address in order:
+            for way in order:
                 try:
-                    session = yield from self.init_steps(kind, address)
+                    session = yield from self.init_steps(*way)
                     yield from self._verify_steps()
                     return session
                 except ObdError as error:
@@ -164,7 +180,7 @@ class KLineObd2:
                     if error.code in (obd_errors.NO_ECHO, obd_errors.STUCK_LOW, obd_errors.BUSY):
                         raise  # the circuit: no other way would help
                     self._life = self._life or error.code not in (obd_errors.NO_SYNC, obd_errors.SILENT)
-                    reasons.append("%s init of %02X: %s" % (kind, address, error))
+                    reasons.append("%s init of %02X: %s" % (way[0], way[1], error))
             if not (life or self._life):
                 break
             yield from self.line.quiet_steps(_RESTART_IDLE_US)
@@ -176,7 +192,8 @@ class KLineObd2:
         assembly = yield from self._exchange_steps(b"\x01\x00")
         best = assembly.best()
         if best is None:
-            raise ObdError(obd_errors.SILENT, "01 00 after the initialisation")
+            what = obd_errors.DAMAGED if assembly.broken else obd_errors.SILENT
+            raise ObdError(what, "01 00 after the initialisation")
         if session.legislated() and not best.ok():
             raise ObdError(obd_errors.REFUSED, "01 00: " + repr(best))
         for answer in assembly.answers:
@@ -238,11 +255,13 @@ class KLineObd2:
             yield from self._reconnect_steps()
         assembly = yield from self._exchange_steps(data)
         yield from self.account_steps(bool(assembly.answers))
+        yield from self._roll_call_steps(assembly.answers)
+        self.answers = assembly.answers
         return assembly
 
     def account_steps(self, answered):
-        """After a request: silence three times, and then to a keep-alive, and the session is lost."""
-        self._last_ms = ticks_ms()
+        """After a request: silence three times, and then to one that this car answers, and the session is lost."""
+        self._heard()
         if answered:
             self._silences = 0
             return
@@ -260,25 +279,52 @@ class KLineObd2:
         """Since the last request; negative after six days."""
         return ticks_diff(ticks_ms(), self._last_ms)
 
+    def _heard(self):
+        """Just now the line was listened to: P3 counts from its newest byte."""
+        self._last_ms = ticks_add(ticks_ms(), -(ticks_diff(ticks_us(), self.line.last_end_us) // 1000))
+
     def _expired(self):
         p3_max_us = self.session.timing.p3_max_us
-        return p3_max_us != timing.NO_LIMIT and not 0 <= self.idle_ms() * 1000 < p3_max_us  # negative: days, as above
+        idle_us = self.idle_ms() * 1000  # negative: days, as above
+        return p3_max_us != timing.NO_LIMIT and not 0 <= idle_us < p3_max_us - _P3_MARGIN_US
 
     def _still_there_steps(self):
-        """Silence may be an answer (an unsupported PID on ISO 9141); to a keep-alive it is not."""
+        """Silence may be an answer: a PID that an ISO 9141 ECU has not, TesterPresent where that is no service."""
         self._silences = 0
-        assembly = yield from self._exchange_steps(obd.keep_alive(self.session.key))
+        session = self.session
+        data = b"\x01\x00" if session.legislated() else obd.keep_alive(session.key)
+        assembly = yield from self._exchange_steps(data)
         if not assembly.answers:
             self.initialized = False
+
+    def _roll_call_steps(self, answers):
+        """An ECU that has reset knows of no session, while another goes on answering: nobody would miss it."""
+        unheard = self._unheard
+        for answer in answers:
+            if answer.ecu in unheard:
+                unheard.remove(answer.ecu)
+        if 0 <= ticks_diff(ticks_ms(), self._roll_call_ms) < _ROLL_CALL_MS or not self.initialized:
+            return
+        if unheard:
+            assembly = yield from self._exchange_steps(b"\x01\x00")
+            there = [answer.ecu for answer in assembly.answers]
+            if not assembly.broken and [ecu for ecu in unheard if ecu not in there]:
+                self.initialized = False
+        self._unheard = list(self.session.ecus)
+        self._roll_call_ms = ticks_ms()
 
     def _exchange_steps(self, data):
         """One request with its repetitions: 21 asks again, and so does damage that left no data, or not everybody's."""
         session = self.session
         frame = kwp.build_request(session.key, data, session.address, session.legislated())
         assembly = obd.Assembly(data)
+        before = self._newest
         damaged_left = _DAMAGED_TRIES
         for tries_left in range(_BUSY_TRIES - 1, -1, -1):
             damaged = yield from self._try_steps(frame, assembly, damaged_left == 1)
+            if before is not None and assembly.late(before):
+                damaged = assembly.broken = True  # once: to the repetition it answers
+                before = None
             damaged_left -= damaged
             if assembly.busy():
                 yield from wait_until(ticks_add(ticks_us(), _BUSY_PAUSE_US))
@@ -286,8 +332,8 @@ class KLineObd2:
                 break
             if tries_left:
                 assembly.restart()
-        self._last_ms = ticks_ms()
-        self.answers = assembly.answers
+        assembly.broken = assembly.broken or damaged and not assembly.answers
+        self._newest = assembly
         return assembly
 
     def _try_steps(self, frame, assembly, last):
@@ -305,16 +351,16 @@ class KLineObd2:
             return True
         times = self.session.timing
         yield from obd_init.listen_steps(self.line, parser, assembly, times, self.on_frame)
-        assembly.broken = parser.bad_checksum + parser.incomplete != broken
+        if parser.bad_checksum + parser.incomplete != broken:
+            assembly.broken = True
         # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
         cut = self.line.gap_most_us > times.p4_max_us and not assembly.answers
-        return cut or parser.dropped_bytes != dropped
+        return cut or assembly.broken or parser.dropped_bytes != dropped
 
     def _send_steps(self, frame):
         """P3min after whatever was last on the line; then the bytes, each with its echo."""
         times = self.session.timing
         yield from self.line.pause_steps(times.p3_min_us)
-        self.line.flush()
         yield from self.line.send_steps(frame, times.p4_min_us)
 
     def read_response(self, timeout_ms=100):

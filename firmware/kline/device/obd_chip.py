@@ -4,7 +4,7 @@ Loaded with the first such question: most boards never hear one. Generators, as 
 tell(message, good) gets each message with header and checksum.
 """
 
-from time import ticks_add, ticks_diff, ticks_us
+from time import ticks_add, ticks_us
 
 from kline.device import obd_errors
 from kline.device.obd_errors import ObdError
@@ -46,12 +46,8 @@ def _send_steps(tester, frame, first_us, more_us, count, tell):
     line = tester.line
     frame += bytes((sum8(frame, 0, len(frame)),))
     for tries_left in range(_LATE_TRIES - 1, -1, -1):
-        line.ignore()
-        since_us = ticks_diff(ticks_us(), line.last_end_us)
-        if 0 <= since_us < times.p3_min_us:  # else it is long ago, and has perhaps wrapped
-            # With a count of answers, an ECU that nobody waits for may still speak.
-            yield from line.quiet_steps(times.p3_min_us)
-        line.flush()
+        # With a count of answers, an ECU that nobody waits for may still speak.
+        yield from line.pause_steps(times.p3_min_us)
         try:
             yield from line.send_steps(frame, times.p4_min_us)
             break

@@ -43,13 +43,13 @@ class Diagnostics:
         return self.tester.session.supported
 
     def live(self, pid):
-        """The pids.Values of one PID. ObdError REFUSED (with the reason) or SILENT."""
+        """The pids.Values of one PID. ObdError REFUSED (with the reason), SILENT or DAMAGED."""
         return drain(self.live_steps(pid))
 
     def live_steps(self, pid):
         """live() in steps."""
-        answer = yield from self.tester.request_pid_steps(obd.LIVE, pid)
-        values = pids.decode(pid, self._data(bytes((obd.LIVE, pid)), answer))
+        assembly = yield from self.tester.request_steps(bytes((obd.LIVE, pid)))
+        values = pids.decode(pid, _data(assembly))
         if not values:
             raise ObdError(obd_errors.SILENT, "with as much data as PID %02X has" % pid)
         return values
@@ -81,13 +81,6 @@ class Diagnostics:
                 data = obd.payload(request, answer) if answer else None
             values[pid] = pids.decode(pid, data or b"") or [pids.Value(field, None) for field in pids.fields(pid)]
         return values
-
-    def _data(self, request, answer):
-        if answer is None:
-            raise ObdError(obd_errors.SILENT, request.hex(" "))
-        if answer.nrc:
-            raise ObdError(obd_errors.REFUSED, "%s: %s" % (request.hex(" "), name(answer.nrc)))
-        return obd.payload(request, answer)
 
     # -- monitors and codes ------------------------------------------------------------------------------------------
 
@@ -148,24 +141,22 @@ class Diagnostics:
                 "clear(sure=True) erases all trouble codes, the freeze frame and the readiness of the monitors",
             )
         assembly = yield from self.tester.request_steps(bytes((obd.CLEAR,)))
-        if not assembly.answers:
-            raise ObdError(obd_errors.SILENT, "04")
+        _answer(assembly)
         return {answer.ecu: answer.nrc for answer in assembly.answers}
 
     def freeze_frame(self):
         """(code that stored it, [pids.Value]) of the first ECU that has one; None where all that answer say no.
 
-        ObdError REFUSED or SILENT: nobody says whether there is one.
+        ObdError REFUSED, SILENT or DAMAGED: nobody says whether there is one.
         """
         return drain(self.freeze_frame_steps())
 
     def freeze_frame_steps(self):
         """freeze_frame() in steps."""
-        request = obd.freeze_request(0x02)
-        assembly = yield from self.tester.request_steps(request)
+        assembly = yield from self.tester.request_steps(obd.freeze_request(0x02))
         ecu, stored = obd.frozen_by(assembly)
         if stored is None:
-            self._data(request, assembly.best())
+            _data(assembly)
             return None
         have = obd.PidSet()
         base = 0
@@ -247,3 +238,18 @@ class Diagnostics:
             if whole:
                 break
         return found
+
+
+def _answer(assembly):
+    """The best answer. ObdError: there is none."""
+    answer = assembly.best()
+    if answer is None:
+        raise ObdError(obd_errors.DAMAGED if assembly.broken else obd_errors.SILENT, assembly.request.hex(" "))
+    return answer
+
+
+def _data(assembly):
+    answer = _answer(assembly)
+    if answer.nrc:
+        raise ObdError(obd_errors.REFUSED, "%s: %s" % (assembly.request.hex(" "), name(answer.nrc)))
+    return obd.payload(assembly.request, answer)

@@ -16,6 +16,7 @@ NOT_CONNECTED = 13
 TOO_SOON = 14
 NOT_ALLOWED = 15
 NO_CAR = 16
+DAMAGED = 17
 
 
 class ObdError(Exception):

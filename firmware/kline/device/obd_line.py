@@ -103,10 +103,12 @@ class ObdLine:
         self._transport.flush_rx()
 
     def ignore(self):
-        """Nobody was asked: forget what has come, but not that the line was busy."""
-        if self._transport.drain_uart():
+        """Nobody was asked: forget what has come, but not that the line was busy. Whether anything has come."""
+        came = self._transport.drain_uart()
+        if came:
             self.last_end_us = self._transport.last_byte_us
         self.flush()
+        return came
 
     def dominant(self):
         """RX says that the line is low."""
@@ -174,10 +176,16 @@ class ObdLine:
             yield POLL_US if left_us > POLL_US or low else max(left_us, 0)
 
     def pause_steps(self, pause_us):
-        """Wait until so long after the newest byte; not where that is so long ago that ticks have wrapped."""
+        """Wait until so long after the newest byte; not where that is so long ago that ticks have wrapped.
+
+        Nobody is waited for: what comes is forgotten, and waited out. ObdError as of quiet_steps().
+        """
+        self.ignore()
         due_us = ticks_add(self.last_end_us, pause_us)
         if 0 < ticks_diff(due_us, ticks_us()) <= pause_us:
             yield from wait_until(due_us)
+            if self.ignore():
+                yield from self.quiet_steps(pause_us)
 
     def _check_level(self, dominant):
         """Does the line follow? RX is read some ms after an edge of ours."""

@@ -25,7 +25,6 @@ def raw_steps(tester, data, pulse, silence_us, tell):
         yield from line.send_steps(data, p4_us, start_us)
     else:
         yield from line.pause_steps(timing.LIMITS["P3"][0])
-        line.flush()
         yield from line.send_steps(data, p4_us)
     return (yield from _hear_steps(line, silence_us, tell))
 

@@ -49,7 +49,7 @@ class ObdService:
         self._budget_us = 0
         self._waiting = None  # (id, operation, arguments) behind a call or a keep-alive
         self._end = None  # (id, code, flags, found) that found no room yet
-        self._lost = False
+        self._flags = 0  # of the running call's end: END_LOST_ANSWERS, END_DAMAGED
         self._renewed = 0
         self._keep_alive = KeepAlive(_KEEP_ALIVE_MS)
         self._looked_ms = ticks_ms()
@@ -123,7 +123,7 @@ class ObdService:
 
     def _start(self, ident, operation, arguments):
         self._id = ident
-        self._lost = False
+        self._flags = 0
         self._renewed = self.obd.reconnects
         self._budget_us = 0
         self._wanted = None
@@ -142,11 +142,11 @@ class ObdService:
         self._steps = None
         self._id = -1
         if ident >= 0:
-            flags = records.END_ALIVE if self.obd.initialized else 0
+            flags = self._flags
+            if self.obd.initialized:
+                flags |= records.END_ALIVE
             if self.obd.reconnects != self._renewed:
                 flags |= records.END_RENEWED
-            if self._lost:
-                flags |= records.END_LOST_ANSWERS
             self._say_end(ident, code, flags, found)
         self._start_waiting()
 
@@ -189,7 +189,7 @@ class ObdService:
     def _tell(self, mode, target, source, data):
         n = records.pack_obd_answer(self._out, self._id, self._attempt, mode, target, source, data)
         if not self._send(records.OBD_ANSWER, n):
-            self._lost = True
+            self._flags |= records.END_LOST_ANSWERS
 
     # -- operations --------------------------------------------------------------------------------------------------
 
@@ -200,6 +200,7 @@ class ObdService:
             return self._found()
         if operation == records.OP_REQUEST and len(arguments) >= 3:
             yield from self._request_steps(records.get_u16(arguments, 0), arguments[2:])
+            return bytes((self._attempt,))
         elif operation == records.OP_RAW and 3 < len(arguments) <= 3 + _RAW_MAX:
             yield from self._raw_steps(arguments[0], records.get_u16(arguments, 1) or _RAW_SILENCE_MS, arguments[3:])
         elif operation == records.OP_CLOSE:
@@ -280,7 +281,9 @@ class ObdService:
         if p2_max_ms:
             times.p2_max_us = p2_max_ms * 1000
         try:
-            yield from tester.request_steps(data)
+            assembly = yield from tester.request_steps(data)
+            if assembly.broken:
+                self._flags |= records.END_DAMAGED
         finally:
             times.p2_max_us = p2_max_us
 

@@ -11,8 +11,9 @@ from kline.protocol.keybytes import baud_of_sync
 # A bit of the sync byte, from 14400 baud to 1200.
 _BIT_MIN_US = 60
 _BIT_MAX_US = 900
-# The sync byte is waited for in pieces of this length, with interrupts masked.
-_PIECE_US = 12_000
+# The sync byte is waited for in pieces of this length, with interrupts masked; a low may last as long again. Twice it
+# is below the 20 ms that a mask may take, once below the 11 ms in which the FIFO of the USB line's UART is full.
+_PIECE_US = 9_000
 
 
 def measure_sync(line, until_us):

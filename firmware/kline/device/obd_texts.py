@@ -2,6 +2,7 @@
 
 from kline.device.obd_errors import (
     BUSY,
+    DAMAGED,
     ECHO_WRONG,
     KEY_BYTES,
     LATE,
@@ -43,4 +44,6 @@ TEXTS = {
     TOO_SOON: "the last try was a moment ago: wait %d s, so that the car can go to sleep.",
     NOT_ALLOWED: "%s",
     NO_CAR: "no way of initialisation worked. %s",
+    DAMAGED: "no ECU gave a whole answer to %s: damage, or noise, came instead. Try again; if it stays so, look for "
+    "other devices on the line, a bad plug or ground, a circuit that is too weak.",
 }

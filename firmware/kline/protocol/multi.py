@@ -51,9 +51,9 @@ class MultiPids:
         values: "dict[int, bytes]" = {}
         for answer in answers:
             # None: not even the lengths fit, so none of it can be trusted
-            for pid, data in obd.split_multi(obd.payload(request, answer) or b"") or ():
-                if pid in group and pid not in values:
-                    values[pid] = data
+            found = obd.split_multi(obd.payload(request, answer) or b"", group) or {}
+            found.update(values)
+            values = found
         if len(values) > 1:
             self._failures = 0
             return values

@@ -64,14 +64,13 @@ class Assembly:
     """Collects what ECUs answer to `request` (service, PID ..: the data of the frame). add() never raises.
 
     answers   an Answer for each ECU, in the order of their first words
-    foreign   frames that were no answer to this request
-    broken    whoever listens has heard a frame that was damaged: it may have been an answer
+    broken    a frame that was no answer to this request (of one before, too late?), or, says whoever listens, damaged:
+              somebody's answer may be missing
     """
 
     def __init__(self, request: "Buffer") -> None:
         self.request = bytes(request)
         self.answers: list[Answer] = []
-        self.foreign = 0
         self.broken = False
 
     def restart(self) -> None:
@@ -127,7 +126,7 @@ class Assembly:
         return self.answers[-1]
 
     def _foreign(self) -> int:
-        self.foreign += 1
+        self.broken = True
         return FOREIGN
 
     def _any(self, code: int) -> bool:
@@ -143,6 +142,16 @@ class Assembly:
     def busy(self) -> bool:
         """An ECU has said 21 and nothing since."""
         return self._any(nrc.BUSY_REPEAT_REQUEST)
+
+    def late(self, before: "Assembly") -> bool:
+        """A refusal says only which service: it may be that of the request `before`, which this ECU left unanswered."""
+        if before.request[:1] != self.request[:1]:
+            return False
+        heard = [answer.ecu for answer in before.answers]
+        for answer in self.answers:
+            if answer.nrc and answer.ecu not in heard:
+                return True
+        return False
 
     def positive(self) -> list[Answer]:
         """Those with data."""
@@ -318,18 +327,30 @@ def multi_request(wanted: list[int]) -> bytes:
     return bytes([LIVE] + wanted)
 
 
-def split_multi(data: "Buffer") -> "list[tuple[int, bytes]] | None":
-    """(PID, its data) of the bytes after 41; None where a PID's length is not known or the end does not fit."""
+def split_multi(data: "Buffer", wanted: list[int]) -> "dict[int, bytes] | None":
+    """{PID: its data} of the bytes after 41; None where they can't be taken apart, or hold what nobody `wanted`.
+
+    Fuel trims (06 to 09) have a second byte in cars with banks 3 and 4: with the right length all that was asked for is
+    there, or the bytes fit; where they fit with both, they can't be trusted.
+    """
+    one, two = _split(data, wanted, 1), _split(data, wanted, 2)
+    if one is None or (two is not None and len(two) == len(wanted)):
+        return two
+    return one if two is None or one == two or len(one) == len(wanted) else None
+
+
+def _split(data: "Buffer", wanted: list[int], trim: int) -> "dict[int, bytes] | None":
     from kline.protocol import pids  # as nrc above
 
-    found = []
+    found: dict[int, bytes] = {}
     i = 0
     while i < len(data):
         pid = data[i]
-        n = pids.length(pid)
-        if not n or i + 1 + n > len(data):
+        n = trim if 0x06 <= pid <= 0x09 else pids.length(pid)
+        piece = bytes(data[i + 1 : i + 1 + n])
+        if not n or len(piece) < n or pid not in wanted or found.get(pid, piece) != piece:
             return None
-        found.append((pid, bytes(data[i + 1 : i + 1 + n])))
+        found[pid] = piece
         i += 1 + n
     return found
 

@@ -5,7 +5,8 @@
 
 value = raw * mul / div + add; raw = `size` bytes, big endian, from byte `first` of the data on (size < 0: two's
 complement). Source of all formulas: SAE J1979 / ISO 15031-5, mode 01, as published on Wikipedia ("OBD-II PIDs"); names
-and words are ours. The table is one string, so that on the board only PIDs that are in use become objects.
+and words are ours. Fuel trims (06 to 09) have a second byte in cars with banks 3 and 4: it is left out. The table is
+one string, so that on the board only PIDs that are in use become objects.
 PIDs whose bits or numbers stand for something (unit "bits" or "code"): status.py has the words.
 """
 

@@ -139,9 +139,10 @@ END_ERROR = 16
 END_ALIVE = 1  # the session lives
 END_RENEWED = 2  # it had to be initialised again
 END_LOST_ANSWERS = 4  # there was no room for all answers
+END_DAMAGED = 8  # of OP_REQUEST: something came that was no whole answer: one may be missing
 OBD_ERRORS = (
     "no_echo", "echo_wrong", "stuck_low", "busy", "no_sync", "sync_wrong", "no_key_bytes", "key_bytes", "no_address",
-    "silent", "refused", "late", "not_connected", "too_soon", "not_allowed", "no_car",
+    "silent", "refused", "late", "not_connected", "too_soon", "not_allowed", "no_car", "damaged",
 )  # fmt: skip
 
 # COUNTERS: the order of its values. New ones are appended; a reader takes as many as it finds.
@@ -228,7 +229,7 @@ def pack_welcome(
     board: str,
     unique_id: bytes,
 ) -> bytearray:
-    """WELCOME's payload for Link.identity; session, resumed, attempt, time and window are the link's to fill in."""
+    """WELCOME's payload for DeviceLink.identity; session, resumed, attempt, time and window the link fills in."""
     name = board.encode()[:32]
     uid = unique_id[:16]
     out = bytearray(WELCOME_FIXED + 2 + len(name) + len(uid))

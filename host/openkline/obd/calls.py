@@ -36,12 +36,18 @@ _FAILURES = {
 
 @dataclass(slots=True)
 class Done:
-    """How a call ended. alive: the session with the car lives; renewed: it had to be initialised again."""
+    """How a call ended.
+
+    alive    the session with the car lives
+    renewed  it had to be initialised again
+    damaged  of a request: something came that was no whole answer, so one may be missing
+    """
 
     answers: list[unpack.ObdAnswer]
     found: bytes
     alive: bool
     renewed: bool
+    damaged: bool
 
 
 @dataclass(slots=True)
@@ -139,8 +145,8 @@ class ObdCalls:
         elif end.flags & records.END_LOST_ANSWERS:
             call.done.set_exception(ObdError("the USB line could not take all answers: ask again", "failed"))
         else:
-            alive, renewed = bool(end.flags & records.END_ALIVE), bool(end.flags & records.END_RENEWED)
-            call.done.set_result(Done(call.answers, end.found, alive, renewed))
+            flags = (records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED)
+            call.done.set_result(Done(call.answers, end.found, *(bool(end.flags & flag) for flag in flags)))
 
 
 def _failure(code: int, text: str) -> ObdError:

@@ -42,9 +42,8 @@ class Diagnostics:
         return have
 
     async def live(self, pid: int) -> list[pids.Value]:
-        """The values of one PID. ObdError refused (with the reason) or silent."""
-        request = bytes((obd.LIVE, pid))
-        values = pids.decode(pid, _data(request, (await self.session.request(request)).best()))
+        """The values of one PID. ObdError refused (with the reason), silent or damaged."""
+        values = pids.decode(pid, _data(await self.session.request(bytes((obd.LIVE, pid)))))
         if not values:
             raise ObdError(f"PID {pid:02X}: the answer is too short, or its meaning is not known", "silent")
         return values
@@ -96,7 +95,9 @@ class Diagnostics:
             assembly = await self.session.request(bytes((service,)))
             found = {answer.ecu: obd.codes(answer) for answer in assembly.positive()}
             known = self.session.car.ecus if self.session.car is not None and service == obd.STORED else ()
-            certain = bool(found or monitors) and not obd.without_a_word(known, monitors, assembly)
+            certain = bool(found or monitors) and not assembly.broken
+            if obd.without_a_word(known, monitors, assembly):
+                certain = False
             for ecu, monitor in monitors.items():
                 judged = obd.judge_codes(len(found.get(ecu, [])), ecu in found, monitor.codes)
                 certain = certain and judged != obd.UNCERTAIN
@@ -107,6 +108,9 @@ class Diagnostics:
     async def clear(self) -> dict[int, int]:
         """Erase codes, freeze frames and monitors' results in all ECUs: {ecu: nrc, 0 = done}. ObdError: silence."""
         assembly = await self.session.request(bytes((obd.CLEAR,)))
+        if not assembly.answers and assembly.broken:
+            raise ObdError("the answer to the request to clear was damaged: read the codes, they say whether it was"
+                           " done", "damaged")  # fmt: skip
         if not assembly.answers:
             raise ObdError("no ECU answered the request to clear: nobody can say whether it was done", "silent")
         return {answer.ecu: answer.nrc for answer in assembly.answers}
@@ -150,13 +154,12 @@ class Diagnostics:
     async def freeze_frame(self) -> tuple[str, list[pids.Value]] | None:
         """(code that stored it, values) of the first ECU that has one; None where all that answer say no.
 
-        ObdError refused or silent: nobody says whether there is one.
+        ObdError refused, silent or damaged: nobody says whether there is one.
         """
-        request = obd.freeze_request(0x02)
-        assembly = await self.session.request(request)
+        assembly = await self.session.request(obd.freeze_request(0x02))
         ecu, stored = obd.frozen_by(assembly)
         if stored is None:
-            _data(request, assembly.best())
+            _data(assembly)
             return None
         have = obd.PidSet()
         base = 0
@@ -236,12 +239,15 @@ async def _together(requests: Iterable[Coroutine[Any, Any, obd.Assembly]]) -> li
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _data(request: bytes, answer: obd.Answer | None) -> bytes:
-    words = request.hex(" ").upper()
+def _data(assembly: obd.Assembly) -> bytes:
+    words = assembly.request.hex(" ").upper()
+    answer = assembly.best()
+    if answer is None and assembly.broken:
+        raise ObdError(f"no ECU gave a whole answer to {words}: damage, or noise, came instead. Try again", "damaged")
     if answer is None:
         raise ObdError(f"no ECU answered {words}: the car may not have it", "silent")
     if answer.nrc:
         raise ObdError(f"the ECU refused {words}: {nrc.name(answer.nrc)}", "refused")
-    data = obd.payload(request, answer)
+    data = obd.payload(assembly.request, answer)
     assert data is not None
     return data

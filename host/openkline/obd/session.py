@@ -132,7 +132,7 @@ class ObdSession:
                 raise
             await self._open_again(renewed)
             done = await self._call(records.OP_REQUEST, arguments, _REQUEST_S)
-        return assemble(data, done.answers)
+        return assemble(data, done)
 
     async def _open_again(self, renewed: int) -> None:
         """Of two requests that find the session gone, one opens it again. renewed: what it was when it was made."""
@@ -168,12 +168,13 @@ class ObdSession:
         return done
 
 
-def assemble(request: bytes, answers: list[unpack.ObdAnswer]) -> obd.Assembly:
+def assemble(request: bytes, done: Done) -> obd.Assembly:
     """The answers of the last attempt, by ECU."""
     assembly = obd.Assembly(request)
-    for answer in answers:
-        if answer.attempt == answers[-1].attempt:
+    for answer in done.answers:
+        if done.found == bytes((answer.attempt,)):
             assembly.add(kwp.Frame(answer.mode, answer.target, answer.source, answer.data))
+    assembly.broken = done.damaged
     return assembly
 
 

@@ -1,0 +1,130 @@
+"""Answers that come too late, ECUs that are gone for a while: none is taken for another request's, none given up."""
+
+from mpy_obd_requests import connected, rule
+from obd_rig import FAST, ISO, KWP, RPM, SLOW, ObdRig, with_gearbox
+
+MS = 1000
+SPEED = b"\x0d\x39"
+
+
+def test_a_late_answer_is_not_the_next_requests():
+    """The ECU is deaf while it owes an answer: the request after it is not answered, but by what is not for it."""
+    for delay_ms in (30, 60, 90):
+        for answer in ({"nrc": "12"}, {}):
+            rig = connected(rules=rule("01 0C", delay_ms=delay_ms, times=1, **answer))
+            assert rig.obd.request_pid(1, 0x0C) is None
+            assert rig.obd.request_pid(1, 0x0D).frames == [SPEED], (delay_ms, answer)
+            assert rig.refusals() == ["pending"] and rig.asked().count(b"\x01\x0d") == 1, rig.car.refusals
+
+
+def test_a_refusal_that_is_meant_is_believed():
+    """After silence it is heard twice; after an answer once."""
+    rig = connected(rules=rule("01 0C", silent=True, times=1))
+    assert rig.obd.request_pid(1, 0x0C) is None
+    assert rig.obd.request_pid(1, 0x2F).nrc == 0x12
+    assert rig.obd.request_pid(1, 0x2E).nrc == 0x12
+    assert (rig.asked().count(b"\x01\x2f"), rig.asked().count(b"\x01\x2e")) == (2, 1)
+
+
+def test_p3_counts_from_a_late_answer():
+    for after_ms in (2, 20, 54):
+        for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
+            rig = connected(script, kind, rules=rule("01 0C", delay_ms=100, times=1))
+            assert rig.obd.request_pid(1, 0x0C) is None
+            while rig.ecu.mouth.items:
+                rig.world.burn(500)
+            rig.world.burn(after_ms * MS)
+            assert rig.obd.request_pid(1, 0x0D).frames == [SPEED] and rig.refusals() == [], rig.car.refusals
+
+
+def test_a_request_waits_for_the_end_of_a_late_answer():
+    for into_ms in range(0, 8):
+        rig = connected(rules=rule("01 0C", delay_ms=100, times=1))
+        assert rig.obd.request_pid(1, 0x0C) is None
+        while not rig.ecu.mouth.speaking:
+            rig.world.burn(500)
+        rig.world.burn(into_ms * MS)
+        assert rig.obd.request_pid(1, 0x0D).frames == [SPEED] and rig.refusals() == [], (into_ms, rig.car.refusals)
+
+
+def test_p3max_counts_from_the_last_byte():
+    """Around 5 s: the request is in time, or a new session comes before it."""
+    sessions = set()
+    for ms in list(range(4_900, 4_990, 15)) + list(range(4_990, 5_004)):
+        rig = connected()
+        rig.obd.request_pid(1, 0x0C)
+        rig.world.run_until(rig.ecu.bus_end_us + ms * MS)
+        assert rig.obd.request_pid(1, 0x0C).frames == [RPM], ms
+        assert rig.refusals() == [], (ms, rig.car.refusals)
+        sessions.add((ms, rig.sessions()))
+    assert (4_990, 1) in sessions and (5_000, 2) in sessions, "5 ms earlier than it has to be"
+
+
+def test_a_car_without_tester_present_keeps_its_session():
+    rig = connected(rules=rule("3E", silent=True))
+    for _ in range(40):
+        rig.world.burn(500 * MS)
+        assert rig.obd.keep_alive()
+    assert rig.sessions() == 1 and rig.refusals() == []
+
+
+def test_one_ecu_resets_while_another_goes_on():
+    for script, kind in ((FAST, "fast_init"), (SLOW, "slow_init"), (dict(SLOW, reinit=False), "slow_init")):
+        rig = ObdRig(with_gearbox(script))
+        rig.obd.connect()
+        assert sorted(rig.obd.session.ecus) == [0x10, 0x18]
+        rig.car.reset(0)
+        begun = rig.world.now
+        while rig.obd.request_pid(1, 0x0C).ecu != 0x10:  # the gearbox refuses
+            assert rig.world.now - begun < 20_000 * MS, kind
+            rig.world.burn(500 * MS)
+        assert rig.obd.reconnects == 1 and sorted(rig.obd.session.ecus) == [0x10, 0x18]
+
+
+def test_an_ecu_that_stays_away_is_missed_once():
+    rig = ObdRig(with_gearbox(KWP))
+    rig.obd.fast_init()
+    assert len(rig.obd.session.ecus) == 2
+    rig.car.ecus[1].power(False)
+    for _ in range(60):
+        assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+        rig.world.burn(500 * MS)
+    assert rig.obd.reconnects == 1 and rig.obd.session.ecus == [0x10]
+
+
+def test_an_ecu_that_is_silent_about_what_it_has_not_is_not_missed():
+    script = with_gearbox(KWP)
+    script["ecus"][1]["unsupported"] = "silent"
+    rig = ObdRig(script)
+    rig.obd.fast_init()
+    n = len(rig.asked())
+    for _ in range(60):
+        assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+        assert len(rig.obd.answers) == 1
+        rig.world.burn(500 * MS)
+    assert rig.obd.reconnects == 0 and 3 <= rig.asked()[n:].count(b"\x01\x00") <= 8, "looked for, but not all the time"
+
+
+def test_the_second_round_is_over_5_s_after_the_first():
+    """An ECU whose P3max begins anew with every edge on the line: 4 s would be too short for it, and 6 s are wasted."""
+    from kline.device.kline_obd2 import SLOW as SLOW_INIT
+    from kline.device.obd_line import drain
+
+    rig = ObdRig(ISO, reinit=False)
+    rig.obd.slow_init()
+    n = len(rig.ours)
+    drain(rig.obd.connect_steps(None, ((SLOW_INIT, 0x33),)))
+    edges = [t for t, _ in rig.ours][n:]
+    pauses = [b - a for a, b in zip(edges, edges[1:]) if b - a > 1_500 * MS]
+    assert len(pauses) == 1 and 5_000 * MS < pauses[0] < 5_200 * MS, pauses
+
+
+def test_a_profile_knows_the_rate_of_a_fast_initialisation():
+    profile = {"kind": "fast", "address": 0x33, "baud": 9600}
+    rig = ObdRig(FAST, baud=9600)
+    assert rig.obd.connect(profile).baud == 9600 and rig.world.now < 1_500 * MS
+    rig.world.burn(6_000 * MS)
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM] and rig.obd.reconnects == 1, "also when it is opened again"
+    rig = ObdRig(FAST)  # another car, of the usual rate
+    assert rig.obd.connect(profile).baud == 10400
+    assert rig.obd.fast_init().baud == 10400
