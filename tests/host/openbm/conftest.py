@@ -19,7 +19,7 @@ Serving = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--gateway", metavar="HOST:PORT", help="test this gateway instead of our own")
+    parser.addoption("--gateway", metavar="HOST:PORT", help="test this gateway instead of our own", default=None)
     parser.addoption("--gateway-clients", type=int, default=8, help="how many clients it takes")
     parser.addoption("--gateway-timeout", type=float, default=10.0, help="its alive timeout in seconds")
 
@@ -53,22 +53,38 @@ async def serving(bus: FakeBus | None = None, **options: object) -> AsyncIterato
             await asyncio.open_connection("127.0.0.1", port)
 
 
+# Options that another gateway has, too, whatever their value there: tests ask the Gateway for it.
+_COMMON = {"alive_timeout_s", "clients"}
+
+
+def foreign(config: pytest.Config) -> str | None:
+    """HOST:PORT of the gateway that is not our own; None: ours."""
+    return config.getoption("--gateway", default=None) or os.environ.get("OPENBM_GATEWAY")
+
+
 @pytest.fixture
 async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
     marker = request.node.get_closest_marker("options")
-    where = request.config.getoption("--gateway", default=None) or os.environ.get("OPENBM_GATEWAY")
-    if where:
-        if marker is not None:
+    options = dict(marker.kwargs) if marker is not None else {}
+    config = request.config
+    if where := foreign(config):
+        if not options.keys() <= _COMMON:
             pytest.skip("needs options of our own gateway")
         host, _, port = where.rpartition(":")
-        config = request.config
-        other = Gateway(host, int(port), config.getoption("--gateway-clients"), config.getoption("--gateway-timeout"))
+        clients, alive_s = config.getoption("--gateway-clients"), config.getoption("--gateway-timeout")
+        other = Gateway(host.strip("[]"), int(port), clients, alive_s)
         yield other
         await other.leave()
         return
-    options = dict(marker.kwargs) if marker is not None else {}
     async with serving(**options) as own:
         yield own
+
+
+@pytest.fixture
+def own(request: pytest.FixtureRequest) -> None:
+    """For tests that start gateways of their own."""
+    if foreign(request.config):
+        pytest.skip("starts our own gateway")
 
 
 @pytest.fixture
@@ -87,7 +103,7 @@ def server(gateway: Gateway) -> GatewayServer:
 
 @pytest.fixture
 async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
-    if request.config.getoption("--gateway", default=None):
+    if foreign(request.config):
         pytest.skip("needs our own gateway, with a board of ours")
     marker = request.node.get_closest_marker("options")
     async with updating(**(dict(marker.kwargs) if marker else {})) as made:

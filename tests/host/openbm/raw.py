@@ -79,10 +79,15 @@ class Raw:
         got = await self.read(len(data))
         assert got.hex(" ") == data.hex(" ")
 
-    async def expect_end(self) -> None:
-        """The gateway closes, and says nothing before."""
+    async def message(self) -> bytes:
+        """The next message, whole: header, and its data if it has some."""
+        header = await self.read(8)
+        return header + await self.read(header[2]) if header[2] else header
+
+    async def expect_end(self, after_s: float = 0.0) -> None:
+        """The gateway closes, and says nothing before; after_s: when it is expected to."""
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(after_s + PATIENCE_S):
                 rest = await self.reader.read()
         except ConnectionError:
             rest = b""
@@ -109,6 +114,10 @@ def port_of(connect: bytes) -> int:
     assert connect[:4].hex(" ") == "63 74 00 00", connect.hex(" ")
     assert connect[6:].hex(" ") == "00 00"
     return int(connect[4]) | int(connect[5]) << 8
+
+
+def message(source: int, destination: int, data: bytes, priority: int = 100) -> bytes:
+    return bytes((source, destination, len(data), 0)) + priority.to_bytes(2, "little", signed=True) + b"\0\0" + data
 
 
 @dataclass
@@ -155,12 +164,33 @@ class Gateway:
         await raw.ping()
         return raw
 
-    async def join_when_free(self) -> Raw:
-        """As join, where a slot is about to become free."""
+    async def hear(self, frame: bytes) -> None:
+        """This frame, whole, is on the bus; behind a gateway that isn't ours a client of its own sends it."""
+        if self.bus is not None:
+            self.bus.hear(frame)
+            return
+        speaker = await self.join()
+        told = message(frame[0], frame[2], frame[3:-1])
+        await speaker.send(told)
+        await speaker.expect(told)
+        await speaker.send(DISCONNECT)
+        await speaker.expect_end()
+
+    def counted(self, **numbers: int) -> None:
+        """Where the gateway is our own, it has counted so many."""
+        if self.server is not None:
+            counters = self.server.counters
+            assert {name: getattr(counters, name) for name in numbers} == numbers
+
+    async def reserve_when_free(self) -> int:
+        """As reserve, where a slot is about to become free."""
         async with asyncio.timeout(PATIENCE_S):
             while (answer := await self.greet()) == DISCONNECT:
                 await asyncio.sleep(0.005)
-        raw = await self.open(port_of(answer))
+        return port_of(answer)
+
+    async def join_when_free(self) -> Raw:
+        raw = await self.open(await self.reserve_when_free())
         await raw.ping()
         return raw
 
@@ -180,4 +210,14 @@ class Gateway:
                 await raw.send(DISCONNECT)
                 await raw.expect_end()
                 await raw.close()
+        await self._let_the_bus_have_it()
         await self.close()
+
+    async def _let_the_bus_have_it(self) -> None:
+        """What clients sent before they left goes out: a message of the lowest priority comes back after all of it."""
+        raw, last = await self.join_when_free(), message(0xFF, 0xFF, b"\xee", -32768)
+        await raw.send(last)
+        while await raw.message() != last[:4] + b"\x64\0\0\0\xee":
+            pass
+        await raw.send(DISCONNECT)
+        await raw.expect_end()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from openkline.gateway.server import GatewayServer
 
 from .fakebus import FakeBus
-from .raw import DISCONNECT, PING, Gateway, until
+from .raw import DISCONNECT, PING, Gateway, Raw, until
 
 MESSAGE = bytes.fromhex("68 18 01 00 64 00 00 00 01")
 BODY = bytes.fromhex("68 03 18 01")
@@ -37,50 +38,55 @@ async def test_the_lowest_free_port_is_given(gateway: Gateway) -> None:
     assert [await gateway.reserve() for _ in range(3)] == [gateway.port + 2, gateway.port + 3, gateway.port + 5]
 
 
-@pytest.mark.options(clients=2)
-async def test_end_of_file_frees_the_port_at_once(gateway: Gateway, server: GatewayServer) -> None:
-    await gateway.join()
-    raw = await gateway.join()
+async def full(gateway: Gateway) -> Raw:
+    """The last of as many clients as the gateway takes."""
+    raws = [await gateway.join() for _ in range(gateway.clients)]
     assert await gateway.greet() == DISCONNECT
-    await raw.close()
-    await (await gateway.join_when_free()).ping()  # the alive timeout is 10 s here
-    assert server.counters.eof == 1 and server.counters.timeouts == 0
+    return raws[-1]
 
 
-@pytest.mark.options(clients=1)
-async def test_a_reset_frees_the_port_at_once(gateway: Gateway, server: GatewayServer) -> None:
-    raw = await gateway.join()
-    await raw.reset()
-    await (await gateway.join_when_free()).ping()
-    assert server.counters.lost == 1
+async def is_free_at_once(gateway: Gateway) -> None:
+    """A port is free long before the alive timeout."""
+    async with asyncio.timeout(0.5 * gateway.alive_s):
+        await gateway.join_when_free()
+    gateway.counted(timeouts=0)
 
 
-@pytest.mark.options(clients=1)
+async def test_end_of_file_frees_the_port_at_once(gateway: Gateway) -> None:
+    await (await full(gateway)).close()
+    await is_free_at_once(gateway)
+    gateway.counted(eof=1)
+
+
+async def test_a_reset_frees_the_port_at_once(gateway: Gateway) -> None:
+    await (await full(gateway)).reset()
+    await is_free_at_once(gateway)
+    gateway.counted(lost=1)
+
+
 async def test_end_of_one_direction_is_the_end(gateway: Gateway) -> None:
-    raw = await gateway.join()
+    raw = await full(gateway)
     raw.writer.write_eof()
     await raw.expect_end()
-    await gateway.join_when_free()
+    await is_free_at_once(gateway)
 
 
 @pytest.mark.options(alive_timeout_s=0.3)
-async def test_without_ping_closed_after_the_timeout_without_a_disconnect(
-    gateway: Gateway, server: GatewayServer
-) -> None:
+async def test_without_ping_closed_after_the_timeout_without_a_disconnect(gateway: Gateway) -> None:
     loop = asyncio.get_running_loop()
     raw = await gateway.open(await gateway.reserve())
     start_s = loop.time()
-    await raw.expect_end()
-    assert 0.25 <= loop.time() - start_s < 2
-    assert server.counters.timeouts == 1
+    await raw.expect_end(gateway.alive_s)
+    assert 0.8 * gateway.alive_s <= loop.time() - start_s < gateway.alive_s + 2
+    gateway.counted(timeouts=1)
     assert await gateway.reserve() == gateway.port + 1
 
 
 @pytest.mark.options(alive_timeout_s=0.3)
 async def test_ping_renews_the_time(gateway: Gateway) -> None:
     raw = await gateway.join()
-    for _ in range(6):
-        await asyncio.sleep(0.1)
+    for _ in range(4):
+        await asyncio.sleep(0.4 * gateway.alive_s)
         await raw.ping()
 
 
@@ -88,31 +94,33 @@ async def test_ping_renews_the_time(gateway: Gateway) -> None:
 async def test_the_time_begins_with_the_connection(gateway: Gateway) -> None:
     """Not with Hello: a client may connect late, and say its first Ping late."""
     port = await gateway.reserve()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.6 * gateway.alive_s)
     raw = await gateway.open(port)
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.6 * gateway.alive_s)
     await raw.ping()
 
 
 @pytest.mark.options(alive_timeout_s=0.3)
-async def test_data_does_not_renew_the_time(gateway: Gateway, server: GatewayServer, bus: FakeBus) -> None:
-    bus.held = True
+async def test_data_does_not_renew_the_time(gateway: Gateway) -> None:
     raw = await gateway.join()
     loop = asyncio.get_running_loop()
     start_s = loop.time()
-    while server.sessions and loop.time() - start_s < 5:
-        raw.writer.write(MESSAGE + bytes.fromhex("12 34 00 00 00 00 00 00"))
-        await asyncio.sleep(0.02)
-    assert server.counters.timeouts == 1
-    bus.release()
+    with contextlib.suppress(ConnectionError):
+        while not raw.reader.at_eof():
+            assert loop.time() - start_s < gateway.alive_s + 2
+            raw.writer.write(MESSAGE + bytes.fromhex("12 34 00 00 00 00 00 00"))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(raw.reader.read(1000), gateway.alive_s / 15)
+    assert loop.time() - start_s >= 0.8 * gateway.alive_s
+    gateway.counted(timeouts=1)
 
 
 @pytest.mark.options(alive_timeout_s=0.3)
-async def test_half_a_header_and_then_nothing(gateway: Gateway, server: GatewayServer) -> None:
+async def test_half_a_header_and_then_nothing(gateway: Gateway) -> None:
     raw = await gateway.join()
     await raw.send(PING[:5])
-    await raw.expect_end()
-    assert server.counters.timeouts == 1
+    await raw.expect_end(gateway.alive_s)
+    gateway.counted(timeouts=1)
 
 
 @pytest.mark.parametrize(
@@ -141,13 +149,15 @@ async def test_the_rest_of_a_special_message_is_ignored(gateway: Gateway) -> Non
     await raw.expect_end()
 
 
-async def test_data_disconnect_and_close_at_once_still_goes_out(gateway: Gateway, bus: FakeBus) -> None:
+@pytest.mark.parametrize("goodbye", [DISCONNECT, b""], ids=["disconnect", "end"])
+async def test_data_disconnect_and_close_at_once_still_goes_out(gateway: Gateway, goodbye: bytes) -> None:
+    other = await gateway.join()
     for i in range(20):
-        raw = await gateway.open(await gateway.reserve())
-        raw.writer.write(MESSAGE[:-1] + bytes((i,)) + DISCONNECT)
+        raw = await gateway.open(await gateway.reserve_when_free())
+        raw.writer.write(MESSAGE[:-1] + bytes((i,)) + goodbye)
         await raw.close()
-    await until(lambda: len(bus.sent) == 20, "everything sent")
-    assert sorted(bus.bodies) == [BODY[:-1] + bytes((i,)) for i in range(20)]
+    heard = [await other.message() for _ in range(20)]
+    assert sorted(heard) == [MESSAGE[:-1] + bytes((i,)) for i in range(20)]
 
 
 async def test_data_and_close_without_disconnect_still_goes_out(gateway: Gateway, bus: FakeBus) -> None:
