@@ -18,15 +18,16 @@ import pytest
 from kline.protocol import probe, records
 from kline.version import VERSION
 from openkline import modules, ports, serial_io
-from openkline.doctor import examine, pc
+from openkline.doctor import calls, examine, pc
 from openkline.doctor.board import PAYLOADS
 from openkline.doctor.facts import BoardFacts, BoardFile, Facts, LinkFacts, PcFacts, WireFacts
 from openkline.doctor.finding import Finding
-from openkline.doctor.judge import cause, judge, judge_board, judge_link, judge_pc
+from openkline.doctor.judge import cause, judge, judge_link, judge_pc
+from openkline.doctor.judge_board import judge_board
 from openkline.serial_io import SerialPort, explain, port_for
 from openkline.welcome import BoardInfo
 
-from .fake_device import FakeBoard, FakePort
+from .fake_device import FakeBoard, FakePort, no_fault
 
 NUMBERS = tuple(map(int, VERSION.split(".")))
 INFO = BoardInfo(1, 7, 64, records.CAN_IBUS | records.CAN_PROBE, NUMBERS, (1, 28, 0), "ESP32_GENERIC", "24")  # type: ignore[arg-type]
@@ -162,11 +163,49 @@ async def test_what_the_board_prints_instead(terminal: tuple[int, str]) -> None:
         (("rst:0x1 (POWERON_RESET)",), 3, "no_firmware"),
         (('File "<stdin>", line 1, in <module>', "NameError: name 'a' isn't defined"), 3, "no_firmware"),
         (("rst:0x1 (POWERON_RESET)",), 0, "board_silent"),
+        (("", "  "), 0, "board_silent"),
+        (("$GPGGA,092750.000,5321.6802,N", ""), 0, "other_program"),
+        (("\ufffd\x1b\ufffd",), 0, "other_program"),
     ],
 )
 def test_signs_of_a_board_that_does_not_start(lines: tuple[str, ...], prompts: int, name: str) -> None:
     (found,) = judge_board(BoardFacts(lines=lines, prompts=prompts))
     assert found.name == name and found.level == "fault" and found.remedy
+
+
+def test_another_program_is_quoted() -> None:
+    for line, quoted in (("temperature 21.5", True), ("\x00\ufffd", False), ("x" * 61, False)):
+        (found,) = judge_board(BoardFacts(lines=(line,)))
+        assert (repr(line) in found.text) is quoted and len(found.text) < 180
+
+
+@pytest.mark.parametrize(
+    ("says", "name"), [(b"ValueError: incompatible .mpy file\r\n", "firmware_fails"), (b"hm\r\n", "board_gone")]
+)
+async def test_a_board_whose_probe_fails_is_flashed_and_not_given_another_cable(
+    monkeypatch: pytest.MonkeyPatch, says: bytes, name: str
+) -> None:
+    """As with a damaged wire_probe.mpy: an error instead of the first answer. One of its start is another matter."""
+    monkeypatch.setattr(calls, "CALL_TIMEOUT_S", 0.2)
+    board = FakeBoard()
+    board.capabilities |= records.CAN_PROBE
+    board.reboot()
+    port = FakePort(board)
+
+    def starts(data: bytes) -> bytes:
+        board.text = b"ImportError: of its start\r\n"
+        port.to_board = no_fault
+        return data
+
+    def fail(kind: int, payload: bytes) -> None:
+        board.text = says
+
+    port.to_board, board.on_other = starts, fail
+    facts = await examine("fake", port, no)
+    assert facts.board is not None and facts.board.lines == ("ImportError: of its start",)
+    found = [one for one in judge(facts) if one.wrong]
+    assert [one.name for one in found] == [name] and found[0].remedy
+    assert ("incompatible .mpy" in found[0].text) is (name == "firmware_fails")
 
 
 async def test_an_old_firmware_is_not_asked_about_the_wire() -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from openkline.cli.doctor import EXIT_FINDINGS, FAULTS
-from openkline.doctor import judge, judge_traffic, judge_wire
+from openkline.doctor import judge, judge_board, judge_traffic, judge_wire
 from openkline.doctor.pictures import PLACES, interface_of, picture
 
 from .test_doctor_wire import SILENCE, wire
@@ -17,8 +17,8 @@ DOC = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
 
 def names_in_code() -> set[str]:
     """First arguments of Finding and _fault, and what judge.py looks up instead."""
-    found = {name for _, name, _, _ in judge._SIGNS}
-    for module in (judge, judge_traffic, judge_wire):
+    found = {name for _, name, _, _ in judge_board._SIGNS}
+    for module in (judge, judge_board, judge_traffic, judge_wire):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
             name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
             if isinstance(node, ast.Call) and name in ("Finding", "wire_fault"):

@@ -1,6 +1,6 @@
 """openkline doctor: facts are gathered on the way from the PC to the wire, judged (pure), and told.
 
-    pc.py -> board.py -> wire.py      facts.py      judge.py, judge_wire.py, judge_traffic.py    report.py, pictures.py
+    pc.py -> board.py -> wire.py      facts.py      judge*.py      report.py, pictures.py
 
 What comes behind a part that doesn't work is not looked at.
 """
@@ -48,9 +48,11 @@ async def examine(
         tell("waiting for the board")
         await device.start()
         try:
-            facts = replace(facts, board=await board.wait_for(device, heard, timeout_s))
-            if facts.board is not None and facts.board.can_probe:
-                facts = await _ask(facts, facts.board, device, calls, listen_s, consent, tell)
+            found = await board.wait_for(device, heard, timeout_s)
+            facts = replace(facts, board=found)
+            if found.can_probe:
+                facts = await _ask(facts, found, device, calls, listen_s, consent, tell)
+                facts = replace(facts, said=tuple(heard.lines[len(found.lines) :]))
         finally:
             await device.stop()
     return facts

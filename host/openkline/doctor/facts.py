@@ -173,10 +173,14 @@ class WireFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """None: not reached, because of what came before. gone: why the board could not be asked any further."""
+    """None: not reached, because of what came before. gone: why the board could not be asked any further.
+
+    said: what the board said meanwhile that is no record
+    """
 
     pc: PcFacts
     board: BoardFacts | None = None
     link: LinkFacts | None = None
     wire: WireFacts | None = None
     gone: str = ""
+    said: tuple[str, ...] = ()

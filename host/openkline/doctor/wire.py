@@ -12,11 +12,13 @@ from openkline.device import Device
 from openkline.doctor.board import count
 from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts
+from openkline.doctor.rates import bit_of
 
 RATES = (2400, 4800, 9600, 19200)
 _PULSE_US = 1000
 _ENOUGH = 60  # pulses of each level: then there is no need to listen longer
 _LOOKS = 4  # of twice 48 ms, at least, however slow this computer is
+_MORE_LOOKS = 16  # at least, where somebody talks, but too seldom so far for his rate to be known
 # A car that begins to talk at that moment spoils a measurement, so each must come out the same several times.
 _AGREED = 3
 _TRIES = 12
@@ -37,20 +39,7 @@ async def examine(
 
 async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], listen_s: float) -> WireFacts:
     before = await count(device)
-    widths: dict[bool, list[int]] = {True: [], False: []}
-    seen = 0
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + listen_s
-    looks = 0
-    while True:
-        looks += 1
-        for dominant in (True, False):
-            data = await calls.ask(probe.OP_WATCH, bytes((dominant, probe.MAX_PIECES)))
-            seen |= data[1]
-            widths[dominant] += probe.unpack_widths(data, 2)
-        enough = min(map(len, widths.values())) >= _ENOUGH
-        if enough or (loop.time() >= until_s and looks >= _LOOKS):
-            break
+    widths, seen = await watch(calls, listen_s)
     after = await count(device)
 
     def grown(*names: str) -> int:
@@ -72,6 +61,27 @@ async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], list
         bad=grown("bad_checksum", "bad_length", "too_long", "stalled"),
         received=grown("rx_bytes"),
     )
+
+
+async def watch(calls: ProbeCalls, listen_s: float) -> tuple[dict[bool, list[int]], int]:
+    """-> the widths of dominant (True) and recessive pulses, and which levels were seen at all (SEEN_..)."""
+    widths: dict[bool, list[int]] = {True: [], False: []}
+    seen = 0
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + listen_s
+    looks = 0
+    while True:
+        looks += 1
+        for dominant in (True, False):
+            data = await calls.ask(probe.OP_WATCH, bytes((dominant, probe.MAX_PIECES)))
+            seen |= data[1]
+            widths[dominant] += probe.unpack_widths(data, 2)
+        if min(map(len, widths.values())) >= _ENOUGH:
+            return widths, seen
+        talk = seen == probe.SEEN_RECESSIVE | probe.SEEN_DOMINANT
+        rate_unknown = talk and bit_of(widths[True], widths[False]) is None
+        if loop.time() >= until_s and looks >= (_MORE_LOOKS if rate_unknown else _LOOKS):
+            return widths, seen
 
 
 async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
