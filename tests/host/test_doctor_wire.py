@@ -13,6 +13,7 @@ from openkline.doctor import rates
 from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts
 from openkline.doctor.finding import Finding
 from openkline.doctor.judge_wire import judge_wire
+from openkline.doctor.wire import watch
 
 HIGH, LOW, LOOSE = Pulls(True, True, True), Pulls(False, False, False), Pulls(True, True, False)
 CLOSED, SILENT = Pulse(False, True, False), Pulse(False, False, False)
@@ -218,6 +219,33 @@ def test_too_little_for_a_rate() -> None:
     assert rates.bit_of((104,) * 7, (104,) * 20) is None
     assert rates.bit_of((104,) * 8, (104,) * 8) == 104
     assert rates.bit_of((50, 160, 333, 71, 90, 410, 222, 610, 130, 260), (40, 500, 90, 333, 70, 260, 55, 800)) is None
+
+
+BOTH = probe.SEEN_RECESSIVE | probe.SEEN_DOMINANT
+
+
+@pytest.mark.parametrize(
+    ("seen", "widths", "looks"),
+    [
+        (probe.SEEN_RECESSIVE, 0, 4),
+        (probe.SEEN_DOMINANT, 0, 4),
+        (BOTH, 20, 3),  # there are enough
+        (BOTH, 2, 4),  # few, but enough for a rate
+        (BOTH, 1, 8),  # so seldom: until there are eight
+        (BOTH, 0, 16),  # a glitch now and then
+    ],
+)
+async def test_listening_goes_on_until_the_rate_is_known(seen: int, widths: int, looks: int) -> None:
+    asked = []
+
+    class Calls:
+        async def ask(self, operation: int, arguments: bytes) -> bytes:
+            asked.append(arguments)
+            return bytes((1, seen)) + probe.pack_widths([104] * widths)
+
+    got, what = await watch(Calls(), 0.0)  # type: ignore[arg-type]
+    assert asked == [bytes((True, probe.MAX_PIECES)), bytes((False, probe.MAX_PIECES))] * looks
+    assert what == seen and got == {True: [104] * widths * looks, False: [104] * widths * looks}
 
 
 def test_names_of_rates() -> None:
