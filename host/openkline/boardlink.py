@@ -124,7 +124,7 @@ class BoardLink:
         self.misread = 0
         self._listener = listener
         self._lines = TextLines(listener.on_text)
-        self._now_s = 0.0
+        self.now_s = 0.0  # time.monotonic() when the bytes came that are being handled
         self._out = bytearray(320)
         self._written = bytearray()
 
@@ -138,13 +138,17 @@ class BoardLink:
         self._lines.flush()
         self.link.close()
 
-    def feed(self, data: bytes, now_s: float) -> None:
-        self._now_s = now_s
+    def feed(self, data: bytes, now_s: float) -> bool:
+        """Returns whether all of it was whole records."""
+        self.now_s = now_s
+        deframer = self.link.deframer
+        others = deframer.text_bytes + deframer.bad
         self.link.feed(data, len(data), int(now_s * 1e6) & TICKS_MASK)
+        return not deframer.pending() and deframer.text_bytes + deframer.bad == others
 
     def pump(self, now_s: float, limit: int) -> bytes:
         """What is due to be sent now, about `limit` bytes at most."""
-        self._now_s = now_s
+        self.now_s = now_s
         self.link.pump(int(now_s * 1e6) & TICKS_MASK, self._write, limit)
         if not self._written:
             return b""
@@ -164,7 +168,7 @@ class BoardLink:
 
     def transmit(self, message: Message, wake: bool) -> None:
         flags = records.TRANSMIT_WAKE if wake else 0
-        deadline_ms = message.deadline_ms(self._now_s)
+        deadline_ms = message.deadline_ms(self.now_s)
         n = records.pack_transmit(self._out, message.id, message.max_tries, flags, deadline_ms, message.body)
         self.link.queue(records.TRANSMIT, 0, self._out, n)
 
@@ -184,11 +188,6 @@ class BoardLink:
     def ask_for_counters(self) -> None:
         """The board sends them every 5 s anyway; on_counters gets them."""
         self.link.queue(records.COUNTERS_REQUEST, 0, self._out, 0)
-
-    @property
-    def arrived_s(self) -> float:
-        """time.monotonic() when the bytes came that are being handled, or were last."""
-        return self._now_s
 
     def counters(self) -> dict[str, int]:
         link = self.link
@@ -229,7 +228,7 @@ class BoardLink:
         if len(data) >= MIN_FRAME and len(data) >= data[1] + 2:
             if len(data) > data[1] + 2:  # what follows a payload that is known is ignored
                 data = data[: data[1] + 2]
-            self._listener.on_frame(BusFrame(self.clock.unix(ticks, self._now_s), data, own))
+            self._listener.on_frame(BusFrame(self.clock.unix(ticks, self.now_s), data, own))
         else:
             self.misread += 1
 
@@ -238,7 +237,7 @@ class BoardLink:
         if kind == records.HEARTBEAT:
             ticks = unpack.unpack_heartbeat(buf, start, end)
             if ticks is not None:
-                self.clock.observe(ticks, self._now_s)
+                self.clock.observe(ticks, self.now_s)
         elif kind == records.RESULT:
             result = unpack.unpack_result(buf, start, end)
             outcome = _OUTCOMES[result.code] if result.code < len(_OUTCOMES) else Outcome.DROPPED
@@ -248,10 +247,10 @@ class BoardLink:
         elif kind == records.EVENT:
             event = unpack.unpack_event(buf, start, end)
             name = EVENT_NAMES.get(event.code, f"event_{event.code}")
-            listener.on_event(BusEvent(self.clock.unix(event.time_us, self._now_s), name, event.argument))
+            listener.on_event(BusEvent(self.clock.unix(event.time_us, self.now_s), name, event.argument))
         elif kind == records.COUNTERS:
             ticks, values = unpack.unpack_counters(buf, start, end)
-            self.clock.observe(ticks, self._now_s)
+            self.clock.observe(ticks, self.now_s)
             listener.on_counters(values)
         elif kind == records.CONFIGURED:
             listener.on_configured(*unpack.unpack_configured(buf, start, end))
@@ -281,5 +280,5 @@ class BoardLink:
         if self.info is None or self.info.boot_id != info.boot_id:
             self.clock.reset()
         self.info = info
-        self.clock.observe(welcome.time_us, self._now_s)
+        self.clock.observe(welcome.time_us, self.now_s)
         self._listener.on_welcome(info, welcome.resumed)

@@ -205,10 +205,9 @@ class Device:
 
     def on_received(self, data: bytes) -> None:
         self.counters.bytes_in += len(data)
-        if self._starts.seen(data) and self._state is State.READY:
-            self.link.open(resume=True)
         now_s = time.monotonic()
-        self.link.feed(data, now_s)
+        if not self.link.feed(data, now_s) and self._starts.seen(data) and self._state is State.READY:
+            self.link.open(resume=True)
         if self.queue:
             self._hand_over()
         if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:

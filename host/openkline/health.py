@@ -1,6 +1,7 @@
 """What `openkline status` knows that nobody else counts: bus load and latencies, measured as frames pass.
 
-Both cost a few array stores per frame, whatever the number of clients, and never grow.
+As a frame passes only its times are noted; the sums are made when somebody asks, or when _BATCH notes have come
+together. Nothing grows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from openkline.bus import BusFrame
 from openkline.device import Device
 
 WINDOW = 1024  # frames of which latencies are remembered
+_BATCH = 64  # notes
 _SECONDS = 64  # of which bytes are remembered: a little more than the longest load asked for
 
 
@@ -30,14 +32,13 @@ class BusLoad:
         self._bytes = array("q", [0] * _SECONDS)
         self._newest = self._first = int(monotonic())
 
-    def add(self, size: int) -> None:
-        """A frame of `size` bytes has just ended."""
-        self._move()
+    def add(self, size: int, now_s: float) -> None:
+        """A frame of `size` bytes has ended at now_s (monotonic), which never runs backwards."""
+        self._move(int(now_s))
         self._bytes[self._newest % _SECONDS] += size
 
-    def _move(self) -> None:
+    def _move(self, now: int) -> None:
         """Clear the seconds that have gone by since the last call."""
-        now = int(self._monotonic())
         if now == self._newest:
             return
         for second in range(max(self._newest, now - _SECONDS) + 1, now + 1):
@@ -46,7 +47,7 @@ class BusLoad:
 
     def percent(self, seconds: int) -> float | None:
         """Over the last `seconds` (at most 63), or as many as there were; None: not one yet."""
-        self._move()
+        self._move(int(self._monotonic()))
         seconds = min(seconds, _SECONDS - 1, self._newest - self._first)
         if seconds <= 0:
             return None
@@ -86,7 +87,8 @@ class Probe:
         self.heard_s: float | None = None
         self.bus_events: Counter[str] = Counter()
         self.last_event: BusEvent | None = None
-        self._device = device
+        self._link = device.link
+        self._notes: list[tuple[float, float, float, float, BusFrame]] = []
         self._unsubscribe = (device.subscribe(self._on_frame), device.subscribe_events(self._on_event))
 
     def close(self) -> None:
@@ -94,21 +96,28 @@ class Probe:
             unsubscribe()
 
     def _on_frame(self, frame: BusFrame) -> None:
-        now_s = time.monotonic()
-        self.frames += 1
-        self.bytes += len(frame.data)
-        self.own += frame.own
-        self.heard_s = now_s
-        self.load.add(len(frame.data))
-        link = self._device.link
-        self.from_port.add(now_s - link.arrived_s)
-        self.from_bus.add(max(time.time() - frame.time - link.clock.offset_error_s, 0.0))
+        link = self._link
+        self._notes.append((time.monotonic(), time.time(), link.now_s, link.clock.offset_error_s, frame))
+        if len(self._notes) == _BATCH:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        for now_s, unix_s, arrived_s, offset_error_s, frame in self._notes:
+            self.frames += 1
+            self.bytes += len(frame.data)
+            self.own += frame.own
+            self.heard_s = now_s
+            self.load.add(len(frame.data), now_s)
+            self.from_port.add(now_s - arrived_s)
+            self.from_bus.add(max(unix_s - frame.time - offset_error_s, 0.0))
+        self._notes.clear()
 
     def _on_event(self, event: BusEvent) -> None:
         self.bus_events[event.name] += 1
         self.last_event = event
 
     def bus(self) -> dict[str, object]:
+        self._add_up()
         event = self.last_event
         return {
             "frames": self.frames,
@@ -122,6 +131,7 @@ class Probe:
         }
 
     def latency(self) -> dict[str, object]:
+        self._add_up()
         return {
             "frames": min(self.from_bus.count, WINDOW),
             "bus_to_clients_ms": self.from_bus.summary_ms(),

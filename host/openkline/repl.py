@@ -35,14 +35,14 @@ def is_prompt(line: str) -> bool:
 
 
 class StartWatch:
-    """Notices in the raw bytes that the board has left the session: it starts anew, or is at the prompt.
+    """Notices, in what is no whole records, that the board has left the session: it starts anew, or is at the prompt.
 
     Then nothing but HELLO may be sent: in the boot window any 03, as a repeated record may well contain, is a Ctrl-C.
     The link itself learns of a start only with the firmware's WELCOME, a second and more later.
     """
 
     _SIGNS = (b"rst:0x", b"MPY: soft reboot", b"openkline starts in", b"raw REPL; CTRL-B", b"\n>>> ")
-    _SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))  # one call for all: this sees every byte
+    _SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
     _KEEP = max(map(len, _SIGNS)) - 1
 
     def __init__(self) -> None:

@@ -21,6 +21,7 @@ from openkline.txqueue import DETAIL_CLOSED, DETAIL_NO_BOARD, DETAIL_NOT_A_FRAME
 from .fake_device import FAST, FakeBoard, FakePort, Noisy, frames, until
 
 BODY = bytes.fromhex("68 03 18 01")
+BOOT = b"ets Jul 29 2019 12:21:46\r\n\r\nrst:0xc (SW_CPU_RESET)\r\n"
 
 
 @contextlib.asynccontextmanager
@@ -352,7 +353,16 @@ async def test_a_board_at_the_prompt_is_started_with_one_press_of_the_keys() -> 
         await device.stop()
 
 
-async def test_a_board_that_starts_anew_hears_nothing_but_greetings() -> None:
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([BOOT], id="text"),
+        pytest.param([BOOT[:31], BOOT[31:]], id="in two pieces"),
+        pytest.param([b"\0" + BOOT + b"\0"], id="between delimiters"),
+        pytest.param([b"\0\xff\xfe" + BOOT + b"\0"], id="behind half a record"),
+    ],
+)
+async def test_a_board_that_starts_anew_hears_nothing_but_greetings(pieces: list[bytes]) -> None:
     """In the boot window any 03 is a Ctrl-C; a record that is repeated may well contain one."""
     port = FakePort()
     board = port.board
@@ -370,8 +380,11 @@ async def test_a_board_that_starts_anew_hears_nothing_but_greetings() -> None:
         board.mute = True
         heard.clear()
         assert port._far is not None
-        port._far.write(b"ets Jul 29 2019 12:21:46\r\n\r\nrst:0xc (SW_CPU_RESET)\r\n")
-        await device.wait_for(State.GREETING, timeout_s=10)
+        for piece in pieces:
+            due = device.counters.bytes_in + len(piece)
+            port._far.write(piece)
+            await until(lambda due=due: device.counters.bytes_in >= due)  # type: ignore[misc]
+        await device.wait_for(State.GREETING, timeout_s=1)  # the link itself takes 5 s
         heard.clear()
         board.mute = False
         port.arrived = listen  # type: ignore[method-assign,assignment]

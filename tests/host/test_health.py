@@ -24,7 +24,7 @@ def test_load_of_a_full_bus_is_a_hundred_percent() -> None:
     load = BusLoad(clock)
     assert load.percent(10) is None
     for _ in range(30 * 100):
-        load.add(10)
+        load.add(10, clock.now_s)
         clock.now_s += 10 * 1146e-6
     assert load.percent(10) == pytest.approx(100, abs=1.2)
     assert load.percent(60) == pytest.approx(100, abs=1.2)
@@ -33,13 +33,13 @@ def test_load_of_a_full_bus_is_a_hundred_percent() -> None:
 def test_load_counts_whole_seconds_and_forgets() -> None:
     clock = Clock()
     load = BusLoad(clock)
-    load.add(100)
+    load.add(100, clock.now_s)
     assert load.percent(10) is None, "not a second old"
     clock.now_s += 1
     assert load.percent(10) == 11.46
     clock.now_s += 1
     assert load.percent(10) == 5.73
-    load.add(500)
+    load.add(500, clock.now_s)
     assert load.percent(10) == 5.73, "the present second is not over"
     clock.now_s += 9
     assert load.percent(10) == 5.73, "ten seconds, and the first second is eleven ago"
@@ -48,7 +48,7 @@ def test_load_counts_whole_seconds_and_forgets() -> None:
     assert load.percent(60) == pytest.approx(6 * 11.46 / 14, abs=0.01)
     clock.now_s += 1000
     assert load.percent(60) == 0
-    load.add(10)
+    load.add(10, clock.now_s)
     clock.now_s += 1
     assert load.percent(1) == 1.15
 
