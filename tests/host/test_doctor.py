@@ -113,7 +113,8 @@ async def test_a_busy_port_names_who_has_it(monkeypatch: pytest.MonkeyPatch, ter
 async def test_what_is_no_serial_port(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = str(tmp_path / "file")
-    assert wrong(judge_pc(await pc.examine(path, SerialPort(path)))) == ["port_unusable"]
+    (found,) = judge_pc(await pc.examine(path, SerialPort(path)))
+    assert found.name == "port_unusable" and "openkline ports" in found.remedy
 
 
 def test_every_trouble_of_a_port_has_words() -> None:

@@ -57,11 +57,12 @@ def cause(found: list[Finding]) -> Finding | None:
 
 
 def judge_pc(pc: PcFacts) -> Iterator[Finding]:
+    text, remedy = _halves(pc.trouble)
     if pc.kind in ("none", "several", "missing", "busy", "other", "simulator"):
         name = {"none": "no_board", "several": "several_boards", "missing": "port_missing", "busy": "port_busy"}
-        yield Finding(name.get(pc.kind, "port_unusable"), "pc", FAULT, *_halves(pc.trouble))
+        remedy = remedy or "is it the board's port? openkline ports lists those of this computer"
+        yield Finding(name.get(pc.kind, "port_unusable"), "pc", FAULT, text, remedy)
     elif pc.kind == "forbidden":
-        text, remedy = _halves(pc.trouble)
         vendor = pc.usb[:4].lower()
         if vendor:
             group = "dialout" if pc.group in ("", "root") else pc.group
