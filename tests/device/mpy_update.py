@@ -250,7 +250,7 @@ def test_wrong_passwords_make_it_wait_longer_and_longer():
     run(lambda pc: pc.login(), board)
     with open("wrong.json") as file:
         assert json.load(file) == 0
-    for content in ("", "{}", "[1", '"x"', "-5", "null"):
+    for content in ("", "{}", "[1", '"x"', "-5", "null", "1e999"):
         with open("wrong.json", "w") as file:
             file.write(content)
 

@@ -20,6 +20,8 @@ BAD = {
     "wrong arguments": "def run():\n    pass\n",
     "raises": "def run(boot):\n    raise ValueError(boot.slot)\n",
     "returns": "def run(boot):\n    pass\n",
+    "runs out of memory": "def run(boot):\n    kept = []\n    while True:\n        kept.append(bytearray(100000))\n",
+    "calls itself for ever": "def run(boot):\n    run(boot)\n",
     "restarts": "import machine\n\n\ndef run(boot):\n    machine.reset()\n",
     "hangs while it is imported": "import time\nwhile True:\n    time.sleep_ms(100)\n",
     "hangs": "import time\n\n\ndef run(boot):\n    while True:\n        time.sleep_ms(5)\n",

@@ -303,7 +303,7 @@ def _read_wrong():
     try:
         with open(_WRONG) as file:
             return max(0, int(json.load(file)))
-    except (OSError, ValueError, TypeError):
+    except Exception:  # no file, or whatever damage made of it
         return 0
 
 
