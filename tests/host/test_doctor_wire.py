@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kline.protocol import probe, records
 from openkline.doctor import rates
+from openkline.doctor import wire as wire_questions
 from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts
 from openkline.doctor.finding import Finding
 from openkline.doctor.judge_wire import judge_wire
@@ -139,6 +140,35 @@ def test_the_stretch_is_taken_where_bytes_came_right() -> None:
     spoiled = replace(echo(2400, -400), got=b"\x00")
     assert names(active(echoes=(spoiled, echo(4800), echo(9600)))) == []
     assert names(active(echoes=(spoiled, replace(echo(9600, -60), got=b"")))) == ["weak"]
+
+
+def test_the_stretch_is_not_taken_from_a_disturbance() -> None:
+    disturbed = replace(echo(2400), lows=(30, 416, 417))
+    assert names(active(echoes=(disturbed, echo(4800), echo(9600), echo(19200)))) == []
+    slow = tuple(echo(baud, 60) for baud in (4800, 9600, 19200))
+    assert names(active(echoes=(disturbed, *slow))) == ["slow"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "loose"),
+    [
+        ([7, 7, 7], False),
+        ([3, 3, 7, 3, 3, 3, 7, 0], False),  # somebody talks: now and then the wire is low at the wrong moment
+        ([3, 7, *[3] * 9, 7], True),  # and an aerial it is, now and then
+        ([3] * 12, True),
+        ([2] * 12, True),
+    ],
+)
+async def test_rx_hangs_in_the_air_only_if_it_nearly_always_seems_so(answers: list[int], loose: bool) -> None:
+    left = list(answers)
+
+    class Calls:
+        async def ask(self, operation: int) -> bytes:
+            assert operation == probe.OP_RX_PULLS
+            return bytes((left.pop(0),))
+
+    pulls = await wire_questions._rx_pulls(Calls())  # type: ignore[arg-type]
+    assert pulls.loose is loose and not left
 
 
 def test_rates_of_others() -> None:

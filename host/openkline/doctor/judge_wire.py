@@ -296,6 +296,13 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
 
 
 def _stretch_us(echoes: tuple[Echo, ...]) -> float:
-    """How much longer low bits get: from the slowest rate at which bytes came right, as others don't talk into it."""
+    """How much longer low bits get, which is the same at each rate.
+
+    The middle one of the rates at which bytes came right, as others don't talk into it, but a disturbance may be among
+    its few pulses; where none came right, the slowest.
+    """
     found = [(not echo.right, echo.baud, echo.stretch_us) for echo in echoes if echo.stretch_us is not None]
+    right = sorted((stretch for wrong, _, stretch in found if not wrong), key=abs)
+    if right:
+        return right[(len(right) - 1) // 2]
     return min(found)[2] if found else 0.0

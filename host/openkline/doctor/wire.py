@@ -52,7 +52,7 @@ async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], list
         tx_pin=int(board["tx"]),
         tx_invert=bool(board["tx_invert"]),
         rx_invert=bool(board["rx_invert"]),
-        rx=Pulls.of((await _agreed(lambda: calls.ask(probe.OP_RX_PULLS)))[0]),
+        rx=await _rx_pulls(calls),
         dominant_seen=bool(seen & probe.SEEN_DOMINANT),
         recessive_seen=bool(seen & probe.SEEN_RECESSIVE),
         lows=tuple(widths[True]),
@@ -82,6 +82,17 @@ async def watch(calls: ProbeCalls, listen_s: float) -> tuple[dict[bool, list[int
         rate_unknown = talk and bit_of(widths[True], widths[False]) is None
         if loop.time() >= until_s and looks >= (_MORE_LOOKS if rate_unknown else _LOOKS):
             return widths, seen
+
+
+async def _rx_pulls(calls: ProbeCalls) -> Pulls:
+    """Somebody who talks can make a pin that is held look loose, not the other way round."""
+    found: dict[bool, list[Pulls]] = {False: [], True: []}
+    for _ in range(_TRIES):
+        pulls = Pulls.of((await calls.ask(probe.OP_RX_PULLS))[0])
+        found[pulls.loose].append(pulls)
+        if len(found[False]) == _AGREED:
+            return pulls
+    return found[True][0]
 
 
 async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
