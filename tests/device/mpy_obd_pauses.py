@@ -79,6 +79,47 @@ def judge_pulses(ours):
     return whole
 
 
+def masks(world):
+    """Lengths in us of the times in which interrupts are disabled, from now on."""
+    found = []
+    since = [0]
+    mask = world.mask_interrupts
+
+    def noted(off):
+        was = mask(off)
+        if off and not was:
+            since[0] = world.now
+        elif was and not off:
+            found.append(world.now - since[0])
+        return was
+
+    world.mask_interrupts = noted
+    return found
+
+
+def test_interrupts_are_never_disabled_for_over_20_ms():
+    """Also by the slowest sync byte, wherever it begins, and by a low that is none."""
+    from kline.device.obd_errors import ObdError
+
+    slow = dict(SLOW, baud=1200)
+    cases = [(KWP, "fast_init", 0), (ISO, "slow_init", 0)]
+    cases += [(dict(slow, timing_ms={"W1": 60 + tenth / 10}), "slow_init", 0) for tenth in range(0, 130, 26)]
+    cases += [(ISO, "slow_init", 2_320_500 + 3_500 * i) for i in range(5)]
+    longest = 0
+    for script, kind, low_at_us in cases:
+        rig = ObdRig(script)
+        lengths = masks(rig.world)
+        if low_at_us:
+            rig.world.at(low_at_us, lambda _: rig.ecu.pulse(30_000))
+        try:
+            getattr(rig.obd, kind)()
+        except ObdError:
+            assert low_at_us
+        assert lengths and max(lengths) <= 20_000, (script, low_at_us, max(lengths))
+        longest = max(longest, max(lengths))
+    assert longest > 10_000 and not rig.world.irq_off
+
+
 def calls_of(script, kind):
     """How many hardware calls an undisturbed initialisation makes."""
     rig = ObdRig(script)

@@ -17,8 +17,9 @@ from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
 from kline.device import obd_errors, obd_init
 from kline.device.obd_errors import ObdError
+from kline.device.obd_exchange import exchange_steps
 from kline.device.obd_init import FAST, OBD_ADDRESS, SLOW
-from kline.device.obd_line import ObdLine, drain, wait_until
+from kline.device.obd_line import ObdLine, drain
 from kline.protocol import keybytes, kwp, obd, timing
 
 # 5 baud first: it finds ISO 9141 and KWP cars alike.
@@ -28,9 +29,6 @@ _RESTART_IDLE_US = 5_100_000
 # P3max is 5 s; the caller comes by now and then.
 _KEEP_ALIVE_MS = 3_500
 _BROKEN_OFF_US = 11 * timing.FIVE_BAUD_BIT_US
-_BUSY_TRIES = 10
-_BUSY_PAUSE_US = 100_000
-_DAMAGED_TRIES = 3
 _LATE_TRIES = 3
 _SILENCES = 3
 # So often is looked for an ECU that says nothing while others answer.
@@ -49,6 +47,7 @@ class KLineObd2:
     on_request   f(data) each time that a request is sent, also those of keep-alive and connect()
     on_frame     f(data, kwp.Frame) for each frame that answers the request `data`
     answers      all Answers to the newest request, one for each ECU
+    line, parser, newest  for obd_exchange.py: the line, what finds frames on it, the Assembly of the newest request
     """
 
     def __init__(self, transport, on_progress=None):
@@ -60,8 +59,8 @@ class KLineObd2:
         self.on_request = self.on_frame = None
         self.answers = []
         self.reconnects = 0
-        self._newest = None  # the Assembly of the newest request
-        self._parser = kwp.FrameParser()
+        self.newest = None
+        self.parser = kwp.FrameParser()
         self._home_baud = self.line.baud
         self._last_ms = ticks_ms()
         self._silences = 0
@@ -121,7 +120,7 @@ class KLineObd2:
         self._silences = 0
         self._unheard = []
         self._roll_call_ms = ticks_ms()
-        self._parser = kwp.FrameParser(kwp.hears(session.key))
+        self.parser = kwp.FrameParser(kwp.hears(session.key))
         self._heard()
         return session
 
@@ -132,7 +131,7 @@ class KLineObd2:
     def reset(self):
         """Forget the session; TX is the UART's, at the rate that initialisation begins with."""
         self.initialized = False
-        self.session = self._newest = None
+        self.session = self.newest = None
         self.answers = []
         self.line.give_back(self._home_baud)
         gc.enable()
@@ -148,7 +147,7 @@ class KLineObd2:
     def stop_steps(self):
         """stop() in steps."""
         if self.initialized and not self._expired() and self.session.key.protocol == keybytes.KWP:
-            yield from self._exchange_steps(kwp.STOP_COMMUNICATION)
+            yield from exchange_steps(self, kwp.STOP_COMMUNICATION)
         self.reset()
 
     def connect(self, profile=None):
@@ -189,7 +188,7 @@ class KLineObd2:
     def _verify_steps(self):
         """A session counts when somebody answers the question for supported PIDs; that also finds the ECUs."""
         session = self.session
-        assembly = yield from self._exchange_steps(b"\x01\x00")
+        assembly = yield from exchange_steps(self, b"\x01\x00")
         best = assembly.best()
         if best is None:
             what = obd_errors.DAMAGED if assembly.broken else obd_errors.SILENT
@@ -253,7 +252,7 @@ class KLineObd2:
             raise ObdError(obd_errors.NOT_CONNECTED)
         if not self.alive():
             yield from self._reconnect_steps()
-        assembly = yield from self._exchange_steps(data)
+        assembly = yield from exchange_steps(self, data)
         yield from self.account_steps(bool(assembly.answers))
         yield from self._roll_call_steps(assembly.answers)
         self.answers = assembly.answers
@@ -293,7 +292,7 @@ class KLineObd2:
         self._silences = 0
         session = self.session
         data = b"\x01\x00" if session.legislated() else obd.keep_alive(session.key)
-        assembly = yield from self._exchange_steps(data)
+        assembly = yield from exchange_steps(self, data)
         if not assembly.answers:
             self.initialized = False
 
@@ -306,62 +305,12 @@ class KLineObd2:
         if 0 <= ticks_diff(ticks_ms(), self._roll_call_ms) < _ROLL_CALL_MS or not self.initialized:
             return
         if unheard:
-            assembly = yield from self._exchange_steps(b"\x01\x00")
+            assembly = yield from exchange_steps(self, b"\x01\x00")
             there = [answer.ecu for answer in assembly.answers]
             if not assembly.broken and [ecu for ecu in unheard if ecu not in there]:
                 self.initialized = False
         self._unheard = list(self.session.ecus)
         self._roll_call_ms = ticks_ms()
-
-    def _exchange_steps(self, data):
-        """One request with its repetitions: 21 asks again, and so does damage that left no data, or not everybody's."""
-        session = self.session
-        frame = kwp.build_request(session.key, data, session.address, session.legislated())
-        assembly = obd.Assembly(data)
-        before = self._newest
-        damaged_left = _DAMAGED_TRIES
-        for tries_left in range(_BUSY_TRIES - 1, -1, -1):
-            damaged = yield from self._try_steps(frame, assembly, damaged_left == 1)
-            if before is not None and assembly.late(before):
-                damaged = assembly.broken = True  # once: to the repetition it answers
-                before = None
-            damaged_left -= damaged
-            if assembly.busy():
-                yield from wait_until(ticks_add(ticks_us(), _BUSY_PAUSE_US))
-            elif assembly.enough() or not damaged or not damaged_left:
-                break
-            if tries_left:
-                assembly.restart()
-        assembly.broken = assembly.broken or damaged and not assembly.answers
-        self._newest = assembly
-        return assembly
-
-    def _try_steps(self, frame, assembly, last):
-        """Send and listen once. True: bytes were damaged (in the echo: ObdError, where it is the last try)."""
-        parser = self._parser
-        dropped = parser.dropped_bytes
-        broken = parser.bad_checksum + parser.incomplete
-        if self.on_request:
-            self.on_request(assembly.request)
-        try:
-            yield from self._send_steps(frame)
-        except ObdError as error:
-            if last or error.code not in (obd_errors.ECHO_WRONG, obd_errors.LATE):
-                raise
-            return True
-        times = self.session.timing
-        yield from obd_init.listen_steps(self.line, parser, assembly, times, self.on_frame)
-        if parser.bad_checksum + parser.incomplete != broken:
-            assembly.broken = True
-        # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
-        cut = self.line.gap_most_us > times.p4_max_us and not assembly.answers
-        return cut or assembly.broken or parser.dropped_bytes != dropped
-
-    def _send_steps(self, frame):
-        """P3min after whatever was last on the line; then the bytes, each with its echo."""
-        times = self.session.timing
-        yield from self.line.pause_steps(times.p3_min_us)
-        yield from self.line.send_steps(frame, times.p4_min_us)
 
     def read_response(self, timeout_ms=100):
         """The next frame from an ECU (kwp.Frame), or None when none was whole within timeout_ms."""
@@ -369,7 +318,7 @@ class KLineObd2:
 
     def _read_response_steps(self, timeout_ms):
         until_us = ticks_add(ticks_us(), timeout_ms * 1000)
-        parser = self._parser
+        parser = self.parser
         gap_us = 20_000 + self.line.byte_us
         while True:
             frame = parser.take()

@@ -27,7 +27,6 @@ TIMING_EXTENDED = 2
 PROTOCOL_NAMES = ("unknown", "ISO 9141-2", "ISO 14230 (KWP2000)")
 
 _KWP_SECOND = 0x8F
-_LEGISLATED = (2025, 2027, 2029, 2031)
 
 
 class KeyBytes:
@@ -43,12 +42,11 @@ class KeyBytes:
     addressed_header      KWP: headers with target and source are allowed
     timing                TIMING_NORMAL, TIMING_EXTENDED or TIMING_UNSAID
     p2_min_us             shortest time before an answer
-    parity_ok             both bytes have odd parity, as they should (noise is more likely where they have not)
     """
 
     __slots__ = (
         "addressed_header", "extra_length", "first", "key_word", "length_in_format", "one_byte_header", "p2_min_us",
-        "parity_ok", "protocol", "second", "swapped", "timing",
+        "protocol", "second", "swapped", "timing",
     )  # fmt: skip
 
     def __init__(self, first: int, second: int) -> None:
@@ -56,7 +54,6 @@ class KeyBytes:
         self.second = second
         self.protocol = _protocol(first, second)
         self.swapped = self.protocol == KWP and first == _KWP_SECOND
-        self.parity_ok = _odd(first) and _odd(second)
         bits = 0
         if self.protocol == KWP:
             bits = (second if self.swapped else first) & 0x7F
@@ -71,10 +68,6 @@ class KeyBytes:
         if silent:
             self.timing = TIMING_UNSAID
         self.p2_min_us = 0 if first == second == 0x94 else 25_000
-
-    def legislated(self) -> bool:
-        """One of those that the standards for emission-related OBD allow."""
-        return self.protocol == ISO_9141 or self.key_word in _LEGISLATED
 
     def session_timing(self) -> Timing:
         """P1..P4 as they hold after the initialisation."""
@@ -95,12 +88,6 @@ def _protocol(first: int, second: int) -> int:
         if other == _KWP_SECOND and key & 0x70 in (0x50, 0x60):
             return KWP
     return UNKNOWN
-
-
-def _odd(byte: int) -> bool:
-    byte ^= byte >> 4
-    byte ^= byte >> 2
-    return bool((byte ^ byte >> 1) & 1)
 
 
 # -- the sync byte -----------------------------------------------------------------------------------------------------

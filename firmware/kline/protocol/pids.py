@@ -136,14 +136,6 @@ class Field:
         value = self.raw(data, start) * self.mul
         return (value / self.div if self.div != 1 else value) + self.add
 
-    def formula(self) -> str:
-        """For people: `(256*A + B) * 1 / 4 + 0`."""
-        letters = "ABCD"[self.first : self.first + abs(self.size)]
-        n = len(letters) - 1
-        sum_ = " + ".join(["%d*%s" % (256 ** (n - i), c) if i < n else c for i, c in enumerate(letters)])
-        signed = "signed " if self.size < 0 else ""
-        return "%s(%s) * %d / %d + %d" % (signed, sum_, self.mul, self.div, self.add)
-
 
 class Value:
     """One decoded quantity: name, value in unit (None: the ECU says that it has none), text."""

@@ -23,7 +23,7 @@ ISO_9141_2 = "ISO 9141-2; ISO 14230-2:2016, 8.2"
 ISO_14230_2_FAST = "ISO 14230-2:2016, 8.3.3"
 ISO_14230_2_NORMAL = "ISO 14230-2:2016, 10"
 
-# name: (shortest us, longest us, who, source)
+# name: (shortest us, longest us, who, source); the limits themselves are within
 LIMITS = {
     "W0": (2_000, NO_LIMIT, TESTER, ISO_9141_2),
     "W1": (60_000, 300_000, ECU, ISO_9141_2),
@@ -54,14 +54,6 @@ FIVE_BAUD_BIT_US = 200_000
 FAST_IDLE_US = 300_000
 TINIL_US = 25_000
 TWUP_US = 50_000
-
-
-def outside(name: str, us: int) -> int:
-    """-1: `us` is shorter than that limit allows, 1: longer, 0: within (the limits themselves are within)."""
-    shortest, longest, _, _ = LIMITS[name]
-    if us < shortest:
-        return -1
-    return 1 if longest != NO_LIMIT and us > longest else 0
 
 
 class Timing:
@@ -155,8 +147,3 @@ def fastest(limits: Timing) -> Timing:
     if p3_max_us == NO_LIMIT or p3_max_us > 5_000_000:
         p3_max_us = 5_000_000
     return Timing(limits.p2_min_us, limits.p2_max_us, limits.p3_min_us, p3_max_us, limits.p4_min_us)
-
-
-def is_normal(timing: Timing) -> bool:
-    """These are the values that ISO 14230-4 prescribes for legislated OBD."""
-    return timing.values() == (25_000, 50_000, 55_000, 5_000_000, 5_000)

@@ -1,0 +1,61 @@
+"""One request on the line: P3 before it, its repetitions, what all ECUs answer."""
+
+from time import ticks_add, ticks_us
+
+from kline.device import obd_errors, obd_init
+from kline.device.obd_errors import ObdError
+from kline.device.obd_line import wait_until
+from kline.protocol import kwp, obd
+
+_BUSY_TRIES = 10
+_BUSY_PAUSE_US = 100_000
+_DAMAGED_TRIES = 3
+
+
+def exchange_steps(tester, data):
+    """Ask `data` (service ..) in the session of `tester` (KLineObd2), which is open: an obd.Assembly.
+
+    21 asks again; so does damage that left no data, or not everybody's. ObdError of the line.
+    """
+    session = tester.session
+    frame = kwp.build_request(session.key, data, session.address, session.legislated())
+    assembly = obd.Assembly(data)
+    before = tester.newest
+    damaged_left = _DAMAGED_TRIES
+    for tries_left in range(_BUSY_TRIES - 1, -1, -1):
+        damaged = yield from _try_steps(tester, frame, assembly, damaged_left == 1)
+        if before is not None and assembly.late(before):
+            damaged = assembly.broken = True  # once: to the repetition it answers
+            before = None
+        damaged_left -= damaged
+        if assembly.busy():
+            yield from wait_until(ticks_add(ticks_us(), _BUSY_PAUSE_US))
+        elif assembly.enough() or not damaged or not damaged_left:
+            break
+        if tries_left:
+            assembly.restart()
+    assembly.broken = assembly.broken or damaged and not assembly.answers
+    tester.newest = assembly
+    return assembly
+
+
+def _try_steps(tester, frame, assembly, last):
+    """Send and listen once. True: bytes were damaged (in the echo: ObdError, where it is the last try)."""
+    line, parser, times = tester.line, tester.parser, tester.session.timing
+    dropped = parser.dropped_bytes
+    broken = parser.bad_checksum + parser.incomplete
+    if tester.on_request:
+        tester.on_request(assembly.request)
+    try:
+        yield from line.pause_steps(times.p3_min_us)
+        yield from line.send_steps(frame, times.p4_min_us)
+    except ObdError as error:
+        if last or error.code not in (obd_errors.ECHO_WRONG, obd_errors.LATE):
+            raise
+        return True
+    yield from obd_init.listen_steps(line, parser, assembly, times, tester.on_frame)
+    if parser.bad_checksum + parser.incomplete != broken:
+        assembly.broken = True
+    # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
+    cut = line.gap_most_us > times.p4_max_us and not assembly.answers
+    return cut or assembly.broken or parser.dropped_bytes != dropped
