@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from openkline.cli import obd_live
-from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.live import Cell, LiveValues
 from openkline.obd.session import SETTINGS, ObdSession
 from openkline.sim import SimOptions
 
@@ -34,11 +34,17 @@ async def test_rounds_of_one_pid(tmp_path: Path, kind: str, protocol: str) -> No
     async with sim_device(SimOptions(car=str(path)), SETTINGS) as (device, _), ObdSession(device) as session:
         await session.connect(((kind, 0x33),))
 
-        def show(at_s: float, sample: obd_live.Sample) -> None:
-            assert sample["RPM"].value == 840
-            times.append(time.monotonic())
+        class Times:
+            def show(self, at_s: float, cells: list[Cell]) -> None:
+                assert [(cell.name, cell.value.value) for cell in cells] == [("RPM", 840)]
+                times.append(time.monotonic())
 
-        await obd_live._rounds(Diagnostics(session), [0x0C], show, ROUNDS, 0)
+            def gone(self) -> None:
+                raise AssertionError("the car is there")
+
+        values = LiveValues(session, [0x0C])
+        await values.begin()
+        await obd_live.rounds(values, Times(), ROUNDS, 0)
     each_s = (times[-1] - times[5]) / (len(times) - 6)
     print(f"{protocol}: {1 / each_s:.2f} requests a second, limit {1 / LIMIT_S:.2f}, {100 * LIMIT_S / each_s:.1f} %")
     assert each_s <= LIMIT_S / 0.95

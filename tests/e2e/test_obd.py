@@ -15,6 +15,7 @@ from openkline.obd.session import SETTINGS, ObdSession, sender
 from openkline.sim import SimOptions
 
 from .rig import sim_device
+from .terminal import Terminal
 
 VIN = "1M8GDM9AXKP042788"
 
@@ -63,3 +64,10 @@ def test_a_car_that_is_not_there_says_what_to_try(tmp_path: Path) -> None:
     done = openkline(tmp_path, "vin", "-d", "sim", "--car", "none", "--init", "fast")
     assert done.returncode == 7 and done.stdout == ""
     assert "no ECU answered the fast initialisation" in done.stderr
+
+
+def test_clear_interrupted_at_its_question() -> None:
+    with Terminal("obd", "clear", "-d", "sim") as terminal:
+        terminal.read_until(r"Erase them \[y/N\]: ")
+        assert terminal.interrupt() == 130
+        assert "Nothing was erased." in terminal.text and "opening" not in terminal.text

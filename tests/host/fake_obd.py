@@ -46,13 +46,14 @@ CAR: dict[str, list[tuple[int, str]]] = {
 
 
 class ObdBoard(FakeBoard):
-    """calls: what came; car: see CAR; on_call may take a call over: it returns whether it did."""
+    """calls: what came; car: see CAR; ecus: that answer at first; on_call: takes a call over where it returns True."""
 
     def __init__(self, capabilities: int = records.CAN_IBUS | records.CAN_OBD) -> None:
         self.calls: list[unpack.ObdCall] = []
         self.cancelled: list[int] = []
         self.car = dict(CAR)
         self.connected = False
+        self.ecus = [0x10]
         self.on_call: Callable[[unpack.ObdCall], bool] = lambda call: False
         super().__init__()
         self.capabilities = capabilities
@@ -110,7 +111,7 @@ class ObdBoard(FakeBoard):
             supported = obd.PidSet()
             supported.add_bitmap(0, bytes.fromhex("88180001"))
             kind, address = call.arguments[2:4]
-            found = records.pack_obd_found(kind, address, 10400, b"\xe9\x8f", supported.bits(), [0x10])
+            found = records.pack_obd_found(kind, address, 10400, b"\xe9\x8f", supported.bits(), self.ecus)
             self.end(call.ident, found=found)
         elif call.operation == records.OP_REQUEST and not self.connected:
             self.fail(call.ident, "not_connected", "there is no session: call connect() first.")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
+import rich_click
 from click.testing import CliRunner, Result
 
 from kline.protocol import records, unpack
 from openkline.cli import joining, main, obd_live
-from openkline.cli.obd_live import sparkline
+from openkline.cli.obd_show import sparkline
 
 from .fake_obd import VIN, ObdBoard, obd_port
 
@@ -42,7 +45,7 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_scan(board: ObdBoard) -> None:
     result = run("scan")
     assert result.exit_code == 0, result.output
-    assert VIN in result.stdout and "0C  RPM" in result.stdout and "2 stored codes" in result.stdout
+    assert VIN in result.stdout and "0C  RPM" in result.stdout and "stored codes: 2" in result.stdout
     for line in (
         "monitor      ECU 10: misfire: complete", "monitor      ECU 10: evaporative system: not complete",
         "name         ECU 10: ECM-EngineControl", "CVN          ECU 10: 1791BC82",
@@ -52,6 +55,9 @@ def test_scan(board: ObdBoard) -> None:
     found = lines(run("scan", "--json"))[0]
     assert (found["vin"], found["address"], found["ecus"], found["lamp"]) == (VIN, "33", ["10"], True)
     assert found["supported"] == ["01", "05", "0C", "0D", "42"]
+    board.car["01 01"] = []
+    assert "warning lamp not said; stored codes: not said; monitors: not said" in run("scan").stdout
+    assert lines(run("scan", "--json"))[0]["codes"] is None
 
 
 def test_the_car_is_remembered_unless_told_otherwise(board: ObdBoard, tmp_path: Path) -> None:
@@ -183,11 +189,53 @@ def test_clear_asks(board: ObdBoard) -> None:
     board.car["04"] = [(0x10, "7F 04 22")]
     result = run("clear", "--yes")
     assert result.exit_code == 7 and "refused" in result.stdout and "engine off" in result.stderr
+    board.car["04"] = [(0x18, "44")]
+    result = run("clear", "--yes")
+    assert result.exit_code == 7 and result.stdout == "ECU 18: erased\nECU 10: no answer\n" and "dtc" in result.stderr
+
+
+def test_an_ecu_that_does_not_say_is_named(board: ObdBoard) -> None:
+    board.ecus = [0x10, 0x18]
+    assert "pending    (ECU 18 did not say)" in run("dtc", "--profile", "none").stdout
+    board.car["07"] = [(0x18, "47 00 00 00 00 00 00")]
+    assert "pending    none (ECU 10 did not say)" in run("dtc", "--profile", "none").stdout
+    result = run("dtc", "--profile", "none", "--json")
+    assert "pending    none (ECU 10 did not say)" in result.stderr and all(
+        one["kind"] == "stored" for one in lines(result)
+    )
+
+
+def test_an_ecu_without_an_address(board: ObdBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ObdBoard, "answer_frame", functools.partialmethod(ObdBoard.answer_frame, mode=0))
+    board.ecus = [0xFF]
+    result = run("scan")
+    assert "ECUs         one, without an address" in result.stdout and "ECU: misfire: complete" in result.stdout
+    assert "FF" not in result.stdout and "-1" not in result.stdout
+    assert list(lines(run("scan", "--json"))[0]["monitors"]) == ["FF"]  # type: ignore[call-overload]
+    assert lines(run("dtc", "--json"))[0]["ecu"] == "FF"
+    assert lines(run("live", "RPM", "-n", "1", "--json"))[0]["RPM"] == 840.0
+
+
+@pytest.mark.parametrize("words", [("live", "RPM", "-n1", "--csv"), ("dtc",)])
+def test_a_full_disk_is_said(board: ObdBoard, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    echo, trouble = rich_click.echo, errno.ENOSPC
+
+    def full(text: object = "", err: bool = False, **_: object) -> None:
+        if not err:
+            raise OSError(trouble, os.strerror(trouble))
+        echo(text, err=True)
+
+    monkeypatch.setattr(rich_click, "echo", full)
+    result = run(*words)
+    assert result.exit_code == 1 and "found no room: No space left" in result.stderr
+    assert board.operations()[-1] == records.OP_CLOSE
+    trouble = errno.EBADF
+    assert isinstance(run(*words).exception, OSError), "a fault of ours is not hidden"
 
 
 def test_freeze_and_vin(board: ObdBoard) -> None:
     assert run("freeze").stdout.startswith("stored by P0133")
-    assert lines(run("freeze", "--json")) == [{"code": "P0133", "COOLANT": 33, "RPM": 840.0}]
+    assert lines(run("freeze", "--json")) == [{"ecu": "10", "code": "P0133", "COOLANT": 33, "RPM": 840.0}]
     assert run("vin").stdout.splitlines() == [
         VIN, "name         ECU 10: ECM-EngineControl", "CVN          ECU 10: 1791BC82",
     ]  # fmt: skip
@@ -197,6 +245,7 @@ def test_freeze_and_vin(board: ObdBoard) -> None:
     board.car["02 02 00"] = [(0x10, "42 02 00 00 00")]
     board.car["09 02"] = []
     assert run("freeze").stdout == "no freeze frame\n"
+    assert lines(run("freeze", "--json")) == [{"code": None}]
     board.car["02 02 00"] = []
     assert run("freeze").exit_code == 7
     assert run("vin").exit_code == 7

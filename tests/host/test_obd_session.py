@@ -16,6 +16,7 @@ from openkline.device import Device, State
 from openkline.errors import DeviceRefused, ObdError, OpenklineError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.live import Cell
 from openkline.obd.profile import Profile
 from openkline.obd.session import SETTINGS, ObdSession, sender
 
@@ -72,8 +73,7 @@ async def test_what_a_mechanic_asks() -> None:
         assert await car.vin() == VIN
         assert await car.calibration_ids() == {} and await car.standard() == ""
         assert await car.clear() == {0x10: 0}
-        code, values = await car.freeze_frame() or ("", [])
-        assert code == "P0133" and [(v.name, v.value) for v in values] == [("COOLANT", 33), ("RPM", 840.0)]
+        assert _frozen(await car.freeze_frames()) == {0x10: ("P0133", {"COOLANT": 33, "RPM": 840.0})}
 
 
 async def test_refusals_and_silence_are_no_values() -> None:
@@ -92,13 +92,13 @@ async def test_refusals_and_silence_are_no_values() -> None:
         with pytest.raises(ObdError, match="nobody can say"):
             await car.clear()
         board.car["02 02 00"] = [(0x10, "42 02 00 00 00")]
-        assert await car.freeze_frame() is None
+        assert await car.freeze_frames() == {}
         board.car["02 02 00"] = []
         with pytest.raises(ObdError, match="no ECU answered 02 02 00"):
-            await car.freeze_frame()
+            await car.freeze_frames()
         board.car["02 02 00"] = [(0x10, "7F 02 11")]
         with pytest.raises(ObdError, match="refused 02 02 00: 11: service not supported"):
-            await car.freeze_frame()
+            await car.freeze_frames()
 
 
 async def test_an_ecu_that_says_nothing_any_more_is_not_without_codes() -> None:
@@ -113,6 +113,10 @@ async def test_an_ecu_that_says_nothing_any_more_is_not_without_codes() -> None:
         assert await car.codes() == ({0x18: []}, True)
 
 
+def _frozen(found: dict[int, tuple[str, list[Cell]]]) -> dict[int, tuple[str, dict[str, object]]]:
+    return {ecu: (code, {cell.name: cell.value.value for cell in cells}) for ecu, (code, cells) in found.items()}
+
+
 async def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it() -> None:
     board = ObdBoard()
     for request, answers in board.car.items():
@@ -120,8 +124,25 @@ async def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it() -> None:
             other = "42 02 00 00 00" if request == "02 02 00" else "42 " + request[3:] + " FF FF FF FF"
             board.car[request] = [(0x18, other), *answers]
     async with opened(board) as session:
-        code, values = await (await connected(session)).freeze_frame() or ("", [])
-        assert (code, [(one.name, one.value) for one in values]) == ("P0133", [("COOLANT", 33), ("RPM", 840.0)])
+        car = await connected(session)
+        engine = {0x10: ("P0133", {"COOLANT": 33, "RPM": 840.0})}
+        assert _frozen(await car.freeze_frames()) == engine
+        # The gearbox has one as well, with the speed, and with an engine speed that it does not tell.
+        board.car["02 02 00"][0] = (0x18, "42 02 00 07 20")
+        board.car["02 00 00"][0] = (0x18, "42 00 00 00 18 00 00")
+        board.car["02 0D 00"] = [(0x18, "42 0D 00 39")]
+        del board.car["02 0C 00"][0]
+        frames = await car.freeze_frames()
+        assert _frozen(frames) == engine | {0x18: ("P0720", {"RPM": None, "SPEED": 57})}
+        assert [cell.why for cell in frames[0x18][1]] == ["no answer", ""]
+
+
+async def test_an_ecu_that_says_nothing_to_clear_is_not_cleared() -> None:
+    board = ObdBoard()
+    async with opened(board) as session:
+        car = await connected(session)
+        board.car["04"] = [(0x18, "44")]
+        assert await car.clear() == {0x18: 0, 0x10: None}
 
 
 async def test_errors_come_in_the_boards_words() -> None:
@@ -208,7 +229,7 @@ async def test_damage_is_not_silence() -> None:
     async with opened(board) as session:
         car = await connected(session)
         assert (await session.request(b"\x01\x0d")).broken and not (await session.request(b"\x01\x0c")).broken
-        for asked in (car.live(0x0D), car.freeze_frame(), car.clear()):
+        for asked in (car.live(0x0D), car.freeze_frames(), car.clear()):
             with pytest.raises(ObdError, match="damage") as caught:
                 await asked
             assert caught.value.name == "damaged"
@@ -350,6 +371,42 @@ async def test_a_profile_is_saved_and_used(home: Path) -> None:
     # Fast first, at the rate that it had; and the bitmaps of 20 and 40 are known.
     assert board.calls[0].arguments == bytes.fromhex("A028 0133 0033 0133 0033")
     assert board.requests() == []
+
+
+async def test_how_the_same_car_was_reached_is_as_it_was_now(home: Path) -> None:
+    """It answered slow initialisation only, this time; and its ECUs in another order."""
+    board = ObdBoard()
+    async with opened(board, "golf") as session:
+        await session.connect(ways=(("fast", 0x33),))
+        await Diagnostics(session).vin()
+    kept = profiles.load("golf")
+    assert kept is not None and (kept.kind, kept.vin) == ("fast", VIN)
+    profiles.save("golf", dataclasses.replace(kept, ecus=(0x18, 0x10)))
+    board.ecus = [0x10, 0x18]
+    async with opened(board, "golf") as session:
+        found = await session.connect(ways=(("slow", 0x33),))
+    assert (found.kind, found.vin) == ("slow", VIN) and profiles.load("golf") == found
+
+
+async def test_a_file_that_is_none_is_said_once(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home.mkdir(parents=True)
+    (home / "car.json").write_text('{"address": "33"}')
+    async with opened(ObdBoard(), "car") as session:
+        await session.connect()
+        await Diagnostics(session).vin()
+    assert [record.getMessage().split(": ", 1)[1] for record in caplog.records if record.name == "openkline.obd"] == [
+        "ignored, it is no profile of a car (it has no 'kind')"
+    ]
+    caplog.clear()
+    (home / "car.json").unlink()
+    home.rmdir()
+    home.write_text("a file where the folder should be")
+    async with opened(ObdBoard(), "car") as session:
+        await session.connect()
+        await Diagnostics(session).supported()
+        await Diagnostics(session).vin()
+    said = [record.getMessage() for record in caplog.records if record.name == "openkline.obd"]
+    assert [text.partition("car.json: ")[2].partition(" (")[0] for text in said] == ["can't be read", "not saved"]
 
 
 async def test_another_car_under_the_same_name_replaces_it(home: Path) -> None:

@@ -154,10 +154,11 @@ class Diagnostics:
     def freeze_frame_steps(self):
         """freeze_frame() in steps."""
         assembly = yield from self.tester.request_steps(obd.freeze_request(0x02))
-        ecu, stored = obd.frozen_by(assembly)
-        if stored is None:
+        frozen = obd.frozen_by(assembly)
+        if not frozen:
             _data(assembly)
             return None
+        ecu, stored = frozen[0]
         have = obd.PidSet()
         base = 0
         while base <= _LAST_BITMAP and (base in have or not base):

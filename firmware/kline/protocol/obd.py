@@ -360,13 +360,14 @@ def freeze_request(pid: int, frame: int = 0) -> bytes:
     return bytes((FREEZE, pid, frame))
 
 
-def frozen_by(assembly: Assembly) -> "tuple[int, bytes | None]":
-    """(ECU, the two bytes of the code that stored its frame) of the first answer to freeze_request(2) that has one.
+def frozen_by(assembly: Assembly) -> "list[tuple[int, bytes]]":
+    """(ECU, the two bytes of the code that stored its frame) of each answer to freeze_request(2) that has one.
 
-    (-1, None): none has. Another ECU's "no" says nothing of this one's frame.
+    One ECU's "no" says nothing of another's frame.
     """
+    found: "list[tuple[int, bytes]]" = []
     for answer in assembly.positive():
         stored = payload(assembly.request, answer)
         if stored and len(stored) >= 2 and (stored[0] or stored[1]):
-            return answer.ecu, stored
-    return -1, None
+            found.append((answer.ecu, stored))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from typing import Any
 
@@ -11,6 +12,7 @@ from openkline import __version__
 from openkline.errors import OpenklineError
 
 EXIT_INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Each is a module of its name with a click command of its name, loaded when it is asked for.
 _COMMANDS = (
@@ -40,6 +42,13 @@ class Main(click.RichGroup):
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            from openkline.cli.common import tell_error
+
+            tell_error(f"what was to be written found no room: {error.strerror}")
+            ctx.exit(1)
 
 
 @click.group(

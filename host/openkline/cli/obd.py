@@ -8,15 +8,25 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol import dtc, nrc, pids, records
+from kline.protocol import dtc, nrc, records
 from kline.protocol import obd as protocol
 from openkline.cli.common import HexBytes, json_option
-from openkline.cli.obd_common import car_options, ecu_name, opened_car, print_json, reach_of, shown
+from openkline.cli.obd_common import (
+    car_options,
+    cells_json,
+    ecu_key,
+    ecu_name,
+    in_words,
+    opened_car,
+    print_json,
+    reach_of,
+)
 from openkline.cli.obd_live import live
+from openkline.cli.obd_scan import scan, vin
 from openkline.cli.obd_tests import tests
 from openkline.errors import ObdError
 from openkline.log.formats import hex_bytes
-from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.live import Cell
 from openkline.obd.session import sender
 
 _SERVICES = (("stored", protocol.STORED), ("pending", protocol.PENDING_CODES), ("permanent", protocol.PERMANENT))
@@ -31,85 +41,8 @@ def obd() -> None:
     """
 
 
-obd.add_command(live)
-obd.add_command(tests)
-
-
-@obd.command(epilog="Examples: openkline obd scan; openkline obd scan -d sim --car difficult")
-@car_options
-@json_option
-def scan(as_json: bool, **words: Any) -> None:
-    """What is there: how the car speaks, who answers, what it can say."""
-    reach = reach_of(words)
-
-    async def run() -> dict[str, Any]:
-        async with opened_car(reach) as car:
-            return await _scan(car)
-
-    found = asyncio.run(run())
-    if as_json:
-        print_json(found)
-        return
-    ready = {True: "all ready", False: "not all ready", None: "not said"}[found["ready"]]
-    lamp = {True: "on", False: "off", None: "not said"}[found["lamp"]]
-    click.echo(f"protocol     {found['protocol']}")
-    click.echo(f"reached      {found['init']} initialisation of {found['address']} at {found['baud']} baud")
-    click.echo(f"ECUs         {', '.join(found['ecus'])}")
-    click.echo(f"VIN          {found['vin'] or 'not said'}")
-    click.echo(f"standard     {found['standard'] or 'not said'}")
-    click.echo(f"warning lamp {lamp}, {found['codes']} stored codes; monitors: {ready}")
-    for ecu, monitors in found["monitors"].items():
-        for name, complete in monitors.items():
-            click.echo(f"monitor      ECU {ecu}: {name}: {'complete' if complete else 'not complete'}")
-    _show_identity(found)
-    for pid in found["supported"]:
-        fields = pids.fields(int(pid, 16))
-        click.echo(f"  {pid}  {', '.join(field.name for field in fields) or '(not known here)'}")
-
-
-async def _scan(car: Diagnostics) -> dict[str, Any]:
-    profile = car.session.car
-    assert profile is not None
-    monitors = await car.monitors()
-    supported = (await car.supported()).pids()
-    return {
-        "protocol": profile.protocol(),
-        "init": profile.kind,
-        "address": f"{profile.address:02X}",
-        "baud": profile.baud,
-        "ecus": [f"{ecu:02X}" for ecu in profile.ecus],
-        "vin": await car.vin(),
-        "standard": await car.standard(),
-        "lamp": any(one.mil for one in monitors.values()) if monitors else None,
-        "codes": sum(one.codes for one in monitors.values()),
-        "ready": all(one.ready() for one in monitors.values())
-        if any(one.monitors for one in monitors.values())
-        else None,
-        "monitors": {f"{ecu:02X}": dict(one.monitors) for ecu, one in monitors.items()},
-        **await _identity(car),
-        "supported": [f"{pid:02X}" for pid in supported if pid % 0x20],
-    }
-
-
-async def _identity(car: Diagnostics) -> dict[str, Any]:
-    """What each ECU says of its program: {"names": .., "calibration": .., "cvn": ..}, by address."""
-    names = await car.ecu_names()
-    ids = await car.calibration_ids()
-    numbers = await car.calibration_numbers()
-    return {
-        "names": {f"{ecu & 0xFF:02X}": name for ecu, name in names.items()},
-        "calibration": {f"{ecu & 0xFF:02X}": found for ecu, found in ids.items()},
-        "cvn": {f"{ecu & 0xFF:02X}": found for ecu, found in numbers.items()},
-    }
-
-
-def _show_identity(found: dict[str, Any]) -> None:
-    for ecu, name in found["names"].items():
-        click.echo(f"name         ECU {ecu}: {name}")
-    for ecu, ids in found["calibration"].items():
-        click.echo(f"calibration  ECU {ecu}: {', '.join(ids)}")
-    for ecu, numbers in found["cvn"].items():
-        click.echo(f"CVN          ECU {ecu}: {', '.join(numbers)}")
+for _command in (scan, live, tests, vin):
+    obd.add_command(_command)
 
 
 @obd.command("dtc", epilog="Examples: openkline obd dtc; openkline obd dtc --json | jq -r .code")
@@ -119,27 +52,43 @@ def trouble_codes(as_json: bool, **words: Any) -> None:
     """Stored, pending and permanent trouble codes."""
     reach = reach_of(words)
 
-    async def run() -> list[tuple[str, dict[int, list[str]], bool]]:
+    async def run() -> tuple[list[tuple[str, dict[int, list[str]], bool]], tuple[int, ...]]:
         async with opened_car(reach) as car:
-            return [(name, *await car.codes(service)) for name, service in _SERVICES]
+            known = car.session.car.ecus if car.session.car is not None else ()
+            return [(name, *await car.codes(service)) for name, service in _SERVICES], known
 
     certain = True
-    for name, found, sure in asyncio.run(run()):
+    read, known = asyncio.run(run())
+    for name, found, sure in read:
         certain = certain and (sure or name != "stored")
         codes = [(ecu, code) for ecu in found for code in found[ecu]]
         for ecu, code in codes:
             if as_json:
-                print_json({"kind": name, "ecu": f"{ecu & 0xFF:02X}", "code": code, "about": dtc.describe(code)})
+                print_json({"kind": name, "ecu": ecu_key(ecu), "code": code, "about": dtc.describe(code)})
             else:
                 click.echo(f"{name:<10} {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
-        if not codes and not (as_json and sure):
-            click.echo(f"{name:<10} {'none' if sure else 'not known (no answer, or refused)'}", err=as_json)
+        remark = _remark(found, sure, () if name == "stored" else known)
+        if remark and not (as_json and remark == "none"):
+            click.echo(f"{name:<10} {remark}", err=as_json)
     if not certain:
         raise ObdError(
             "the stored codes are not certain: an ECU said nothing of its own, or what was read does not fit the "
             "number of codes that it says it has. Ask again",
             "silent",
         )
+
+
+def _remark(found: dict[int, list[str]], sure: bool, known: tuple[int, ...]) -> str:
+    """What a list of codes does not say by itself. known: ECUs that are to be named where they have not said a word."""
+    codes = any(found.values())
+    if not sure and not codes:
+        return "not known (no answer, or refused)"
+    if not sure:
+        return "perhaps more: an answer was damaged" if known else ""
+    heard = {ecu_key(ecu) for ecu in found}
+    silent = [ecu_name(ecu) for ecu in sorted(known) if ecu_key(ecu) not in heard]
+    who = f"({', '.join(silent)} did not say)" if silent else ""
+    return who if codes else f"none {who}".rstrip()
 
 
 @obd.command(epilog="Examples: openkline obd clear; openkline obd clear --yes")
@@ -151,15 +100,18 @@ def clear(yes: bool, **words: Any) -> None:
     if not yes:
         _ask_whether_to_clear()
 
-    async def run() -> dict[int, int]:
+    async def run() -> dict[int, int | None]:
         async with opened_car(reach) as car:
             return await car.clear()
 
     done = asyncio.run(run())
     for ecu, code in done.items():
-        click.echo(f"{ecu_name(ecu)}: {f'refused: {nrc.name(code)}' if code else 'erased'}")
+        said = "no answer" if code is None else f"refused: {nrc.name(code)}" if code else "erased"
+        click.echo(f"{ecu_name(ecu)}: {said}")
     if any(done.values()):
         raise ObdError("not everything was erased; most cars want ignition on and engine off", "refused")
+    if None in done.values():
+        raise ObdError("an ECU said nothing: openkline obd dtc tells whether its codes are gone", "silent")
 
 
 def _ask_whether_to_clear() -> None:
@@ -170,9 +122,11 @@ def _ask_whether_to_clear() -> None:
             abort=True,
             err=True,
         )
-    except click.Abort:
-        if not sys.stdin.isatty():
-            click.echo("\nNothing was erased. Without a terminal, --yes erases without asking.", err=True)
+    except click.Abort as abort:
+        hint = "" if sys.stdin.isatty() else " Without a terminal, --yes erases without asking."
+        click.echo(f"\nNothing was erased.{hint}", err=True)
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
         raise
 
 
@@ -180,43 +134,25 @@ def _ask_whether_to_clear() -> None:
 @car_options
 @json_option
 def freeze(as_json: bool, **words: Any) -> None:
-    """The freeze frame: what the engine did when a code was stored."""
+    """The freeze frames: what the engine did when a code was stored."""
     reach = reach_of(words)
 
-    async def run() -> tuple[str, list[pids.Value]] | None:
+    async def run() -> dict[int, tuple[str, list[Cell]]]:
         async with opened_car(reach) as car:
-            return await car.freeze_frame()
+            return await car.freeze_frames()
 
     found = asyncio.run(run())
-    code, values = found if found is not None else (None, [])
-    if as_json:
-        print_json({"code": code, **{value.name: value.value for value in values}})
-        return
-    click.echo(f"stored by {code}  {dtc.describe(code)}" if code else "no freeze frame")
-    for value in values:
-        click.echo(f"  {value.text:<45} {shown(value)}")
-
-
-@obd.command(epilog="Examples: openkline obd vin; openkline obd vin --json | jq -r .vin")
-@car_options
-@json_option
-def vin(as_json: bool, **words: Any) -> None:
-    """The vehicle identification number; and each ECU's name, calibration, and its check sum (CVN)."""
-    reach = reach_of(words)
-
-    async def run() -> dict[str, Any]:
-        async with opened_car(reach) as car:
-            return {"vin": await car.vin(), **await _identity(car)}
-
-    found = asyncio.run(run())
-    if as_json:
-        print_json(found)
-    else:
-        if found["vin"]:
-            click.echo(found["vin"])
-        _show_identity(found)
-    if not found["vin"]:
-        raise ObdError("no ECU of this car tells a VIN: cars before about 2002 often don't", "silent")
+    for ecu, (code, cells) in found.items():
+        if as_json:
+            print_json({"ecu": ecu_key(ecu), "code": code, **cells_json(cells)})
+            continue
+        click.echo(f"stored by {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
+        for cell in cells:
+            click.echo(f"  {cell.value.text:<45} {in_words(cell)}")
+    if not found and as_json:
+        print_json({"code": None})
+    elif not found:
+        click.echo("no freeze frame")
 
 
 @obd.command(epilog='Examples: openkline obd raw "C1 33 F1 81"; openkline obd raw --wake none 68 6A F1 01 00')

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from kline.protocol import pids
+from kline.protocol import pids, status
 from openkline.cli.common import device_option, set_up_logging
 from openkline.cli.joining import opened_device
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.live import Cell
 from openkline.obd.session import SETTINGS, WAYS, ObdSession, Way
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -114,16 +115,57 @@ async def opened_car(reach: Reach, connect: bool = True) -> AsyncIterator[Diagno
             await session.close()
 
 
-def ecu_name(ecu: int) -> str:
-    return f"ECU {ecu:02X}" if ecu >= 0 else "ECU"
+def ecu_key(ecu: int) -> str:
+    """In JSON: `10`; `FF`, as on the link, where the frames carry no address."""
+    return f"{ecu & 0xFF:02X}"
+
+
+def ecu_name(ecu: int | str) -> str:
+    """For a person, of an address or an ecu_key()."""
+    key = ecu if isinstance(ecu, str) else ecu_key(ecu)
+    return "ECU" if key == "FF" else f"ECU {key}"
+
+
+def number(value: int | float) -> str:
+    """`840`, `14.1`, `12000`: never with an exponent."""
+    if isinstance(value, int):
+        return str(value)
+    size = abs(value)
+    return f"{value:.0f}" if size >= 1000 else f"{value:.4g}" if size >= 0.001 else f"{value:.4f}"
+
+
+def cells_json(cells: list[Cell]) -> dict[str, Any]:
+    """Each value by name; `missing`: why some are null. Of bits and codes the number, as the ECU says it."""
+    missing = {cell.name: cell.why for cell in cells if cell.why}
+    return {cell.name: cell.value.value for cell in cells} | ({"missing": missing} if missing else {})
+
+
+def in_words(cell: Cell) -> str:
+    """`840 rpm`, `closed loop: ..`, `refused (12: ..)`"""
+    return cell.why or shown(cell.value)
 
 
 def shown(value: pids.Value) -> str:
-    """`840 rpm`, `14.1 V`"""
+    """`840 rpm`, `14.1 V`, `closed loop: oxygen sensors control the mixture`; hexadecimal where there are no words."""
     if value.value is None:
         return "not used"
-    number = f"{value.value:.4g}" if isinstance(value.value, float) else str(value.value)
-    return f"{number} {value.unit}".rstrip()
+    if isinstance(value.value, int) and value.unit in ("bits", "code"):
+        return _meaning(value.name, value.value)
+    return f"{number(value.value)} {value.unit}".rstrip()
+
+
+def _meaning(name: str, raw: int) -> str:
+    pid = pids.number(name)
+    fields = pids.fields(pid)
+    at = [field.name for field in fields].index(name)
+    field = fields[at]
+    digits = raw.to_bytes(field.size, "big")
+    data = bytearray(field.length)
+    data[field.first : field.first + field.size] = digits
+    words = status.describe(pid, data)
+    if len(fields) > 1:
+        return words[at]  # each says something of its own
+    return ", ".join(words) or digits.hex(" ").upper()
 
 
 def print_json(fields: dict[str, Any]) -> None:

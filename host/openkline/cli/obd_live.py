@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import difflib
-import io
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import rich_click as click
 
 from kline.protocol import pids
 from openkline.cli.common import json_option, stop_on_signals
-from openkline.cli.obd_common import car_options, opened_car, print_json, reach_of, shown
+from openkline.cli.obd_common import car_options, ecu_name, opened_car, reach_of
+from openkline.cli.obd_show import Csv, Json, Lines, Show, Table
 from openkline.errors import ObdError
 from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.live import Cell, LiveValues
 
 _USUAL = ("RPM", "SPEED", "COOLANT", "LOAD", "THROTTLE", "VOLTAGE")
-_BARS = "▁▂▃▄▅▆▇█"
-_HISTORY = 40
 _RETRY_S = 1.0
 # The car went away: it is asked again until it is back. Anything else ends the command.
 _AWAY = ("no_car", "silent", "too_soon", "no_echo", "echo_wrong", "stuck_low", "busy", "no_sync", "sync_wrong",
          "no_key_bytes", "no_address", "late", "interrupted", "timeout")  # fmt: skip
-
-Sample = dict[str, pids.Value]
 
 
 class Pid(click.ParamType[int]):
@@ -91,14 +86,13 @@ def live(
             if fastest:
                 await _faster(car)
             chosen = list(dict.fromkeys(wanted)) or await _usual(car)
-            show = _csv(chosen) if as_csv else _json if as_json else None
-            if show is None and not sys.stdout.isatty():
-                show = _lines
-            if show is not None:
-                await _rounds(car, chosen, show, count, interval)
+            values = LiveValues(car.session, chosen)
+            cells = await values.begin()
+            if as_csv or as_json or not sys.stdout.isatty():
+                await rounds(values, Csv(cells) if as_csv else Json() if as_json else Lines(), count, interval)
             else:
                 with Table() as table:
-                    await _rounds(car, chosen, table.show, count, interval)
+                    await rounds(values, table, count, interval)
 
     asyncio.run(_until_stopped(work()))
 
@@ -141,115 +135,50 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
         working.result()
 
 
-async def _rounds(
-    car: Diagnostics, chosen: list[int], show: Callable[[float, Sample], None], count: int | None, interval_s: float
-) -> None:
+async def rounds(values: LiveValues, to: Show, count: int | None, interval_s: float) -> None:
     """Without an interval the next round is asked for before the present one is complete: the car never waits."""
     away = ""
-    rounds: list[asyncio.Task[Sample]] = []
+    under_way: list[asyncio.Task[list[Cell]]] = []
+    strangers: set[tuple[int, int]] = set()
     try:
         while count is None or count > 0:
             begun_s = time.monotonic()
             ahead = 1 if interval_s or away or count == 1 else 2
-            while len(rounds) < ahead:
-                rounds.append(asyncio.create_task(_sample(car, chosen)))
+            while len(under_way) < ahead:
+                under_way.append(asyncio.create_task(values.round()))
             try:
-                sample = await rounds[0]
+                cells = await under_way[0]
             except ObdError as error:
                 if error.name not in _AWAY:
                     raise
-                await _drop(rounds)
-                if error.name != away:
+                await _drop(under_way)
+                if error.name != away and not (away and error.name == "too_soon"):
                     click.echo(f"  the car is not there: {error}", err=True)
-                away = error.name
+                    away = error.name
+                    to.gone()
                 await asyncio.sleep(_RETRY_S)
                 continue
-            del rounds[0]
+            del under_way[0]
             if away:
                 click.echo("  the car is back", err=True)
                 away = ""
-            show(time.time(), sample)
+            _tell_strangers(values.strangers - strangers)
+            strangers |= values.strangers
+            to.show(time.time(), cells)
             count = None if count is None else count - 1
             await asyncio.sleep(max(0.0, begun_s + interval_s - time.monotonic()))
     finally:
-        await _drop(rounds)
+        await _drop(under_way)
 
 
-async def _drop(rounds: list[asyncio.Task[Sample]]) -> None:
-    for task in rounds:
+def _tell_strangers(new: set[tuple[int, int]]) -> None:
+    for pid, ecu in sorted(new):
+        name = pids.fields(pid)[0].name
+        click.echo(f"  {ecu_name(ecu)} has {name} too, but did not say so at the start: not shown", err=True)
+
+
+async def _drop(under_way: list[asyncio.Task[list[Cell]]]) -> None:
+    for task in under_way:
         task.cancel()
-    await asyncio.gather(*rounds, return_exceptions=True)
-    rounds.clear()
-
-
-async def _sample(car: Diagnostics, chosen: list[int]) -> Sample:
-    """One round."""
-    return {value.name: value for values in (await car.live_all(chosen)).values() for value in values}
-
-
-def _json(at_s: float, sample: Sample) -> None:
-    print_json({"time": round(at_s, 3), **{name: value.value for name, value in sample.items()}})
-
-
-def _csv(chosen: list[int]) -> Callable[[float, Sample], None]:
-    names = [(field.name, field.unit) for pid in chosen for field in pids.fields(pid)]
-    click.echo(_row(["time", *(f"{name} [{unit}]" if unit else name for name, unit in names)]))
-
-    def show(at_s: float, sample: Sample) -> None:
-        values = [sample[name].value for name, _ in names]
-        click.echo(_row([f"{at_s:.3f}", *("" if value is None else f"{value:g}" for value in values)]))
-
-    return show
-
-
-def _row(cells: list[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(cells)
-    return out.getvalue()
-
-
-def _lines(at_s: float, sample: Sample) -> None:
-    clock = time.strftime("%H:%M:%S", time.localtime(at_s)) + f".{int(at_s * 1000) % 1000:03d}"
-    click.echo(f"{clock}  " + "  ".join(f"{name} {shown(value)}" for name, value in sample.items()))
-
-
-def sparkline(values: list[float]) -> str:
-    """One block for each value, from the lowest to the highest of them."""
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    top = len(_BARS) - 1
-    return "".join(_BARS[round((value - low) / (high - low) * top) if high > low else 0] for value in values)
-
-
-class Table:
-    """A table on the terminal that is drawn over: name, value, curve, lowest and highest of what it shows."""
-
-    def __init__(self) -> None:
-        from rich.live import Live
-
-        self._live = Live(auto_refresh=False)
-        self._history: dict[str, deque[float]] = {}
-        self._times: deque[float] = deque(maxlen=_HISTORY)
-
-    def __enter__(self) -> Table:
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._live.__exit__(*error)
-
-    def show(self, at_s: float, sample: Sample) -> None:
-        from rich.table import Table as RichTable
-
-        self._times.append(at_s)
-        span_s = self._times[-1] - self._times[0]
-        rate = f"{(len(self._times) - 1) / span_s:.1f} rounds/s" if span_s > 0 else ""
-        table = RichTable("", "value", "curve", "lowest", "highest", title=rate, title_justify="left")
-        for name, value in sample.items():
-            history = self._history.setdefault(name, deque(maxlen=_HISTORY))
-            if value.value is not None:
-                history.append(value.value)
-            ends = (f"{min(history):.4g}", f"{max(history):.4g}") if history else ("", "")
-            table.add_row(value.text or name, shown(value), sparkline(list(history)), *ends)
-        self._live.update(table, refresh=True)
+    await asyncio.gather(*under_way, return_exceptions=True)
+    under_way.clear()

@@ -10,7 +10,7 @@ import rich_click as click
 
 from kline.protocol.results import O2Result, TestResult
 from openkline.cli.common import json_option
-from openkline.cli.obd_common import car_options, opened_car, print_json, reach_of
+from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of
 from openkline.errors import ObdError
 
 _VERDICTS = {True: "good", False: "NOT GOOD", None: ""}
@@ -44,7 +44,7 @@ def tests(as_json: bool, **words: Any) -> None:
 def _line(one: dict[str, Any]) -> str:
     limits = ", ".join(f"{name} {one[name]:g}" for name in ("least", "most") if one[name] is not None)
     value = f"{one['value']:g} {one['unit']}".rstrip()
-    what = f"ECU {one['ecu']}  mode {one['mode']} test {one['test']}  {one['of']}: {one['about']} {value}"
+    what = f"{ecu_name(one['ecu'])}  mode {one['mode']} test {one['test']}  {one['of']}: {one['about']} {value}"
     return f"{what}{f'  ({limits})' if limits else ''}  {_VERDICTS[one['passed']]}".rstrip()
 
 
@@ -52,7 +52,7 @@ def _oxygen(found: dict[int, list[tuple[str, O2Result]]]) -> Iterator[dict[str, 
     for ecu, sensors in found.items():
         for name, one in sensors:
             yield {
-                "ecu": f"{ecu & 0xFF:02X}", "mode": "05", "test": f"{one.test:02X}", "of": name, "about": one.text,
+                "ecu": ecu_key(ecu), "mode": "05", "test": f"{one.test:02X}", "of": name, "about": one.text,
                 "value": one.value, "unit": one.unit, "least": one.least, "most": one.most, "passed": one.passed(),
             }  # fmt: skip
 
@@ -61,7 +61,7 @@ def _others(found: dict[int, list[TestResult]]) -> Iterator[dict[str, Any]]:
     for ecu, results in found.items():
         for one in results:
             yield {
-                "ecu": f"{ecu & 0xFF:02X}", "mode": "06", "test": f"{one.test:02X}",
+                "ecu": ecu_key(ecu), "mode": "06", "test": f"{one.test:02X}",
                 "of": f"component {one.component:02X}", "about": "value", "value": one.value, "unit": "",
                 "least": one.limit if one.is_least else None, "most": None if one.is_least else one.limit,
                 "passed": one.passed(),

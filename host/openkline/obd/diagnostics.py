@@ -1,4 +1,4 @@
-"""What a mechanic asks, of an ObdSession: live values, monitors, trouble codes, freeze frame, VIN.
+"""What a mechanic asks, of an ObdSession: a live value, monitors, trouble codes, freeze frames, VIN. See live.py, too.
 
 Results that several ECUs have are dicts by ECU address (-1: its frames carry none). Nothing here mistakes a refusal or
 silence for a value.
@@ -6,13 +6,11 @@ silence for a value.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections.abc import Coroutine, Iterable
-from typing import Any
 
 from kline.protocol import nrc, obd, pids, results, status
 from openkline.errors import ObdError
+from openkline.obd.live import Cell, no_answer
 from openkline.obd.session import ObdSession
 
 _TRIES = 3
@@ -48,29 +46,6 @@ class Diagnostics:
             raise ObdError(f"PID {pid:02X}: the answer is too short, or its meaning is not known", "silent")
         return values
 
-    async def live_all(self, wanted: Iterable[int]) -> dict[int, list[pids.Value]]:
-        """A round of live values, by PID; a PID that is refused or not answered has values of None.
-
-        As many PIDs in one request as the ECU takes, and the next request is on the board before it may be sent.
-        """
-        chosen = pids_left = list(dict.fromkeys(wanted))
-        found: dict[int, bytes] = {}
-        multi = self.session.multi
-        if multi is not None and multi.takes:
-            groups = [group for group in multi.groups(pids_left) if len(group) > 1]
-            assemblies = await _together(self.session.request(obd.multi_request(group)) for group in groups)
-            for group, assembly in zip(groups, assemblies, strict=True):
-                found.update(multi.read(group, assembly.answers))
-            pids_left = [pid for pid in pids_left if pid not in found]
-        singles = await _together(self.session.request(bytes((obd.LIVE, pid))) for pid in pids_left)
-        for pid, assembly in zip(pids_left, singles, strict=True):
-            answer = assembly.best()
-            found[pid] = (obd.payload(assembly.request, answer) if answer is not None else None) or b""
-        return {
-            pid: pids.decode(pid, found[pid]) or [pids.Value(field, None) for field in pids.fields(pid)]
-            for pid in chosen
-        }
-
     # -- monitors and codes
 
     async def monitors(self) -> dict[int, status.MonitorStatus]:
@@ -105,15 +80,21 @@ class Diagnostics:
                 return found, True
         return found, False
 
-    async def clear(self) -> dict[int, int]:
-        """Erase codes, freeze frames and monitors' results in all ECUs: {ecu: nrc, 0 = done}. ObdError: silence."""
+    async def clear(self) -> dict[int, int | None]:
+        """Erase codes, freeze frames and monitors' results in all ECUs: {ecu: nrc, 0 = done, None = said nothing}.
+
+        ObdError: no ECU answered.
+        """
         assembly = await self.session.request(bytes((obd.CLEAR,)))
         if not assembly.answers and assembly.broken:
             raise ObdError("the answer to the request to clear was damaged: read the codes, they say whether it was"
                            " done", "damaged")  # fmt: skip
         if not assembly.answers:
             raise ObdError("no ECU answered the request to clear: nobody can say whether it was done", "silent")
-        return {answer.ecu: answer.nrc for answer in assembly.answers}
+        said: dict[int, int | None] = {answer.ecu: answer.nrc for answer in assembly.answers}
+        heard = {ecu & 0xFF for ecu in said}
+        known = self.session.car.ecus if self.session.car is not None else ()
+        return said | {ecu: None for ecu in known if ecu & 0xFF not in heard}
 
     # -- test results
 
@@ -151,34 +132,35 @@ class Diagnostics:
         assembly = await self.session.request(request)
         return [(answer.ecu, frame) for answer in assembly.positive() for frame in answer.frames]
 
-    async def freeze_frame(self) -> tuple[str, list[pids.Value]] | None:
-        """(code that stored it, values) of the first ECU that has one; None where all that answer say no.
+    async def freeze_frames(self) -> dict[int, tuple[str, list[Cell]]]:
+        """{ecu: (code that stored its frame, values)}; {} where all that answer say that they have none.
 
         ObdError refused, silent or damaged: nobody says whether there is one.
         """
         assembly = await self.session.request(obd.freeze_request(0x02))
-        ecu, stored = obd.frozen_by(assembly)
-        if stored is None:
+        stored = dict(obd.frozen_by(assembly))
+        if not stored:
             _data(assembly)
-            return None
-        have = obd.PidSet()
+            return {}
+        have = {ecu: obd.PidSet() for ecu in stored}
         base = 0
-        while base <= _LAST_BITMAP and (base in have or not base):
-            if not have.add_bitmap(base, await self._frozen(base, ecu) or b""):
-                break
+        while base <= _LAST_BITMAP and (not base or any(base in pid_set for pid_set in have.values())):
+            frozen = await self._frozen(base)
+            for ecu in stored:
+                have[ecu].add_bitmap(base, frozen.get(ecu, b""))
             base += 0x20
-        values: list[pids.Value] = []
-        for pid in have.pids():
-            if pid % 0x20 and pid != 2:
-                values += pids.decode(pid, await self._frozen(pid, ecu) or b"")
-        return status.describe(2, stored)[0], values
+        cells: dict[int, list[Cell]] = {ecu: [] for ecu in stored}
+        for pid in sorted({pid for pid_set in have.values() for pid in pid_set.pids() if pid % 0x20 and pid != 2}):
+            frozen = await self._frozen(pid)
+            for ecu in (ecu for ecu in stored if pid in have[ecu]):
+                values = pids.decode(pid, frozen.get(ecu, b""))
+                cells[ecu] += [Cell(None, value) for value in values] or no_answer(pid)
+        return {ecu: (status.describe(2, code)[0], cells[ecu]) for ecu, code in stored.items()}
 
-    async def _frozen(self, pid: int, ecu: int) -> bytes | None:
-        request = obd.freeze_request(pid)
-        for answer in (await self.session.request(request)).positive():
-            if answer.ecu == ecu:
-                return obd.payload(request, answer)
-        return None
+    async def _frozen(self, pid: int) -> dict[int, bytes]:
+        """{ecu: data} of a PID in the freeze frames."""
+        assembly = await self.session.request(obd.freeze_request(pid))
+        return {answer.ecu: obd.payload(assembly.request, answer) or b"" for answer in assembly.positive()}
 
     # -- vehicle information
 
@@ -226,17 +208,6 @@ class Diagnostics:
             if whole:
                 break
         return found
-
-
-async def _together(requests: Iterable[Coroutine[Any, Any, obd.Assembly]]) -> list[obd.Assembly]:
-    """Their results, in order; the first that fails ends all."""
-    tasks = [asyncio.ensure_future(request) for request in requests]
-    try:
-        return [await task for task in tasks]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _data(assembly: obd.Assembly) -> bytes:

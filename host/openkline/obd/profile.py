@@ -68,10 +68,11 @@ class Profile:
 
     def same_car(self, other: Profile) -> bool:
         """What can be told right after the initialisation: how it speaks, who answers, and the PIDs up to 20."""
-        first, second = ({pid for pid in one.supported if pid <= 0x20} for one in (self, other))
-        return (self.address, self.key_bytes, self.ecus) == (other.address, other.key_bytes, other.ecus) and (
-            first == second
+        first, second = (
+            (one.address, one.key_bytes, set(one.ecus), {pid for pid in one.supported if pid <= 0x20})
+            for one in (self, other)
         )
+        return first == second
 
     def pids(self) -> PidSet:
         bits = bytearray(32)
@@ -103,15 +104,21 @@ def load(name: str) -> Profile | None:
         return Profile.from_json(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except OSError as error:
+        log.warning("%s: can't be read (%s)", path, error.strerror)
+    except KeyError as error:
+        log.warning("%s: ignored, it is no profile of a car (it has no %s)", path, error)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         log.warning("%s: ignored, it is no profile of a car (%s)", path, error)
-        return None
+    return None
 
 
-def save(name: str, profile: Profile) -> None:
-    """Replaces the file in one step. A disk that won't is a warning: the car has been read all the same."""
+def save(name: str, profile: Profile) -> bool:
+    """Replaces the file in one step. A disk that won't is a warning (False): the car has been read all the same."""
     path = path_of(name)
     try:
         userfiles.replace(path, profile.to_json())
     except OSError as error:
-        log.warning("%s: not saved (%s)", path, error)
+        log.warning("%s: not saved (%s)", path, error.strerror)
+        return False
+    return True

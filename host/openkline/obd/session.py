@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from types import TracebackType
 
 from kline.protocol import kwp, obd, records, timing, unpack
@@ -54,6 +55,7 @@ class ObdSession:
         self._reopening = asyncio.Lock()
         self._how: tuple[tuple[Way, ...], int] = ((), 0)
         self._progress: Progress | None = None
+        self._kept: Profile | None = None  # what the profile's file holds, or was to hold
 
     async def __aenter__(self) -> ObdSession:
         return self
@@ -74,7 +76,9 @@ class ObdSession:
         if info is not None and not info.capabilities & records.CAN_OBD:
             raise DeviceRefused("the board's firmware has no OBD: update it")
         self._how, self._progress = (ways, baud), progress
-        known = profiles.load(self.profile_name) if self.profile_name else None
+        known = self._kept
+        if known is None and self.profile_name:
+            known = self._kept = profiles.load(self.profile_name)
         if not ways:
             ways = WAYS
             if known is not None:
@@ -85,7 +89,8 @@ class ObdSession:
         done = await self.calls.call(records.OP_CONNECT, arguments, timeout_s=_CONNECT_S, progress=progress)
         self.car = _profile(unpack.ObdFound(done.found))
         if known is not None and known.same_car(self.car):
-            self.car = known
+            # What was found out about it still holds; how it was reached may have changed.
+            self.car = dataclasses.replace(self.car, supported=known.supported, vin=known.vin)
         self.remember(self.car)
         self.multi = MultiPids(KeyBytes(*self.car.key_bytes))
         return self.car
@@ -105,8 +110,10 @@ class ObdSession:
 
     def remember(self, car: Profile) -> None:
         """Keep what was found out."""
-        if self.profile_name and car != profiles.load(self.profile_name):
-            profiles.save(self.profile_name, car)
+        if self.profile_name and car != self._kept:
+            self._kept = car
+            if not profiles.save(self.profile_name, car):
+                self.profile_name = ""  # it has been said
         self.car = car
 
     async def close(self) -> None:

@@ -1,0 +1,114 @@
+"""`openkline obd scan` and `openkline obd vin`: what car, what ECUs, what they can say."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import rich_click as click
+
+from kline.protocol import pids
+from openkline.cli.common import json_option
+from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of
+from openkline.errors import ObdError
+from openkline.obd.diagnostics import Diagnostics
+
+
+@click.command(epilog="Examples: openkline obd scan; openkline obd scan -d sim --car difficult")
+@car_options
+@json_option
+def scan(as_json: bool, **words: Any) -> None:
+    """What is there: how the car speaks, who answers, what it can say."""
+    reach = reach_of(words)
+
+    async def run() -> dict[str, Any]:
+        async with opened_car(reach) as car:
+            return await _scan(car)
+
+    found = asyncio.run(run())
+    if as_json:
+        print_json(found)
+        return
+    ready = {True: "all ready", False: "not all ready", None: "not said"}[found["ready"]]
+    lamp = {True: "on", False: "off", None: "not said"}[found["lamp"]]
+    click.echo(f"protocol     {found['protocol']}")
+    click.echo(f"reached      {found['init']} initialisation of {found['address']} at {found['baud']} baud")
+    click.echo(f"ECUs         {', '.join(found['ecus']) if found['ecus'] != ['FF'] else 'one, without an address'}")
+    click.echo(f"VIN          {found['vin'] or 'not said'}")
+    click.echo(f"standard     {found['standard'] or 'not said'}")
+    codes = "not said" if found["codes"] is None else found["codes"]
+    click.echo(f"warning lamp {lamp}; stored codes: {codes}; monitors: {ready}")
+    for ecu, monitors in found["monitors"].items():
+        for name, complete in monitors.items():
+            click.echo(f"monitor      {ecu_name(ecu)}: {name}: {'complete' if complete else 'not complete'}")
+    _show_identity(found)
+    for pid in found["supported"]:
+        fields = pids.fields(int(pid, 16))
+        click.echo(f"  {pid}  {', '.join(field.name for field in fields) or '(not known here)'}")
+
+
+async def _scan(car: Diagnostics) -> dict[str, Any]:
+    profile = car.session.car
+    assert profile is not None
+    monitors = await car.monitors()
+    supported = (await car.supported()).pids()
+    return {
+        "protocol": profile.protocol(),
+        "init": profile.kind,
+        "address": f"{profile.address:02X}",
+        "baud": profile.baud,
+        "ecus": [ecu_key(ecu) for ecu in sorted(profile.ecus)],
+        "vin": await car.vin(),
+        "standard": await car.standard(),
+        "lamp": any(one.mil for one in monitors.values()) if monitors else None,
+        "codes": sum(one.codes for one in monitors.values()) if monitors else None,
+        "ready": all(one.ready() for one in monitors.values())
+        if any(one.monitors for one in monitors.values())
+        else None,
+        "monitors": {ecu_key(ecu): dict(one.monitors) for ecu, one in monitors.items()},
+        **await _identity(car),
+        "supported": [f"{pid:02X}" for pid in supported if pid % 0x20],
+    }
+
+
+async def _identity(car: Diagnostics) -> dict[str, Any]:
+    """What each ECU says of its program: {"names": .., "calibration": .., "cvn": ..}, by address."""
+    names = await car.ecu_names()
+    ids = await car.calibration_ids()
+    numbers = await car.calibration_numbers()
+    return {
+        "names": {ecu_key(ecu): name for ecu, name in names.items()},
+        "calibration": {ecu_key(ecu): found for ecu, found in ids.items()},
+        "cvn": {ecu_key(ecu): found for ecu, found in numbers.items()},
+    }
+
+
+def _show_identity(found: dict[str, Any]) -> None:
+    for ecu, name in found["names"].items():
+        click.echo(f"name         {ecu_name(ecu)}: {name}")
+    for ecu, ids in found["calibration"].items():
+        click.echo(f"calibration  {ecu_name(ecu)}: {', '.join(ids)}")
+    for ecu, numbers in found["cvn"].items():
+        click.echo(f"CVN          {ecu_name(ecu)}: {', '.join(numbers)}")
+
+
+@click.command(epilog="Examples: openkline obd vin; openkline obd vin --json | jq -r .vin")
+@car_options
+@json_option
+def vin(as_json: bool, **words: Any) -> None:
+    """The vehicle identification number; and each ECU's name, calibration, and its check sum (CVN)."""
+    reach = reach_of(words)
+
+    async def run() -> dict[str, Any]:
+        async with opened_car(reach) as car:
+            return {"vin": await car.vin(), **await _identity(car)}
+
+    found = asyncio.run(run())
+    if as_json:
+        print_json(found)
+    else:
+        if found["vin"]:
+            click.echo(found["vin"])
+        _show_identity(found)
+    if not found["vin"]:
+        raise ObdError("no ECU of this car tells a VIN: cars before about 2002 often don't", "silent")
