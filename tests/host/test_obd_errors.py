@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +15,7 @@ from click.testing import CliRunner
 
 from kline.protocol import records, unpack
 from openkline.cli import joining, main
+from openkline.sim import find_micropython
 
 from .fake_obd import ObdBoard, obd_port
 
@@ -56,6 +60,86 @@ def test_each_error_reaches_the_person(board: ObdBoard, code: int) -> None:
     result = CliRunner().invoke(main, ["obd", "dtc", "--init", "slow"])
     assert result.exit_code == 7 and result.stdout == ""
     assert " ".join(text.split()) in " ".join(result.stderr.split())
+
+
+# The board's own words for each trouble of tests/device/mpy_obd_errors.py, with the firmware and the virtual car.
+ASK_THE_BOARD = """
+import json
+from mpy_obd_errors import CASES
+from obd_rig import ObdRig
+from kline.device.obd_errors import ObdError
+from kline.protocol.records import OBD_ERRORS
+for cause, script, changes, make, call, *_ in CASES:
+    rig = ObdRig(script, **changes)
+    if make:
+        make(rig)
+    try:
+        rig.obd.request_pid(1, 0x0C) if call == "keep_going" else getattr(rig.obd, call)()
+    except ObdError as error:
+        print(json.dumps([cause, OBD_ERRORS[error.code - 1], str(error)]))
+"""
+# What a mechanic has to read for each: what happened, the numbers that matter, what to try.
+READ = {
+    "wire cut": r"nothing that was sent came back.*12 V and ground",
+    "RX cut": r"nothing that was sent came back.*right pins",
+    "another tester": r"not what was sent \(81 instead of C1\).*something else talking",
+    "stage stuck": r"held low.*shorted",
+    "inverted": r"held low.*tx_invert",
+    "no battery": r"held low.*ignition on",
+    "noise": r"did not become quiet.*Unplug other devices",
+    "ignition off": r"no ECU answered the address 33 within 300 ms.*ignition on",
+    "other address": r"no ECU answered the address 33.*another address",
+    "no sync byte": r"not with the sync byte 55: 54 at 10400 baud.*Try again",
+    "odd rate": r"not with the sync byte 55: its bits are those of 1[56]\d{3} baud.*fast initialisation at that rate",
+    "sync only": r"sync byte, and then no key bytes \(no first one within W2\).*Try again",
+    "one key byte": r"no key bytes \(08, no second one within W3\).*Try again",
+    "other protocol": r"key bytes are of no protocol known here \(12 34\).*another address",
+    "gives up": r"did not confirm the initialisation \(nothing came within W4\).*Unplug other testers",
+    "wrong address": r"did not confirm the initialisation \(CD instead of CC\).*try fast",
+    "no fast init": r"no ECU answered the fast initialisation.*ignition on",
+    "refused init": r"refused StartCommunication: ECU 10: 10: rejected without a reason.*engine off",
+    "silent after init": r"slow init of 33: no ECU answered 01 00 after the initialisation.*fast init of 33: no ECU",
+    "damage after init": r"slow init of 33: no ECU gave a whole answer to 01 00.*Try again.*fast init of 33",
+    "refuses after init": r"refused 01 00: ECU 10: 22: not possible now: conditions not met.*engine off",
+    "nobody at all": r"slow init of 33: no ECU.*\n *fast init of 33: no ECU answered the fast initialisation",
+    "busy board": r"kept busy by something else.*us late.*Try again",
+    "too early": r"no session",
+}
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, tuple[str, str]]:
+    """{cause: (error's name, text)}"""
+    folders = ("tests/device", "boards/SIM/port", "boards/SIM", "firmware")
+    path = ":".join([*(str(ROOT / folder) for folder in folders), ".frozen"])
+    done = subprocess.run(
+        [find_micropython(), "-X", "heapsize=64M", "-c", ASK_THE_BOARD],
+        env={**os.environ, "MICROPYPATH": path, "OPENKLINE_ROOT": str(ROOT)},
+        stdout=subprocess.PIPE, timeout=60, check=True,
+    )  # fmt: skip
+    return {cause: (name, text) for cause, name, text in map(json.loads, done.stdout.splitlines())}
+
+
+def test_every_trouble_has_its_words(said: dict[str, tuple[str, str]]) -> None:
+    assert set(said) == set(READ)
+
+
+@pytest.mark.parametrize("cause", READ)
+def test_what_the_board_says_is_what_a_mechanic_reads(
+    board: ObdBoard, said: dict[str, tuple[str, str]], cause: str
+) -> None:
+    name, text = said[cause]
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation != records.OP_CLOSE:
+            board.fail(call.ident, name, text)
+        return call.operation != records.OP_CLOSE
+
+    board.on_call = on_call
+    result = CliRunner().invoke(main, ["obd", "vin"])
+    assert result.exit_code == 7 and result.stdout == ""
+    assert re.search(READ[cause], result.stderr, re.DOTALL), result.stderr
+    assert "%" not in result.stderr
 
 
 def test_the_document_quotes_them() -> None:
