@@ -98,6 +98,7 @@ def test_a_healthy_wire_has_no_finding() -> None:
         (replace(active(pulse=SILENT), dominant_seen=True), "tx_no_effect"),
         (active(pulse=Pulse(False, True, True, 0, probe.NEVER)), "no_pull_up"),
         (wire(active=None, rx=LOOSE), "rx_not_connected"),
+        (wire(active=None, rx=LOOSE, frames=1, received=9), "rx_pull_missing"),
         (wire(active=None, dominant_seen=True, recessive_seen=False), "idle_dominant"),
     ],
 )
@@ -150,16 +151,22 @@ def test_the_stretch_is_not_taken_from_a_disturbance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "loose"),
+    ("answers", "rx_invert", "loose"),
     [
-        ([7, 7, 7], False),
-        ([3, 3, 7, 3, 3, 3, 7, 0], False),  # somebody talks: now and then the wire is low at the wrong moment
-        ([3, 7, *[3] * 9, 7], True),  # and an aerial it is, now and then
-        ([3] * 12, True),
-        ([2] * 12, True),
+        ([7, 7, 7], False, False),
+        ([3, 3, 7, 3, 3, 3, 7, 0, 5], False, False),  # somebody talks: now and then the wire is low at the wrong moment
+        ([3, 7, *[3] * 9, 7], False, True),  # and an aerial it is, now and then
+        ([3] * 12, False, True),
+        ([2] * 12, False, True),
+        ([0, 0, 3, 0, 2, 0, 3, 0, 0, 0, 0, 0], False, True),  # only its pull is missing, and somebody talks
+        ([0] * 12, False, False),  # held low
+        ([0, 0, 0], True, False),
+        ([2, 7, 7, 0, 6, 4, 5], True, False),
+        ([2, 7, 7, 6, 2, *[2] * 7], True, True),
+        ([7] * 12, True, False),
     ],
 )
-async def test_rx_hangs_in_the_air_only_if_it_nearly_always_seems_so(answers: list[int], loose: bool) -> None:
+async def test_rx_hangs_in_the_air_only_if_nothing_holds_it(answers: list[int], rx_invert: bool, loose: bool) -> None:
     left = list(answers)
 
     class Calls:
@@ -167,7 +174,7 @@ async def test_rx_hangs_in_the_air_only_if_it_nearly_always_seems_so(answers: li
             assert operation == probe.OP_RX_PULLS
             return bytes((left.pop(0),))
 
-    pulls = await wire_questions._rx_pulls(Calls())  # type: ignore[arg-type]
+    pulls = await wire_questions._rx_pulls(Calls(), rx_invert)  # type: ignore[arg-type]
     assert pulls.loose is loose and not left
 
 
@@ -210,6 +217,7 @@ def test_damaged_messages_are_no_healthy_wire() -> None:
     ):
         heard = wire(lows=lows, highs=highs, frames=frames, bad=bad, received=received)
         assert names(heard) == names(replace(heard, active=None)) == expected
+        assert not expected or "(--yes)" in first(replace(heard, active=None)).remedy
         # What explains them is told instead.
         assert names(replace(heard, active=replace(GOOD, echoes=(echo(9600, 60),)))) == ["slow"]
 

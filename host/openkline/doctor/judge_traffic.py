@@ -58,8 +58,10 @@ def damaged(wire: WireFacts) -> list[Finding]:
         wire_fault(
             "damaged",
             f"Most of what others say comes damaged: {wire.bad} messages, and {wire.frames} whole ones.",
-            "is a second interface or tester on the wire? If not, try a shorter wire, and the stage's ground at the "
-            "car's",
+            "let doctor test with pulses of its own (--yes): it can tell a slow stage from a disturbed bus"
+            if wire.active is None
+            else "is a second interface or tester on the wire? If not, try a shorter wire, and the stage's ground at "
+            "the car's",
             "bus",
             WARNING,
         )

@@ -65,7 +65,7 @@ def _praise(wire: WireFacts, active: ActiveFacts) -> str:
 def _seen_only(wire: WireFacts) -> Iterator[Finding]:
     """Without a pulse of ours less can be told."""
     if wire.rx.loose:
-        yield _rx_not_connected(wire)
+        yield _rx_pull_missing(wire) if wire.frames else _rx_not_connected(wire)
     elif wire.dominant_seen and not wire.recessive_seen:
         yield wire_fault(
             "idle_dominant",

@@ -52,7 +52,7 @@ async def _listen(device: Device, calls: ProbeCalls, board: dict[str, Any], list
         tx_pin=int(board["tx"]),
         tx_invert=bool(board["tx_invert"]),
         rx_invert=bool(board["rx_invert"]),
-        rx=await _rx_pulls(calls),
+        rx=await _rx_pulls(calls, bool(board["rx_invert"])),
         dominant_seen=bool(seen & probe.SEEN_DOMINANT),
         recessive_seen=bool(seen & probe.SEEN_RECESSIVE),
         lows=tuple(widths[True]),
@@ -84,15 +84,16 @@ async def watch(calls: ProbeCalls, listen_s: float) -> tuple[dict[bool, list[int
             return widths, seen
 
 
-async def _rx_pulls(calls: ProbeCalls) -> Pulls:
-    """Somebody who talks can make a pin that is held look loose, not the other way round."""
-    found: dict[bool, list[Pulls]] = {False: [], True: []}
-    for _ in range(_TRIES):
+async def _rx_pulls(calls: ProbeCalls, rx_invert: bool) -> Pulls:
+    """A recessive level against the pull says that RX is held; a dominant one may be somebody who talks."""
+    found: list[Pulls] = []
+    held = 0
+    while held < _AGREED and len(found) < _TRIES:
         pulls = Pulls.of((await calls.ask(probe.OP_RX_PULLS))[0])
-        found[pulls.loose].append(pulls)
-        if len(found[False]) == _AGREED:
-            return pulls
-    return found[True][0]
+        found.append(pulls)
+        held += not pulls.up if rx_invert else pulls.down
+    loose = [pulls for pulls in found if pulls.loose]
+    return loose[0] if held < _AGREED <= len(loose) else found[-1]
 
 
 async def _pull(calls: ProbeCalls, heard: WireFacts) -> ActiveFacts:
