@@ -140,6 +140,7 @@ def test_a_bare_board_is_flashed_and_a_second_run_keeps_what_is_right(
     (board.folder / "a").rename(board.folder / "b")
     (board.folder / "boot.json").write_text('{"slot": "b", "trial": "a"}')
     (board.folder / "b" / "kline" / "old.mpy").write_bytes(b"M")
+    (board.folder / "board.json").write_text(json.dumps(settings | {"vin_pin": 34, "vin_ratio": 7.8}))
     files = [board.folder / "main.py", board.folder / "board.json", *(board.folder / "b").rglob("*.mpy")]
     written = {path: path.stat().st_mtime_ns for path in files if path.name != "old.mpy"}
     done, said = flash(board, tmp_path, interface=None)

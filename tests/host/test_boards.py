@@ -161,6 +161,31 @@ def test_the_pictures_name_the_boards_pins_and_differ_in_nothing_else() -> None:
     assert generic.split("```")[1] in (ROOT / "README.md").read_text()
 
 
+def test_the_arithmetic_of_the_wiring_page() -> None:
+    text = " ".join((ROOT / "docs" / "wiring.md").read_text().split())
+    led_v = 1.2
+
+    def line_ma(battery_v: float, line_v: float) -> float:
+        return 1000 * ((battery_v - line_v) / 510 + (battery_v - led_v - line_v) / 4700)
+
+    for battery_v in (12.0, 14.4):
+        levels = (battery_v * 0.2, battery_v * 0.1)
+        cells = " | ".join(f"{line_v:.1f} V | {line_ma(battery_v, line_v):.0f} mA" for line_v in levels)
+        assert f"| {battery_v:.1f} V | {cells} |" in text
+    led_ma = {ohm: 1000 * (3.3 - led_v) / (ohm + 30) for ohm in (220, 100)}
+    assert f"/ 250 ohm = {led_ma[220]:.1f} mA, of which rank C passes on 200 %, {2 * led_ma[220]:.0f} mA" in text
+    assert (
+        f"/ 130 ohm = {led_ma[100]:.0f} mA at 200 %: {2 * led_ma[100]:.0f} mA, or {2 * 1000 * 1.9 / 130:.0f} mA" in text
+    )
+    worst_ma = led_ma[220] / 2
+    worst = f"{worst_ma:.1f} mA x 510 ohm = {12 - 0.51 * worst_ma:.1f} V"
+    assert worst in text and f"10 % of a bit, {100_000 / 10400:.1f} us" in text
+    assert "1.85 V of 14.4 V" in text and f"{14.4 / 7.8:.2f} V" == "1.85 V" and f"16 V are {16 / 7.8:.2f} V" in text
+    board = (ROOT / "boards" / "ESP32_GENERIC" / "board.md").read_text()
+    assert f"510 ohm flow {1000 * (12 - 2.4) / 510:.0f} mA before" in board
+    assert f"({worst_ma:.1f} mA)" in board and f"stands at {12 - 0.51 * worst_ma:.1f} V" in board
+
+
 def test_the_password_is_written_only_when_there_is_one() -> None:
     board = PROFILES["ESP32_GENERIC"]
     interface = find_interface(board, "IBUS-PC817")

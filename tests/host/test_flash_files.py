@@ -105,6 +105,30 @@ def test_a_slot_is_no_slot_while_it_changes_and_what_arrived_is_read_back(monkey
         work._copy_modules(CountedFiles(old, old), profile)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("there", "kept"),
+    [
+        ('{"vin_pin": 34, "vin_ratio": 7.8, "rx": 5}', {"vin_pin": 34, "vin_ratio": 7.8}),
+        ('{"vin_pin": 34}', {"vin_pin": 34}),
+        ('{"vin_ratio": 7.8}', {}),
+        ('{"vin_pin": 14}', {}),  # no ADC1
+        ('{"vin_pin": "34"}', {}),
+        ('{"vin_pin": 34, "vin_ratio": 0.5}', {}),  # the firmware would not start with it
+        ('{"vin_pin": 34, "vin_ratio": "8"}', {}),
+        ("", {}),
+    ],
+)
+def test_the_pin_for_the_supply_voltage_that_a_person_has_added_is_kept(there: str, kept: dict[str, object]) -> None:
+    assert flasher._kept(seen(texts={"board.json": there}), find_profile("ESP32_GENERIC")) == kept
+
+
+def test_not_where_the_board_has_another_use_for_it() -> None:
+    profile = find_profile("ESP32_GENERIC_C3")
+    assert profile.pins.tx == 4
+    assert flasher._kept(seen(texts={"board.json": '{"vin_pin": 4}'}), profile) == {}
+    assert flasher._kept(seen(texts={"board.json": '{"vin_pin": 3}'}), profile) == {"vin_pin": 3}
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"slot": "c"}', '{"slot": 1}'])
 def test_a_damaged_boot_json_means_slot_a(text: str) -> None:
     assert flasher.active_slot(seen(texts={"boot.json": text})) == "a"

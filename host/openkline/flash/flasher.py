@@ -163,7 +163,7 @@ class Flasher:
         with self.progress.step("settings") as step:
             password = self._password(seen)
             main = (find_tree() / "firmware" / "main.py").read_bytes()
-            settings = board_json(profile, interface, password)
+            settings = _kept(seen, profile) | board_json(profile, interface, password)
             boot: dict[str, object] = {"slot": active_slot(seen)}
             passwords.remember(seen.unique_id, password)
             files.put(seen, {"main.py": main}, [], step.bar)
@@ -197,6 +197,15 @@ def active_slot(seen: Seen) -> str:
     """The slot that the board starts from; "a" for a new one."""
     slot = seen.json("boot.json").get("slot")
     return slot if slot in ("a", "b") else "a"
+
+
+def _kept(seen: Seen, profile: Profile) -> dict[str, object]:
+    """What a person has put into board.json and no profile here knows: the pin that sees the supply voltage."""
+    kept = {key: value for key, value in seen.json("board.json").items() if key in ("vin_pin", "vin_ratio")}
+    pin, ratio = kept.get("vin_pin"), kept.get("vin_ratio", 1)
+    can_be = isinstance(pin, int) and profile.chip is not None and profile.chip.check("vin", pin) is None
+    used = (profile.pins.rx, profile.pins.tx, profile.pins.spare, profile.pins.led)
+    return kept if can_be and pin not in used and isinstance(ratio, int | float) and 1 <= ratio <= 20 else {}
 
 
 def slot_json(board: str, modules: dict[str, bytes]) -> bytes:
