@@ -283,6 +283,32 @@ def test_raw(board: ObdBoard) -> None:
     assert board.operations()[0] == records.OP_CONNECT and board.calls[1].arguments[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("C1 33 F1 81",), "Is the ignition on"),
+        (("C2 33 F1 01 0C",), "though the session is open"),
+        (("C2 33 F1 01 0C", "--wait", "50"), "Try a longer --wait"),
+        (("68 6A F1 01 00", "--wake", "none", "--wait", "51"), "Try --wake session"),
+    ],
+)
+def test_raw_without_an_answer(board: ObdBoard, words: tuple[str, ...], hint: str) -> None:
+    result = run("raw", *words)
+    assert result.exit_code == 7 and result.stdout == "" and hint in result.stderr
+
+
+def test_a_car_that_goes_away_meanwhile_has_not_said_that_it_has_nothing(board: ObdBoard) -> None:
+    def on_call(call: unpack.ObdCall) -> bool:
+        silent = call.operation == records.OP_REQUEST
+        if silent:
+            board.end_request(call.ident, flags=0 if call.arguments[2:] == b"\x06\x00" else records.END_ALIVE)
+        return silent
+
+    board.on_call = on_call
+    result = run("tests")
+    assert result.exit_code == 7 and "stopped answering" in result.stderr and "many K-line cars" not in result.stderr
+
+
 def test_errors_end_with_their_status(board: ObdBoard) -> None:
     def on_call(call: unpack.ObdCall) -> bool:
         board.fail(call.ident, "no_echo", "nothing that was sent came back: is there 12 V?")

@@ -8,7 +8,7 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol import dtc, nrc, records
+from kline.protocol import dtc, nrc, records, timing
 from kline.protocol import obd as protocol
 from openkline.cli.common import HexBytes, json_option
 from openkline.cli.obd_common import (
@@ -183,7 +183,7 @@ def raw(frame: tuple[str, ...], wake: str, no_checksum: bool, wait_ms: int, as_j
         wake = "pulse" if data[3:] == b"\x81" else "session"
 
     async def run() -> list[tuple[bytes, int, bool]]:
-        async with opened_car(reach, connect=wake == "session") as car:
+        async with opened_car(reach, connect=wake == "session", whole=False) as car:
             answers = await car.session.raw(data, checksum=not no_checksum, pulse=wake == "pulse", silence_ms=wait_ms)
             return [(one.data, sender(one), one.mode != records.ANSWER_NO_FRAME) for one in answers]
 
@@ -194,4 +194,12 @@ def raw(frame: tuple[str, ...], wake: str, no_checksum: bool, wait_ms: int, as_j
         else:
             click.echo(hex_bytes(whole) if valid else f"[{hex_bytes(whole)}]")
     if not answers:
-        raise ObdError("no ECU answered. Is the ignition on? Try --wake session, or another header", "silent")
+        raise ObdError(_no_answer(wake, wait_ms), "silent")
+
+
+def _no_answer(wake: str, wait_ms: int) -> str:
+    if wait_ms * 1000 <= timing.LIMITS["P2"][1]:
+        return f"no ECU answered within {wait_ms} ms; they may take 50 ms, and some longer. Try a longer --wait"
+    if wake == "session":
+        return "no ECU answered, though the session is open: is header, length, checksum right? Does the car have this?"
+    return "no ECU answered. Is the ignition on? Try --wake session, or another header"

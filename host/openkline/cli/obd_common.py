@@ -13,6 +13,7 @@ import rich_click as click
 from kline.protocol import pids, status
 from openkline.cli.common import device_option, set_up_logging
 from openkline.cli.joining import opened_device
+from openkline.errors import ObdError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import Cell
@@ -103,14 +104,19 @@ def tell_progress(text: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened_car(reach: Reach, connect: bool = True) -> AsyncIterator[Diagnostics]:
-    """The board in OBD mode, and the car connected (progress on stderr)."""
+async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> AsyncIterator[Diagnostics]:
+    """The board in OBD mode, and the car connected (progress on stderr).
+
+    whole: ObdError where the car has gone meanwhile: then silence says nothing about what it has.
+    """
     async with opened_device(reach.device, reach.car, SETTINGS, about="") as board:
         session = ObdSession(board, reach.profile_name())
         try:
             if connect:
                 await session.connect(reach.ways(), reach.baud or 0, tell_progress)
             yield Diagnostics(session)
+            if connect and whole and not session.alive:
+                raise ObdError("the car stopped answering while it was asked. Is the ignition still on?", "silent")
         finally:
             await session.close()
 

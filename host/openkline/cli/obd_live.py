@@ -82,7 +82,7 @@ def live(
     reach = reach_of(words)
 
     async def work() -> None:
-        async with opened_car(reach) as car:
+        async with opened_car(reach, whole=False) as car:
             if fastest:
                 await _faster(car)
             chosen = list(dict.fromkeys(wanted)) or await _usual(car)

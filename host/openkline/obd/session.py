@@ -43,6 +43,7 @@ class ObdSession:
 
     multi    whether this car takes several PIDs in one request; None before connect()
     renewed  how often the session had to be opened again
+    alive    the board believes that the car is there: not after silence several times in a row
     """
 
     def __init__(self, device: Device, profile_name: str = "") -> None:
@@ -51,6 +52,7 @@ class ObdSession:
         self.car: Profile | None = None
         self.multi: MultiPids | None = None
         self.renewed = 0
+        self.alive = False
         self._fastest = False
         self._reopening = asyncio.Lock()
         self._how: tuple[tuple[Way, ...], int] = ((), 0)
@@ -87,6 +89,7 @@ class ObdSession:
         arguments = baud.to_bytes(2, "little")
         arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways * _ROUNDS)
         done = await self.calls.call(records.OP_CONNECT, arguments, timeout_s=_CONNECT_S, progress=progress)
+        self.alive = done.alive
         self.car = _profile(unpack.ObdFound(done.found))
         if known is not None and known.same_car(self.car):
             # What was found out about it still holds; how it was reached may have changed.
@@ -172,6 +175,7 @@ class ObdSession:
     async def _call(self, operation: int, arguments: bytes, timeout_s: float) -> Done:
         done = await self.calls.call(operation, arguments, timeout_s=timeout_s, progress=self._progress)
         self.renewed += done.renewed
+        self.alive = done.alive
         return done
 
 
