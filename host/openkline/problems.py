@@ -19,8 +19,9 @@ def _of_device(status: Mapping[str, Any]) -> Iterator[str]:
     device, link = status["device"], status["link"]
     if device["state"] != "ready":
         yield device["trouble"] or f"the board has not answered yet ({device['port']} is {device['state']})"
-    if device["reboots"]:
-        yield f"the board has restarted {_times(device['reboots'])}: look at its power supply"
+    unasked = device["reboots"] - _updates(status["gateway"])
+    if unasked > 0:
+        yield f"the board has restarted {_times(unasked)}: look at its power supply"
     if link["rx_bad"] > max(3, link["rx_records"] * _WORN_SHARE):
         yield (
             f"{link['rx_bad']} damaged records on the USB line (sent again, nothing is lost): try another cable or port"
@@ -29,6 +30,11 @@ def _of_device(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"{link['misread']} records of the board were not understood: is its firmware of another version?"
     if device["callback_errors"]:
         yield f"{device['callback_errors']} errors of the bridge itself: please report the tracebacks in its messages"
+
+
+def _updates(gateway: Mapping[str, Any]) -> int:
+    """Restarts that clients' updates have led to. One that did not start leads to another: that one is worth a look."""
+    return sum(client.get("updates", 0) for client in (*gateway["clients"], gateway.get("past_clients", {})))
 
 
 def _of_bus(status: Mapping[str, Any]) -> Iterator[str]:

@@ -62,6 +62,7 @@ _ADVICE = {
     ERROR_OTHER_CLIENT: "try again when it has ended",
     ERROR_BOARD_LOST: "`openkline status` says which version runs now",
     codes.ERROR_UNSUPPORTED: "use `openkline flash`",
+    codes.ERROR_BUNDLE: "try it again; if `openkline bundle --show` finds it whole, use `openkline flash`",
     codes.ERROR_NO_ROOM: "use `openkline flash`",
     codes.ERROR_FILE_SYSTEM: "use `openkline flash`",
 }

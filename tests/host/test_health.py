@@ -88,6 +88,14 @@ def test_nothing_is_wrong() -> None:
     assert problems(HEALTHY) == []
 
 
+def test_an_update_is_a_restart_that_somebody_wanted() -> None:
+    updated = HEALTHY | {"gateway": HEALTHY["gateway"] | {"clients": [{"port": 4288, "updates": 1}]}}
+    updated["gateway"]["past_clients"] = {"updates": 2}
+    for reboots, says in ((3, None), (4, "restarted once")):
+        found = problems(updated | {"device": HEALTHY["device"] | {"reboots": reboots}})
+        assert [says in text for text in found] == [True] if says else found == []
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
