@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openkline.gateway import door as door_module
 from openkline.gateway import server as server_module
+from openkline.gateway import session as session_module
 from openkline.gateway.limits import Doorman, TokenBucket
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.rules import PRESETS, Rule, denied_by
@@ -233,22 +235,81 @@ async def test_what_waits_for_a_client_that_does_not_read_is_bounded_in_the_syst
     async with serving() as gateway:
         assert gateway.bus is not None and gateway.server is not None
         sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         sock.connect(("127.0.0.1", await gateway.reserve()))
-        await until(lambda: gateway.server.counters.sessions == 1)  # type: ignore[union-attr]
-        heard = 0
-        while not gateway.server.counters.slow and heard < 1_000_000:
-            gateway.bus.hear(FRAME)
-            heard += 1
-            if not heard % 100:
-                await asyncio.sleep(0)
         sock.setblocking(False)
-        held = heard * len(TOLD)
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            while chunk := sock.recv(65536):
-                held -= len(chunk)
+        await until(lambda: gateway.server.counters.sessions == 1)  # type: ignore[union-attr]
+        heard = held = 0
+
+        def hear(n: int) -> None:
+            nonlocal heard, held
+            heard, held = heard + n, held + n * len(TOLD)
+            for _ in range(n):
+                gateway.bus.hear(FRAME)  # type: ignore[union-attr]
+
+        def read() -> None:
+            nonlocal held
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                while chunk := sock.recv(65536):
+                    held -= len(chunk)
+
+        while heard < 100_000:  # it reads at first, and well: then systems keep more and more for it
+            hear(500)
+            await asyncio.sleep(0)
+            read()
+        while not gateway.server.counters.slow and heard < 1_000_000:
+            hear(100)
+            await asyncio.sleep(0)
+        read()
         sock.close()
         assert 65536 <= held <= 65536 + 4 * 32768, held
+
+
+async def test_the_rest_for_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time is over, and what waits for it would keep the connection open for ever."""
+    monkeypatch.setattr(session_module, "_FLUSH_S", 0.05)
+    async with serving(alive_timeout_s=0.3, write_buffer=1 << 20) as gateway:
+        assert gateway.bus is not None and gateway.server is not None
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.connect(("127.0.0.1", await gateway.reserve()))
+        await until(lambda: gateway.server.sessions[gateway.port + 1].transport)  # type: ignore[union-attr]
+        transport = gateway.server.sessions[gateway.port + 1].transport
+        assert transport is not None
+        while not transport.get_write_buffer_size():
+            gateway.bus.hear(FRAME)
+        await until(lambda: gateway.server.counters.timeouts == 1)  # type: ignore[union-attr]
+        assert gateway.server.counters.slow == 0
+        await until(lambda: not gateway.server._open, "the connection is gone")  # type: ignore[union-attr]
+        sock.close()
+
+
+async def test_after_its_answer_the_main_port_does_not_wait_for_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client has its port, and leaves the first connection open."""
+    monkeypatch.setattr(door_module, "_LINGER_S", 0.05)
+    async with serving() as gateway:
+        assert gateway.server is not None
+        raw = await gateway.open()
+        await raw.send(HELLO)
+        port = port_of(await raw.read(8))
+        await raw.expect_end()
+        await until(lambda: not gateway.server._doors, "the first connection is gone")  # type: ignore[union-attr]
+        await (await gateway.open(port)).ping()
+
+
+@pytest.mark.parametrize(("messages", "taken"), [(5000, 5000), (40_000, 1024 + 65536 // 8 + 512)])
+async def test_what_has_arrived_when_the_gateway_stops_is_still_taken_within_bounds(messages: int, taken: int) -> None:
+    """Reading from a flood is slowed down, so most of it is with the system; of 8 bytes each, 64 KiB are read."""
+    async with serving(input_bytes_per_s=1024, drain_s=0.1) as gateway:
+        assert gateway.server is not None
+        raw = await gateway.join()
+        counters = gateway.server.sessions[gateway.port + 1].counters
+        raw.writer.write(bytes.fromhex("12 34 00 00 00 00 00 00") * messages)
+        await until(lambda: counters.throttled)
+        await until(lambda: raw.writer.transport.get_write_buffer_size() == 0 or messages > 5000)
+        await gateway.server.stop()
+        assert (counters.unknown == messages) if messages == taken else (65536 // 8 <= counters.unknown <= taken)
+        raw.writer.transport.abort()
 
 
 # -- reservations

@@ -44,6 +44,7 @@ log = logging.getLogger("openkline.gateway")
 
 _READ_SIZE = 4096  # bytes handled at once: some 500 messages, below a millisecond or two
 _MAX_REST = 65536  # bytes still taken from a connection that has broken
+_FLUSH_S = 1.0  # after the end: for what waits for the client, which may not read it
 # What the system is asked to keep for a client that doesn't read; left alone, it grows to megabytes. Linux takes twice
 # as much, its own bookkeeping included.
 _SEND_BUFFER = 32768
@@ -255,7 +256,7 @@ class Session(asyncio.BufferedProtocol):
         self._close_listener()
         if self.transport is not None and not self.transport.is_closing():
             if self.transport.get_write_buffer_size():
-                self._loop.call_later(1.0, self.transport.abort)
+                self._loop.call_later(_FLUSH_S, self.transport.abort)
             self.transport.close()
         self._server.closed(self)
 
