@@ -23,7 +23,7 @@ from .decoder_load import BUS_BYTES_PER_S, frames
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # pytest's importlib mode knows no package above this one
 from tests.host.fake_device import FakeBoard
-from tests.host.openbm.raw import free_base
+from tests.ports import free_port
 
 FRAMES = frames(400)
 PIPE = Path(__file__).with_name("gateway_pipe.py")
@@ -174,7 +174,7 @@ def rig(kind: str, n: int) -> Iterator[Rig]:
     """kind: "daemon", "plain" or "asyncio" (the yardsticks); n clients."""
     master, slave = os.openpty()
     tty.setraw(slave)
-    terminal, port = os.ttyname(slave), free_base(n)
+    terminal, port = os.ttyname(slave), free_port(n + 1)
     words = [sys.executable, str(PIPE), terminal, str(port), str(n), kind]
     if kind == "daemon":
         words = [sys.executable, "-m", "openkline", "bridge", "-d", terminal, "-p", str(port), "-c", str(n), "-l", "3"]

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 from openkline.log.formats import GatewayFormat, LogFrame, LogProblem
 from openkline.status import default_port, fetch
 
-from .rig import free_port, until
+from .rig import until
 
 COMMAND = (sys.executable, "-m", "openkline")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.e2e import esp_image
 from tests.e2e.flash_board import FlashBoard
 from tests.e2e.flash_fronts import PtyFront
-from tests.e2e.rig import free_port
+from tests.ports import free_port
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "newcomer.md"
 IMAGE = "ESP32_GENERIC-20260701-v1.29.0.bin"  # a small one of our own, under a name that has no recorded digest

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -50,23 +48,6 @@ async def sim_device(
         yield device, port
     finally:
         await device.stop()
-
-
-def free_port(count: int = 1) -> int:
-    """The first of `count` consecutive TCP ports that were free just now.
-
-    Below those that systems give to outgoing connections, and each test process in a range of its own: a gateway's
-    ports for clients are free until somebody says Hello, and must be so then.
-    """
-    worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "0")))) % 8
-    while True:
-        first = 20000 + worker * 1500 + random.randrange(1500 - count)
-        with contextlib.ExitStack() as socks, contextlib.suppress(OSError):
-            for number in range(first, first + count):
-                sock = socks.enter_context(socket.socket())
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind(("127.0.0.1", number))
-            return first
 
 
 class PlainClient:

@@ -9,12 +9,13 @@ import signal
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from openkline.greeting import ask_for_port
 
 from .daemon import bridge, command, read_log
 from .fixtures import VECTOR
-from .rig import E39, PING, PlainClient, free_port, needs_captures, until
+from .rig import E39, PING, PlainClient, needs_captures, until
 
 
 async def replay_to_eight(capture: Path, tmp_path: Path) -> None:

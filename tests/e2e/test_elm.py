@@ -11,6 +11,8 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.ports import free_port
+
 from openkline.device import Device
 from openkline.elm.backend import BoardLine
 from openkline.elm.options import ElmOptions
@@ -20,7 +22,7 @@ from openkline.serial_io import SimPort
 from openkline.sim import SimOptions
 
 from .daemon import bridge
-from .rig import free_port, sim_device, until
+from .rig import sim_device, until
 
 
 class Phone:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.ports import free_port
 
 from kline.protocol import records
 from openkline.bridge import Bridge, BridgeSettings
@@ -24,7 +25,6 @@ from openkline.log.files import FrameLog, LogFile
 from openkline.log.formats import JsonFormat
 
 from .fake_device import FAST, FakeBoard, FakePort, frames, until
-from .openbm.raw import free_base
 
 
 def settings() -> BridgeSettings:
@@ -110,7 +110,7 @@ async def test_a_mistake_of_ours_in_the_work_with_the_board_ends_the_bridge(tmp_
 
 def test_then_the_command_ends_with_status_1_and_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge_command, "port_for", lambda *_: BrokenPort())
-    words = ["bridge", "-d", "broken", "-l", "2", "-p", str(free_base(8)), "-o", "8080", "-r", "/var/www"]
+    words = ["bridge", "-d", "broken", "-l", "2", "-p", str(free_port(9)), "-o", "8080", "-r", "/var/www"]
     result = CliRunner().invoke(command, words)
     assert result.exit_code == 1
     assert "no web page" in result.stderr

@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from tests.ports import free_port
 
 from openkline import client as client_module
 from openkline.client import ClientState, GatewayBusy, GatewayClient, GatewayLost, GatewayUnreachable
 from openkline.gateway.wire import Data, FirmwareVersion
 
 from .openbm.conftest import serving
-from .openbm.raw import DISCONNECT, HELLO, PING, free_base, until
+from .openbm.raw import DISCONNECT, HELLO, PING, until
 
 BODY = bytes.fromhex("68 03 18 01")
 FRAME = bytes.fromhex("80 04 BF 11 01 2B")
@@ -23,7 +24,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 @contextlib.asynccontextmanager
 async def fake_gateway(main: Handler, session: Handler | None = None) -> AsyncIterator[int]:
     """Servers on a port and the next one, which behave as badly as the handlers do."""
-    port = free_base(1)
+    port = free_port()
     servers = [await asyncio.start_server(main, "127.0.0.1", port)]
     if session is not None:
         servers.append(await asyncio.start_server(session, "127.0.0.1", port + 1))
@@ -113,7 +114,7 @@ async def test_no_free_slot() -> None:
 
 
 async def test_nobody_there() -> None:
-    client = GatewayClient("127.0.0.1", free_base(1))
+    client = GatewayClient("127.0.0.1", free_port())
     with pytest.raises(GatewayUnreachable, match="no gateway at 127"):
         await client.connect()
     assert client.state is ClientState.CLOSED
@@ -121,13 +122,13 @@ async def test_nobody_there() -> None:
 
 
 async def test_an_ipv6_address_is_told_in_brackets() -> None:
-    port = free_base(1)
+    port = free_port()
     with pytest.raises(GatewayUnreachable, match=rf"no gateway at \[::1\]:{port}"):
         await GatewayClient("::1", port).connect()
 
 
 async def test_connect_again_after_the_gateway_has_gone() -> None:
-    base = free_base(8)
+    base = free_port(9)
     client = GatewayClient("127.0.0.1", base)
     for _ in range(2):
         async with serving(port=base) as gateway:
@@ -226,7 +227,7 @@ async def test_data_in_any_pieces() -> None:
 
 async def test_it_comes_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "_BACKOFF_MIN_S", 0.01)
-    base = free_base(8)
+    base = free_port(9)
     client = GatewayClient("127.0.0.1", base, reconnect=True)
     try:
         async with serving(port=base) as gateway:

@@ -8,6 +8,8 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from tests.ports import free_port
+
 from openkline.device import Device, State
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
@@ -15,7 +17,7 @@ from openkline.update import Updater
 
 from .fake_device import FAST, FakeBoard, FakePort
 from .fake_update import FakeUpdates, crc_of
-from .openbm.raw import Gateway, Raw, free_base
+from .openbm.raw import Gateway, Raw
 
 ASK_VERSION = bytes.fromhex("66 67 00 00 00 00 00 00")
 INIT = bytes.fromhex("66 69 00 00 22 11 33 44")
@@ -65,7 +67,7 @@ class Setup:
 @contextlib.asynccontextmanager
 async def updating(**options: object) -> AsyncIterator[Setup]:
     """The board is ready. Afterwards nothing of an update may be left."""
-    made = GatewayOptions(**{"port": free_base(8), "drain_s": 0.5, **options})  # type: ignore[arg-type]
+    made = GatewayOptions(**{"port": free_port(9), "drain_s": 0.5, **options})  # type: ignore[arg-type]
     board = FakeBoard()
     updates = FakeUpdates(board)
     port = FakePort(board)

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from tests.ports import free_port
 
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
 
 from ..updating import Setup, updating
 from .fakebus import FakeBus
-from .raw import Gateway, free_base
+from .raw import Gateway
 
 Serving = Callable[..., AbstractAsyncContextManager[Gateway]]
 
@@ -35,7 +36,7 @@ async def serving(bus: FakeBus | None = None, **options: object) -> AsyncIterato
     escaped: list[dict[str, object]] = []
     loop.set_exception_handler(lambda _, context: escaped.append(context))
     bus = bus or FakeBus()
-    made = GatewayOptions(**{"port": free_base(int(str(options.get("clients", 8)))), "drain_s": 0.5, **options})  # type: ignore[arg-type]
+    made = GatewayOptions(**{"port": free_port(1 + int(str(options.get("clients", 8)))), "drain_s": 0.5, **options})  # type: ignore[arg-type]
     server = GatewayServer(bus, made)
     await server.start()
     gateway = Gateway("127.0.0.1", server.port, made.clients, made.alive_timeout_s, bus, server)

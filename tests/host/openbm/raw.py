@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import random
 import socket
 import struct
 from collections.abc import Callable
@@ -19,28 +17,6 @@ HELLO = bytes.fromhex("68 69 00 00 00 00 00 00")
 PING = bytes.fromhex("AA AA 00 00 00 00 00 00")
 DISCONNECT = bytes(8)
 PATIENCE_S = 10.0  # only ever waited for when something is broken
-
-
-def free_base(count: int, low: int = 61000, high: int = 65000) -> int:
-    """A port with `count` more free ports behind it, outside the range that systems give to clients.
-
-    A gateway's ports are free until somebody says Hello: parallel test processes keep to ranges of their own.
-    """
-    worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "0")))) % 8
-    size = (high - low) // 8
-    low, high = low + worker * size, low + (worker + 1) * size
-    for _ in range(200):
-        base = random.randrange(low, high - count)
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(base, base + count + 1):
-                    sock = stack.enter_context(socket.socket())
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
-    raise RuntimeError(f"no {count + 1} free ports in a row in {low}..{high}")
 
 
 async def until(condition: Callable[[], object], what: str = "condition") -> None:
