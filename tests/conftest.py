@@ -20,6 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is a matter of this computer, and of what else runs there.
+settings.register_profile("openkline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("openkline")
 
 ROOT = Path(__file__).resolve().parent.parent
 SOAK_TIMEOUT = 3000.0

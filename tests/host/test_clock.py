@@ -39,7 +39,7 @@ class Rig:
         return self.clock.unix(self.ticks(true_s), self.now_s)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     drift_ppm=st.floats(-100, 100),
     start_ticks=st.integers(0, TICKS_PERIOD - 1),
@@ -69,7 +69,7 @@ def test_monotonic_and_near_the_truth(drift_ppm: float, start_ticks: int, seed: 
         last_s = unix_s
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1 << 30), first_delay_s=st.floats(0, 0.3))
 def test_gaps_are_right_even_where_delays_are_not(seed: int, first_delay_s: float) -> None:
     rig = Rig(drift_ppm=20)

@@ -80,7 +80,7 @@ class PlainRing:
         return n
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     steps=steps,
     max_frame=st.sampled_from([5, 16, 64, 64, MAX_FRAME]),
@@ -116,7 +116,7 @@ def test_any_stream_any_timing(
         assert len(ring._buf) == size
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.lists(pieces, max_size=20).map(b"".join), cuts=st.lists(st.integers(1, 40), min_size=1))
 def test_chunking_makes_no_difference(data: bytes, cuts: list[int]) -> None:
     ring = RingBuffer(128)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -79,9 +79,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.world.heal()
 
 
-LinkMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+LinkMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestLinkMachine = LinkMachine.TestCase
 
 
