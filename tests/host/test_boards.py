@@ -11,15 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from openkline.boards import (
-    Profile,
-    ProfileError,
-    board_json,
-    find_interface,
-    find_profile,
-    load_profiles,
-    profile_for_chip,
-)
+from openkline.board_profile import Profile, ProfileError
+from openkline.boards import board_json, find_interface, find_profile, load_profiles, profile_for_chip
 from openkline.chips import CHIPS, REFUSED, WARNING, find_chip, refused
 from openkline.cli import main
 from openkline.sim import find_micropython

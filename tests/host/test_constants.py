@@ -139,6 +139,8 @@ def test_the_firmware_keeps_no_reference_to_what_was_taken_out() -> None:
     assert "FRAME = " not in result["kline/protocol/records.py"]
     for path, text in result.items():
         tree = ast.parse(text)
+        plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+        assert not [name for name in plain if name.startswith("kline.")], f"{path}: `from .. import` is what is folded"
         known = set(dir(__builtins__)) | set(__builtins__ if isinstance(__builtins__, dict) else ())
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):

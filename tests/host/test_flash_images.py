@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from tests.e2e import esp_image
 
-from openkline.boards import Image, Profile, find_profile
+from openkline.board_profile import Image, Profile
+from openkline.boards import find_profile
 from openkline.flash import images
 from openkline.flash.trouble import FlashError
 

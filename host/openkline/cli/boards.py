@@ -8,7 +8,7 @@ from dataclasses import asdict
 import rich_click as click
 
 from openkline import boards as boards_module
-from openkline.boards import Pins, Profile
+from openkline.board_profile import Pins, Profile
 from openkline.cli.common import json_option
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from kline.version import VERSION
 from openkline import passwords, ports
-from openkline.boards import Interface, Profile, board_json
+from openkline.board_profile import Interface, Profile
+from openkline.boards import board_json
 from openkline.flash import find, images, memory, plan, selftest
 from openkline.flash.esp import BootLoader, Found
 from openkline.flash.files import BoardFiles, Seen, sha256

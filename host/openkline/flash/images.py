@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from openkline.boards import Image, Profile
+from openkline.board_profile import Image, Profile
 from openkline.chips import Chip
 from openkline.flash import tools
 from openkline.flash.trouble import FlashError

@@ -6,15 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from openkline.boards import (
-    Interface,
-    Profile,
-    ProfileError,
-    find_interface,
-    find_profile,
-    load_profiles,
-    profile_for_chip,
-)
+from openkline.board_profile import Interface, Profile, ProfileError
+from openkline.boards import find_interface, find_profile, load_profiles, profile_for_chip
 from openkline.flash import images, memory
 from openkline.flash.trouble import FlashError
 
