@@ -164,20 +164,33 @@ async def test_what_the_board_prints_instead(terminal: tuple[int, str]) -> None:
         (("rst:0x1 (POWERON_RESET)",), 3, "no_firmware"),
         (('File "<stdin>", line 1, in <module>', "NameError: name 'a' isn't defined"), 3, "no_firmware"),
         (("rst:0x1 (POWERON_RESET)",), 0, "board_silent"),
-        (("", "  "), 0, "board_silent"),
         (("$GPGGA,092750.000,5321.6802,N", ""), 0, "other_program"),
-        (("\ufffd\x1b\ufffd",), 0, "other_program"),
+        (("\ufffd\x1b\ufffd" * 9,), 0, "other_program"),
+        (("x" * 16,), 0, "board_silent"),
     ],
 )
 def test_signs_of_a_board_that_does_not_start(lines: tuple[str, ...], prompts: int, name: str) -> None:
-    (found,) = judge_board(BoardFacts(lines=lines, prompts=prompts))
+    (found,) = judge_board(BoardFacts(lines=lines, prompts=prompts, came=len("".join(lines))))
     assert found.name == name and found.level == "fault" and found.remedy
 
 
 def test_another_program_is_quoted() -> None:
-    for line, quoted in (("temperature 21.5", True), ("\x00\ufffd", False), ("x" * 61, False)):
-        (found,) = judge_board(BoardFacts(lines=(line,)))
+    for line, quoted in (("temperature 21.5", True), ("\x00\ufffd", False), ("x" * 61, False), ("", False)):
+        (found,) = judge_board(BoardFacts(lines=(line, " "), came=17))
         assert (repr(line) in found.text) is quoted and len(found.text) < 180
+
+
+async def test_an_interface_of_another_kind_is_heard(terminal: tuple[int, str]) -> None:
+    """Such as one that puts the bus itself on the port: no text, and no records."""
+    master, path = terminal
+
+    async def talk() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            os.write(master, bytes.fromhex("80 04 BF 11 01 2B"))
+
+    facts, _ = await asyncio.gather(examine(path, SerialPort(path), no, timeout_s=0.5), talk())
+    assert facts.board is not None and wrong(judge_board(facts.board)) == ["other_program"]
 
 
 @pytest.mark.parametrize(

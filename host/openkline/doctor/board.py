@@ -68,7 +68,7 @@ async def wait_for(device: Device, heard: Lines, timeout_s: float) -> BoardFacts
         refusal = str(error)
     info = device.info if device.state is State.READY else None
     can_probe = info is not None and bool(info.capabilities & records.CAN_PROBE)
-    return BoardFacts(info, refusal, tuple(heard.lines), heard.prompts, can_probe)
+    return BoardFacts(info, refusal, tuple(heard.lines), heard.prompts, device.counters.bytes_in, can_probe)
 
 
 async def examine(board: BoardFacts, calls: ProbeCalls) -> BoardFacts:

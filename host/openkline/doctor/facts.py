@@ -34,7 +34,7 @@ class BoardFile:
 
 @dataclass(frozen=True, slots=True)
 class BoardFacts:
-    """lines: what the board said that is no record; prompts: how often that was MicroPython's prompt.
+    """lines: what the board said that is no record; prompts: how often that was MicroPython's prompt; came: all bytes.
 
     described: OP_BOARD's fields; files: of its slot, None: it has none; ours: digests of what we would flash
     """
@@ -43,6 +43,7 @@ class BoardFacts:
     refusal: str = ""
     lines: tuple[str, ...] = ()
     prompts: int = 0
+    came: int = 0
     can_probe: bool = False
     described: dict[str, Any] = field(default_factory=dict)
     files: tuple[BoardFile, ...] | None = None

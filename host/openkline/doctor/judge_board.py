@@ -15,6 +15,7 @@ _LEAST_HEAP = 24_000
 # takes whole blocks of 4 KiB (381 KB on the virtual board's littlefs).
 _LEAST_ROOM, _ROOM_OF_A_SLOT = 100_000, 300_000
 _QUOTED = 60  # characters of what another program says
+_STRAY = 16  # bytes: fewer may be what a USB bridge makes of its opening
 
 
 def judge_board(board: BoardFacts) -> Iterator[Finding]:
@@ -84,9 +85,9 @@ def _silence(board: BoardFacts) -> Finding:
             "MicroPython answers at its prompt, but openkline does not start there.",
             "flash the board: openkline flash",
         )
-    other = [line for line in board.lines if line.strip()]
-    if other and "rst:0x" not in text:
-        words = f", for example {other[-1][:_QUOTED]!r}" if other[-1].isprintable() else ""
+    if board.came > _STRAY and "rst:0x" not in text:
+        said = [line for line in board.lines if line.strip() and line.isprintable()]
+        words = f", for example {said[-1][:_QUOTED]!r}" if said else ""
         return Finding(
             "other_program",
             "board",
