@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import pty
+import select
 import subprocess
 import sys
 import tty
@@ -141,11 +142,17 @@ async def test_a_silent_board(terminal: tuple[int, str]) -> None:
     assert wrong(judge_board(facts.board)) == ["board_silent"]
 
 
+async def spoken_to(master: int) -> None:
+    """Until doctor has opened the port and says something there."""
+    readable, _, _ = await asyncio.to_thread(select.select, [master], [], [], 10)
+    assert readable
+
+
 async def test_what_the_board_prints_instead(terminal: tuple[int, str]) -> None:
     master, path = terminal
 
     async def print_it() -> None:
-        await asyncio.sleep(0.1)
+        await spoken_to(master)
         os.write(master, b"\r\nBrownout detector was triggered\r\n\r\nrst:0xc (SW_CPU_RESET)\r\n")
 
     facts, _ = await asyncio.gather(examine(path, SerialPort(path), no, timeout_s=0.5), print_it())
@@ -185,6 +192,7 @@ async def test_an_interface_of_another_kind_is_heard(terminal: tuple[int, str]) 
     master, path = terminal
 
     async def talk() -> None:
+        await spoken_to(master)
         for _ in range(20):
             await asyncio.sleep(0.02)
             os.write(master, bytes.fromhex("80 04 BF 11 01 2B"))
