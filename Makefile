@@ -36,7 +36,7 @@ run: setup ## the bridge on the virtual board, with a small virtual car (REPLAY=
 ifneq ($(filter $(OBD_CARS),$(CAR)),)
 	$(BIN)/openkline obd live -d sim --car $(CAR)
 else
-	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay $(REPLAY)) $(if $(CAR),--car $(CAR))
+	$(BIN)/openkline bridge -d sim $(if $(REPLAY),--replay '$(REPLAY)') $(if $(CAR),--car '$(CAR)')
 endif
 
 # A PORT or BOARD that is set for another program would be a surprise: it is taken, but not silently.
