@@ -270,3 +270,9 @@ class FlashBoard:
         else:
             assert status in (EXIT_RESET, -signal.SIGKILL), f"micropython ended with {status}"
             self._start(False)
+
+
+def program(board: FlashBoard) -> None:
+    """As if the image were written already."""
+    data = esp_image.merged(board.chip, board.offset)
+    board.flash.data[board.offset : board.offset + len(data)] = data
