@@ -194,6 +194,18 @@ def test_clear_asks(board: ObdBoard) -> None:
     assert result.exit_code == 7 and result.stdout == "ECU 18: erased\nECU 10: no answer\n" and "dtc" in result.stderr
 
 
+def test_clear_interrupted_while_it_clears(board: ObdBoard) -> None:
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_REQUEST:
+            os.kill(os.getpid(), signal.SIGINT)
+        return call.operation == records.OP_REQUEST
+
+    board.on_call = on_call
+    result = run("clear", "--yes")
+    assert result.exit_code == 130 and "dtc tells whether anything was erased" in result.stderr
+    assert board.cancelled and board.operations()[-1] == records.OP_CLOSE
+
+
 def test_an_ecu_that_does_not_say_is_named(board: ObdBoard) -> None:
     board.ecus = [0x10, 0x18]
     assert "pending    (ECU 18 did not say)" in run("dtc", "--profile", "none").stdout

@@ -104,7 +104,11 @@ def clear(yes: bool, **words: Any) -> None:
         async with opened_car(reach) as car:
             return await car.clear()
 
-    done = asyncio.run(run())
+    try:
+        done = asyncio.run(run())
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted: openkline obd dtc tells whether anything was erased.", err=True)
+        raise
     for ecu, code in done.items():
         said = "no answer" if code is None else f"refused: {nrc.name(code)}" if code else "erased"
         click.echo(f"{ecu_name(ecu)}: {said}")
