@@ -138,6 +138,15 @@ def test_ports_as_lines_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_ports_without_a_board_say_what_to_look_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = serialx.SerialPortInfo("/dev/ttyS0", "/dev/ttyS0", None, None, None, None, None, None, None, None)
+    for found, says in (([plain], "none of them has the USB id"), ([], "no serial port found")):
+        monkeypatch.setattr(serialx, "list_serial_ports", lambda found=found: found)
+        result = run("ports")
+        assert result.exit_code == 0
+        assert says in result.stderr and "plugged in" in result.stderr
+
+
 def test_log_converts_without_loss(capture: Path) -> None:
     as_json = run("log", str(capture), "--json").stdout_bytes
     assert next(json.loads(line)["frame"] for line in as_json.splitlines()) == "C0 04 68 32 11 8F"

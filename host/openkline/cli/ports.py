@@ -23,7 +23,8 @@ def ports(as_json: bool) -> None:
             mark = "*" if port.is_candidate else " "
             words = [port.device.ljust(20), port.usb_id.ljust(9), port.board or port.description, port.serial_number]
             click.echo(f"{mark} {'  '.join(words).rstrip()}")
-    if not found:
-        click.echo("no serial port found: is the board plugged in, with a cable that has data lines?", err=True)
-    elif not as_json and any(port.is_candidate for port in found):
+    if not any(port.is_candidate for port in found):
+        none = "none of them has the USB id of an ESP32 board" if found else "no serial port found"
+        click.echo(f"{none}: is the board plugged in, with a cable that has data lines?", err=True)
+    elif not as_json:
         click.echo("* may be the board", err=True)
