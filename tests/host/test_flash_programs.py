@@ -16,7 +16,7 @@ from openkline.flash.esp import BootLoader
 from openkline.flash.progress import Progress
 from openkline.flash.trouble import FlashError, explain
 
-# As esptool 5.6 and mpremote 1.29 say it; what can be provoked without a board is in tests/e2e/test_flash.py and test_flash_faults.py.
+# As esptool 5.6 and mpremote 1.29 say it; what can be provoked without a board is in tests/e2e/test_flash*.py.
 SAID = {
     "Could not open /dev/ttyUSB0, the port is busy or doesn't exist.\n([Errno 13] could not open port /dev/ttyUSB0: "
     "[Errno 13] Permission denied: '/dev/ttyUSB0')": "no permission to open the port",

@@ -100,7 +100,8 @@ def _download(url: str, target: Path, image: Image, on_share: OnShare) -> None:
             with part.open("ab" if done else "wb") as file:
                 while chunk := response.read(_CHUNK):
                     done += file.write(chunk)
-                    on_share(done / total if total else 0.0, f"{done // 1024} of {total // 1024} KiB")
+                    of_all = f" of {total // 1024}" if total else ""  # not every server tells
+                    on_share(done / total if total else 0.0, f"{done // 1024}{of_all} KiB")
         if total and done < total:
             raise OSError(f"cut off after {done} of {total} bytes; run again, it goes on from there")
         part.replace(target)
