@@ -11,6 +11,7 @@ from pathlib import Path
 
 from openkline.device import DeviceSettings
 from openkline.obd.diagnostics import Diagnostics
+from openkline.obd.live import LiveValues
 from openkline.obd.session import SETTINGS, ObdSession, sender
 from openkline.sim import SimOptions
 
@@ -41,6 +42,13 @@ async def test_a_car_with_two_ecus_is_asked_everything() -> None:
         assert await car.vin() == VIN
         assert await car.codes() == ({0x10: ["P0133"], 0x18: ["P0720"]}, True)
         assert (await car.calibration_ids())[0x18] == ["KWP-FAST-GEARBOX"]
+        assert [(ecu, code) for ecu, (code, _) in (await car.freeze_frames()).items()] == [(0x10, "P0133")]
+        live = LiveValues(session, [0x0D, 0x0C, 0x2F])
+        await live.begin()
+        cells = await live.round()
+        assert [cell.name for cell in cells] == ["SPEED@10", "SPEED@18", "RPM", "FUEL_LEVEL@10", "FUEL_LEVEL@18"]
+        assert [bool(cell.value.value) for cell in cells] == [True] * 3 + [False] * 2
+        assert all("refused (12" in cell.why for cell in cells[3:])
         assert await car.clear() == {0x10: 0, 0x18: 0}
         assert await car.codes() == ({0x10: [], 0x18: []}, True)
         frames = await session.raw(bytes.fromhex("C2 33 F1 01 0D"), checksum=True)

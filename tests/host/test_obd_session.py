@@ -409,6 +409,31 @@ async def test_a_file_that_is_none_is_said_once(home: Path, caplog: pytest.LogCa
     assert [text.partition("car.json: ")[2].partition(" (")[0] for text in said] == ["can't be read", "not saved"]
 
 
+async def test_a_rate_of_the_last_car_does_not_hide_the_next_one(home: Path) -> None:
+    """Fast initialisation only, at the usual rate; the profile's was another."""
+    profiles.save("car", Profile("fast", 0x33, 9600, b"\xef\x8f"))
+    board = ObdBoard()
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        wrong = call.operation == records.OP_CONNECT and call.arguments[:2] != b"\0\0"
+        if wrong:
+            board.fail(call.ident, "no_car", "no way of initialisation worked.")
+        return wrong
+
+    board.on_call = on_call
+    async with opened(board, "car") as session:
+        await session.connect()
+    assert [call.arguments.hex() for call in board.calls[:-1]] == ["80250133003301330033", "00000033013300330133"]
+    # A rate that is usual, or that somebody named, has been tried.
+    profiles.save("car", Profile("fast", 0x33, 10_400, b"\xef\x8f"))
+    for baud in (0, 9600):
+        board.calls.clear()
+        async with opened(board, "car") as session:
+            with pytest.raises(ObdError, match="no way"):
+                await session.connect(baud=baud)
+        assert board.operations() == [records.OP_CONNECT, records.OP_CLOSE]
+
+
 async def test_another_car_under_the_same_name_replaces_it(home: Path) -> None:
     profiles.save("car", Profile("fast", 0x33, 9600, b"\xef\x8f", (0x11,), (0, 1, 0x42), "X" * 17))
     async with opened(ObdBoard(), "car") as session:

@@ -32,6 +32,7 @@ _RAW_S = 20.0
 _CLOSE_S = 3.0
 _BOARD_S = 20.0  # a board that starts anew needs some seconds
 
+_USUAL_BAUD = 10_400
 _ROUNDS = 2  # some ECUs don't answer the first time
 
 Way = tuple[str, int]  # ("slow" or "fast", address)
@@ -81,14 +82,10 @@ class ObdSession:
         known = self._kept
         if known is None and self.profile_name:
             known = self._kept = profiles.load(self.profile_name)
-        if not ways:
-            ways = WAYS
-            if known is not None:
-                ways = ((known.kind, known.address), *(way for way in WAYS if way != (known.kind, known.address)))
-                baud = baud or (known.baud if known.kind == "fast" else 0)
-        arguments = baud.to_bytes(2, "little")
-        arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways * _ROUNDS)
-        done = await self.calls.call(records.OP_CONNECT, arguments, timeout_s=_CONNECT_S, progress=progress)
+        if ways or known is None:
+            done = await self._find(ways or WAYS, baud)
+        else:
+            done = await self._find_again(known, baud)
         self.alive = done.alive
         self.car = _profile(unpack.ObdFound(done.found))
         if known is not None and known.same_car(self.car):
@@ -97,6 +94,22 @@ class ObdSession:
         self.remember(self.car)
         self.multi = MultiPids(KeyBytes(*self.car.key_bytes))
         return self.car
+
+    async def _find(self, ways: tuple[Way, ...], baud: int) -> Done:
+        arguments = baud.to_bytes(2, "little")
+        arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways * _ROUNDS)
+        return await self.calls.call(records.OP_CONNECT, arguments, timeout_s=_CONNECT_S, progress=self._progress)
+
+    async def _find_again(self, known: Profile, baud: int) -> Done:
+        """As it was reached before; and as any other car, as this may be one."""
+        way = (known.kind, known.address)
+        own_baud = known.baud if known.kind == "fast" and not baud else 0
+        try:
+            return await self._find((way, *(one for one in WAYS if one != way)), baud or own_baud)
+        except ObdError as error:
+            if error.name != "no_car" or own_baud in (0, _USUAL_BAUD):
+                raise
+        return await self._find(WAYS, 0)
 
     async def timing(self, fastest: bool = False) -> timing.Timing:
         """The times P2, P3, P4 that hold. fastest: ask for the shortest that the ECU offers (AccessTimingParameters).
