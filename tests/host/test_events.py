@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -138,11 +139,14 @@ async def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_pat
     assert not late.exists()
 
 
-async def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openkline.events._KILL_AFTER_S", 0.1)
-    async with runner("trap '' TERM; echo ready; while :; do sleep 1; done", shell=True, timeout_s=0.2) as events:
+async def test_a_command_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openkline.events._KILL_AFTER_S", 0.2)
+    pid, stubborn = tmp_path / "pid", "trap '' TERM; echo $$ > {}; while :; do sleep 0.05; done"
+    async with runner(stubborn.format(pid), shell=True, timeout_s=0.5) as events:
         events(BusFrame(0.0, NEXT))
         await until(lambda: events.counters.timeouts == 1 and not events._tasks)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 async def test_at_most_so_many_at_a_time_and_the_rest_is_dropped_and_counted() -> None:
@@ -168,8 +172,13 @@ async def test_failures_are_counted_and_told(caplog: pytest.LogCaptureFixture) -
     assert "status 3" in caplog.text
 
 
-async def test_a_talkative_command_is_read_to_its_end() -> None:
+async def test_a_talkative_command_is_read_to_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """What it says first is told, the rest is not kept."""
+    caplog.set_level(logging.INFO, "openkline.events")
+    logging.getLogger("openkline").propagate = True
     async with runner(f"{PYTHON} -c \"print('x' * 1000000)\"") as events:
         events(BusFrame(0.0, NEXT))
         await until(lambda: events.counters.started == 1 and not events._tasks)
         assert events.counters.failed == events.counters.timeouts == 0
+    assert caplog.text.count("x" * 4096) == 1
+    assert len(caplog.text) < 5000

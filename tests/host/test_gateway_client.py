@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 from tests.ports import free_port
@@ -245,6 +246,33 @@ async def test_it_comes_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
             await client.close()
     finally:
         await client.close()
+
+
+async def test_it_tries_again_more_and_more_slowly_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_BACKOFF_MIN_S", 0.02)
+    monkeypatch.setattr(client_module, "_BACKOFF_MAX_S", 0.08)
+    loop = asyncio.get_running_loop()
+    greeted: list[float] = []
+    port = [0]
+
+    async def main(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        greeted.append(loop.time())
+        if len(greeted) == 1:
+            writer.write(b"\x63\x74\0\0" + (port[0] + 1).to_bytes(2, "little") + b"\0\0")
+        writer.close()
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with fake_gateway(main, session) as port[0]:
+        client = GatewayClient("127.0.0.1", port[0], reconnect=True)
+        await client.connect()
+        await until(lambda: len(greeted) == 14)  # without a limit that would be two minutes
+        await client.close()
+    pauses_s = [after - before for before, after in pairwise(greeted)]
+    for pause_s, at_least_s in zip(pauses_s, (0.02, 0.04, 0.08, 0.08, 0.08), strict=False):
+        assert pause_s >= 0.9 * at_least_s - 0.001
 
 
 async def test_a_slow_reader_loses_the_oldest_and_is_told() -> None:

@@ -92,6 +92,7 @@ def test_torn_and_wrong_lines_are_named_and_skipped() -> None:
     assert [problem.line for problem in problems] == [2, 3, 5, 6, 7]
     assert "checksum is 8E, should be 8F" in problems[1].reason
     assert "promises 11 bytes, 6 are there" in problems[2].reason
+    assert problems[4].reason == "line longer than 4096 bytes"
 
 
 def test_navcoder_frames_are_read_and_their_explanations_skipped() -> None:

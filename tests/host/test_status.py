@@ -195,6 +195,19 @@ async def test_a_visitor_who_does_not_read_has_to_go(monkeypatch: pytest.MonkeyP
             await until(lambda: not server.visitors)
 
 
+async def test_whoever_talks_without_end_is_no_bridge() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(bytes(1 << 16))
+                await writer.drain()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    with pytest.raises(GatewayError, match="is no openkline bridge"):
+        await fetch(server.sockets[0].getsockname()[1], timeout_s=30)
+    server.close()
+
+
 async def test_who_talks_is_not_heard() -> None:
     async with serving(lambda: {"openkline": "1"}) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
