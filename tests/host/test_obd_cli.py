@@ -321,6 +321,29 @@ def test_a_car_that_goes_away_meanwhile_has_not_said_that_it_has_nothing(board: 
     assert result.exit_code == 7 and "stopped answering" in result.stderr and "many K-line cars" not in result.stderr
 
 
+def test_damage_is_told(board: ObdBoard, tmp_path: Path) -> None:
+    damaged = "01 20"
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        hit = call.operation == records.OP_REQUEST and call.arguments[2:].hex(" ").upper() == damaged
+        if hit:
+            board.end_request(call.ident, flags=records.END_ALIVE | records.END_DAMAGED)
+        return hit
+
+    board.on_call = on_call
+    result = run("scan")
+    assert result.exit_code == 0 and "an answer was damaged again and again" in result.stderr
+    saved = json.loads((tmp_path / "openkline" / "cars" / "car.json").read_text())
+    assert saved["supported"][-1] == "20", "what is not whole is not remembered"
+    damaged = "09 02"
+    result = run("vin")
+    assert result.exit_code == 7 and "no whole VIN came" in result.stderr and "before about 2002" not in result.stderr
+    damaged = ""
+    board.car["09 02"] = board.car["09 02"][1:]
+    result = run("vin")
+    assert result.exit_code == 7 and "no whole VIN came" in result.stderr
+
+
 def test_errors_end_with_their_status(board: ObdBoard) -> None:
     def on_call(call: unpack.ObdCall) -> bool:
         board.fail(call.ident, "no_echo", "nothing that was sent came back: is there 12 V?")

@@ -64,7 +64,6 @@ async def test_connect_tells_progress_and_what_it_found() -> None:
 async def test_what_a_mechanic_asks() -> None:
     async with opened(ObdBoard()) as session:
         car = await connected(session)
-        assert [(v.name, v.value, v.unit) for v in await car.live(0x0C)] == [("RPM", 840.0, "rpm")]
         assert (await car.supported()).pids() == [0, 1, 5, 0x0C, 0x0D, 0x20, 0x40, 0x42]
         assert (await car.monitors())[0x10].codes == 2
         assert await car.codes() == ({0x10: ["P0133", "P0301"]}, True)
@@ -78,16 +77,10 @@ async def test_what_a_mechanic_asks() -> None:
 
 async def test_refusals_and_silence_are_no_values() -> None:
     board = ObdBoard()
-    board.car["01 05"] = [(0x10, "7F 01 12")]
     board.car["03"] = []
     board.car["04"] = []
     async with opened(board) as session:
         car = await connected(session)
-        with pytest.raises(ObdError, match=r"refused 01 05: .*PID") as refused:
-            await car.live(5)
-        assert refused.value.name == "refused" and refused.value.exit_code == 7
-        with pytest.raises(ObdError, match="no ECU answered 01 2F"):
-            await car.live(0x2F)
         assert await car.codes() == ({}, False)  # PID 01 says that there are two
         with pytest.raises(ObdError, match="nobody can say"):
             await car.clear()
@@ -97,8 +90,9 @@ async def test_refusals_and_silence_are_no_values() -> None:
         with pytest.raises(ObdError, match="no ECU answered 02 02 00"):
             await car.freeze_frames()
         board.car["02 02 00"] = [(0x10, "7F 02 11")]
-        with pytest.raises(ObdError, match="refused 02 02 00: 11: service not supported"):
+        with pytest.raises(ObdError, match="refused 02 02 00: 11: service not supported") as refused:
             await car.freeze_frames()
+        assert refused.value.name == "refused" and refused.value.exit_code == 7
 
 
 async def test_an_ecu_that_says_nothing_any_more_is_not_without_codes() -> None:
@@ -229,15 +223,17 @@ async def test_damage_is_not_silence() -> None:
     async with opened(board) as session:
         car = await connected(session)
         assert (await session.request(b"\x01\x0d")).broken and not (await session.request(b"\x01\x0c")).broken
-        for asked in (car.live(0x0D), car.freeze_frames(), car.clear()):
+        for asked in (car.freeze_frames(), car.clear()):
             with pytest.raises(ObdError, match="damage") as caught:
                 await asked
             assert caught.value.name == "damaged"
         assert await car.codes() == ({}, False)
         assert await car.codes(0x07) == ({0x18: []}, False), "the engine's may be the one that was damaged"
-        assert board.requests().count("07") == 3
+        assert board.requests().count("07") == 3 and car.damaged
+        car.damaged = False
         damaged.clear()
         assert await car.codes(0x07) == ({0x18: []}, True)
+        assert await car.vin() == VIN and not car.damaged
 
 
 async def test_lost_answers_are_an_error() -> None:

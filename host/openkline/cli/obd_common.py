@@ -114,7 +114,10 @@ async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> 
         try:
             if connect:
                 await session.connect(reach.ways(), reach.baud or 0, tell_progress)
-            yield Diagnostics(session)
+            car = Diagnostics(session)
+            yield car
+            if car.damaged:
+                click.echo("  an answer was damaged again and again: what is not told may have been said", err=True)
             if connect and whole and not session.alive:
                 raise ObdError("the car stopped answering while it was asked. Is the ignition still on?", "silent")
         finally:

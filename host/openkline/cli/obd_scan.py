@@ -99,16 +99,18 @@ def vin(as_json: bool, **words: Any) -> None:
     """The vehicle identification number; and each ECU's name, calibration, and its check sum (CVN)."""
     reach = reach_of(words)
 
-    async def run() -> dict[str, Any]:
+    async def run() -> tuple[dict[str, Any], bool]:
         async with opened_car(reach) as car:
-            return {"vin": await car.vin(), **await _identity(car)}
+            return {"vin": await car.vin(), **await _identity(car)}, car.damaged
 
-    found = asyncio.run(run())
+    found, damaged = asyncio.run(run())
     if as_json:
         print_json(found)
     else:
         if found["vin"]:
             click.echo(found["vin"])
         _show_identity(found)
+    if not found["vin"] and damaged:
+        raise ObdError("no whole VIN came: answers were damaged. Try again", "damaged")
     if not found["vin"]:
         raise ObdError("no ECU of this car tells a VIN: cars before about 2002 often don't", "silent")

@@ -1,4 +1,4 @@
-"""What a mechanic asks, of an ObdSession: a live value, monitors, trouble codes, freeze frames, VIN. See live.py, too.
+"""What a mechanic asks, of an ObdSession: monitors, trouble codes, freeze frames, VIN. See live.py, too.
 
 Results that several ECUs have are dicts by ECU address (-1: its frames carry none). Nothing here mistakes a refusal or
 silence for a value.
@@ -19,39 +19,41 @@ _STANDARD = 0x1C
 
 
 class Diagnostics:
+    """damaged: in spite of repetitions an answer was not whole, so what nobody has said may have been said."""
+
     def __init__(self, session: ObdSession) -> None:
         self.session = session
+        self.damaged = False
 
-    # -- live data
+    async def _ask(self, request: bytes) -> obd.Assembly:
+        assembly = await self.session.request(request)
+        self.damaged = self.damaged or assembly.broken
+        return assembly
 
     async def supported(self) -> obd.PidSet:
         """PIDs of mode 01, of all ECUs together; asked once for a car, then its profile knows."""
         car = self.session.car
         have = car.pids() if car is not None else obd.PidSet()
         before = have.bits()
+        whole = True
         base = 0
         while base <= _LAST_BITMAP and (base in have or not base):
             if not any(base < pid <= base + 0x20 for pid in have.pids()):
-                for answer in (await self.session.request(bytes((obd.LIVE, base)))).positive():
+                assembly = await self._ask(bytes((obd.LIVE, base)))
+                whole = whole and not assembly.broken
+                for answer in assembly.positive():
                     have.add_bitmap(base, answer.frames[0], 1)
             base += 0x20
-        if car is not None and have.bits() != before:
+        if car is not None and whole and have.bits() != before:
             self.session.remember(dataclasses.replace(car, supported=tuple(have.pids())))
         return have
-
-    async def live(self, pid: int) -> list[pids.Value]:
-        """The values of one PID. ObdError refused (with the reason), silent or damaged."""
-        values = pids.decode(pid, _data(await self.session.request(bytes((obd.LIVE, pid)))))
-        if not values:
-            raise ObdError(f"PID {pid:02X}: the answer is too short, or its meaning is not known", "silent")
-        return values
 
     # -- monitors and codes
 
     async def monitors(self) -> dict[int, status.MonitorStatus]:
         """Of those ECUs that have PID 01."""
         found = {}
-        for answer in (await self.session.request(b"\x01\x01")).positive():
+        for answer in (await self._ask(b"\x01\x01")).positive():
             one = status.monitor_status(answer.frames[0], 1)
             if one is not None:
                 found[answer.ecu] = one
@@ -65,9 +67,10 @@ class Diagnostics:
         pending and permanent codes: there `certain` means that somebody answered.
         """
         found: dict[int, list[str]] = {}
+        damaged = self.damaged
         for _ in range(_TRIES):
             monitors = await self.monitors() if service == obd.STORED else {}
-            assembly = await self.session.request(bytes((service,)))
+            assembly = await self._ask(bytes((service,)))
             found = {answer.ecu: obd.codes(answer) for answer in assembly.positive()}
             known = self.session.car.ecus if self.session.car is not None and service == obd.STORED else ()
             certain = bool(found or monitors) and not assembly.broken
@@ -77,6 +80,7 @@ class Diagnostics:
                 judged = obd.judge_codes(len(found.get(ecu, [])), ecu in found, monitor.codes)
                 certain = certain and judged != obd.UNCERTAIN
             if certain:
+                self.damaged = damaged  # what was not whole has been asked again
                 return found, True
         return found, False
 
@@ -85,7 +89,7 @@ class Diagnostics:
 
         ObdError: no ECU answered.
         """
-        assembly = await self.session.request(bytes((obd.CLEAR,)))
+        assembly = await self._ask(bytes((obd.CLEAR,)))
         if not assembly.answers and assembly.broken:
             raise ObdError("the answer to the request to clear was damaged: read the codes, they say whether it was"
                            " done", "damaged")  # fmt: skip
@@ -103,7 +107,7 @@ class Diagnostics:
         found: dict[int, list[tuple[str, results.O2Result]]] = {}
         for pid in (0x13, 0x1D):
             sensors = 0
-            for answer in (await self.session.request(bytes((obd.LIVE, pid)))).positive():
+            for answer in (await self._ask(bytes((obd.LIVE, pid)))).positive():
                 sensors |= (obd.payload(bytes((obd.LIVE, pid)), answer) or b"\0")[0]
             for sensor in (1 << i for i in range(8) if sensors >> i & 1):
                 for ecu, frame in await self._frames(bytes((obd.OXYGEN, 0, sensor))):
@@ -129,7 +133,7 @@ class Diagnostics:
 
     async def _frames(self, request: bytes) -> list[tuple[int, bytes]]:
         """(ecu, data after the service) of each frame."""
-        assembly = await self.session.request(request)
+        assembly = await self._ask(request)
         return [(answer.ecu, frame) for answer in assembly.positive() for frame in answer.frames]
 
     async def freeze_frames(self) -> dict[int, tuple[str, list[Cell]]]:
@@ -137,10 +141,10 @@ class Diagnostics:
 
         ObdError refused, silent or damaged: nobody says whether there is one.
         """
-        assembly = await self.session.request(obd.freeze_request(0x02))
+        assembly = await self._ask(obd.freeze_request(0x02))
         stored = dict(obd.frozen_by(assembly))
         if not stored:
-            _data(assembly)
+            _no_silence(assembly)
             return {}
         have = {ecu: obd.PidSet() for ecu in stored}
         base = 0
@@ -159,7 +163,7 @@ class Diagnostics:
 
     async def _frozen(self, pid: int) -> dict[int, bytes]:
         """{ecu: data} of a PID in the freeze frames."""
-        assembly = await self.session.request(obd.freeze_request(pid))
+        assembly = await self._ask(obd.freeze_request(pid))
         return {answer.ecu: obd.payload(assembly.request, answer) or b"" for answer in assembly.positive()}
 
     # -- vehicle information
@@ -188,7 +192,7 @@ class Diagnostics:
     async def standard(self) -> str:
         """Which OBD standard the car says that it keeps; "" where it doesn't."""
         request = bytes((obd.LIVE, _STANDARD))
-        for answer in (await self.session.request(request)).positive():
+        for answer in (await self._ask(request)).positive():
             words = status.describe(_STANDARD, obd.payload(request, answer) or b"")
             return words[0] if words else ""
         return ""
@@ -198,8 +202,9 @@ class Diagnostics:
         found: dict[int, bytes] = {}
         request = bytes((obd.INFO, kind))
         for _ in range(_TRIES):
-            whole = True
-            for answer in (await self.session.request(request)).positive():
+            assembly = await self.session.request(request)
+            whole = not assembly.broken
+            for answer in assembly.positive():
                 data = obd.payload(request, answer)
                 if data is None:
                     whole = False
@@ -207,10 +212,12 @@ class Diagnostics:
                     found[answer.ecu] = data
             if whole:
                 break
+        self.damaged = self.damaged or not whole
         return found
 
 
-def _data(assembly: obd.Assembly) -> bytes:
+def _no_silence(assembly: obd.Assembly) -> None:
+    """ObdError: nobody has answered with data."""
     words = assembly.request.hex(" ").upper()
     answer = assembly.best()
     if answer is None and assembly.broken:
@@ -219,6 +226,3 @@ def _data(assembly: obd.Assembly) -> bytes:
         raise ObdError(f"no ECU answered {words}: the car may not have it", "silent")
     if answer.nrc:
         raise ObdError(f"the ECU refused {words}: {nrc.name(answer.nrc)}", "refused")
-    data = obd.payload(assembly.request, answer)
-    assert data is not None
-    return data
