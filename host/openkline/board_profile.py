@@ -27,6 +27,7 @@ class ProfileError(OpenklineError):
 class Image:
     """Which MicroPython the board gets.
 
+    board    MicroPython's name for it; that of a generic board with the same chip will do
     file     the image that the address below gives
     url      where it is downloaded from
     page     where a person finds all images of the board
@@ -243,7 +244,8 @@ def _interface(table: _Table) -> Interface:
     return one
 
 
-def _image(board: str, table: _Table) -> Image:
+def _image(name: str, table: _Table) -> Image:
+    board = table.take("board", str, name)
     url = table.take("url", str)
     sha256 = table.take("sha256", str, None)
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
@@ -258,5 +260,8 @@ def _image(board: str, table: _Table) -> Image:
     )
     table.end()
     if not image.fits(image.file):
-        raise ProfileError(f"{table.where}: url: {image.file!r} is not named like an image for {board}")
+        raise ProfileError(
+            f"{table.where}: url: {image.file!r} is not named like an image for {board}: which board of MicroPython's "
+            "it is for can be said by board"
+        )
     return image
