@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any
 
 import rich_click as click
 
 from kline.protocol import dtc, nrc, records, timing
 from kline.protocol import obd as protocol
-from openkline.cli.common import HexBytes, json_option
+from openkline.cli.common import HexBytes, ask, json_option
 from openkline.cli.obd_common import (
     car_options,
     cells_json,
@@ -82,7 +81,7 @@ def _remark(found: dict[int, list[str]], sure: bool, known: tuple[int, ...]) -> 
     """What a list of codes does not say by itself. known: ECUs that are to be named where they have not said a word."""
     codes = any(found.values())
     if not sure and not codes:
-        return "not known (no answer, or refused)"
+        return "not known (no whole answer, or refused)"
     if not sure:
         return "perhaps more: an answer was damaged" if known else ""
     heard = {ecu_key(ecu) for ecu in found}
@@ -98,7 +97,11 @@ def clear(yes: bool, **words: Any) -> None:
     """Erase trouble codes, freeze frames, and the readiness of all monitors."""
     reach = reach_of(words)
     if not yes:
-        _ask_whether_to_clear()
+        ask(
+            "This erases all trouble codes and the freeze frame, and the monitors begin anew (an inspection may want "
+            "them complete). Erase them",
+            "erased",
+        )
 
     async def run() -> dict[int, int | None]:
         async with opened_car(reach) as car:
@@ -116,22 +119,6 @@ def clear(yes: bool, **words: Any) -> None:
         raise ObdError("not everything was erased; most cars want ignition on and engine off", "refused")
     if None in done.values():
         raise ObdError("an ECU said nothing: openkline obd dtc tells whether its codes are gone", "silent")
-
-
-def _ask_whether_to_clear() -> None:
-    try:
-        click.confirm(
-            "This erases all trouble codes and the freeze frame, and the monitors begin anew (an inspection may want "
-            "them complete). Erase them",
-            abort=True,
-            err=True,
-        )
-    except click.Abort as abort:
-        hint = "" if sys.stdin.isatty() else " Without a terminal, --yes erases without asking."
-        click.echo(f"\nNothing was erased.{hint}", err=True)
-        if isinstance(abort.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
 
 
 @obd.command(epilog="Examples: openkline obd freeze; openkline obd freeze --json")
@@ -177,7 +164,7 @@ def freeze(as_json: bool, **words: Any) -> None:
 def raw(frame: tuple[str, ...], wake: str, no_checksum: bool, wait_ms: int, as_json: bool, **words: Any) -> None:
     """Send one frame, header and all, and show every frame that comes back.
 
-    The bytes of an answer that are no valid frame are shown in brackets.
+    Where something came that is no valid frame, all bytes that were heard follow in brackets.
     """
     data = HexBytes()(" ".join(frame)) or b""
     if not 1 <= len(data) <= 254:
