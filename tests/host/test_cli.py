@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import io
 import json
 import logging
+import subprocess
+import sys
+import termios
+import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 import serialx
@@ -158,6 +165,34 @@ def test_log_converts_without_loss(capture: Path) -> None:
 
 def test_log_recognises_stdin(capture: Path) -> None:
     assert run("log", "-", "--to", "gateway", stdin=LINES).stdout_bytes == LINES
+
+
+def wait_until_read(pipe: IO[bytes]) -> None:
+    waiting = array.array("i", [1])
+    end_s = time.monotonic() + 20
+    while waiting[0] and time.monotonic() < end_s:
+        fcntl.ioctl(pipe.fileno(), termios.FIONREAD, waiting)
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into a pipe")
+@pytest.mark.parametrize("first", [b"", b"0: C0 04 68\n"], ids=["whole", "torn"])
+def test_log_shows_a_frame_of_a_pipe_as_soon_as_its_line_is_whole(first: bytes) -> None:
+    """As from `tail -f`: it comes in pieces, and the next line comes later, or never."""
+    words = [sys.executable, "-m", "openkline", "log", "-", "--to", "gateway"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in LINES.splitlines(keepends=True):
+            for piece in (first, line[:6], line[6:30], line[30:]):
+                process.stdin.write(piece)
+                process.stdin.flush()
+                wait_until_read(process.stdin)
+            first = b""
+            assert process.stdout.readline() == line
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        assert process.wait(20) == 0
 
 
 def test_log_filters(capture: Path) -> None:

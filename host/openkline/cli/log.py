@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import rich_click as click
 
@@ -73,14 +73,33 @@ class Problems:
             click.echo(f"{self.name}: more lines can't be read; they are counted", err=True)
 
 
+class _Again(io.RawIOBase):
+    """What was read already, then the rest."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        super().__init__()
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        if not self._head:
+            return self._rest.readinto1(into)  # type: ignore[attr-defined, no-any-return]
+        n = min(len(into), len(self._head))
+        into[:n], self._head = self._head[:n], self._head[n:]
+        return n
+
+
 def _reader(file: BinaryIO, name: str) -> tuple[LogFormat, BinaryIO]:
     """The format that was named, or that the first bytes show; and a stream that still has those bytes."""
     if name != "auto":
         return FORMATS[name](), file
-    if hasattr(file, "peek"):
-        return detect(file.peek(_HEAD)[:_HEAD]), file
-    data = file.read()
-    return detect(data[:_HEAD]), io.BytesIO(data)
+    head = file.readline(_HEAD)  # whole, though it may come in pieces
+    if detect(head).name == "raw":
+        head += file.readline(_HEAD)  # the first line may be torn
+    return detect(head), io.BufferedReader(_Again(head, file))
 
 
 def _wanted(
@@ -111,7 +130,7 @@ class HexByte(click.ParamType[int]):
 
 @click.command(
     epilog="Examples: openkline log ibus.log --source 68; openkline log capture.bin --to gateway; "
-    "openkline log ibus.log --stats"
+    "openkline log ibus.log --stats; tail -f ibus.log | openkline log -"
 )
 @click.argument("files", nargs=-1, required=True, type=click.File("rb"), metavar="FILE...")
 @click.option("--from", "log_format", type=click.Choice(["auto", *FORMATS]), default="auto", show_default=True)
@@ -142,12 +161,15 @@ def log(
     try:
         for file in files:
             reader, stream = _reader(file, log_format)
+            live = not file.seekable()  # such as tail -f: whoever looks at it wants each frame now
             problems = Problems(str(getattr(file, "name", "-")))
             for frame in _wanted(reader.read(stream, problems), set(source), set(destination), set(message)):
                 statistics.add(frame)
                 if stats:
                     continue
                 out.write(write(frame) if write else render(BusFrame(frame.time or 0.0, frame.data, frame.own)))  # type: ignore[misc]
+                if live:
+                    out.flush()
             statistics.problems += problems.count
         if stats:
             _print_statistics(statistics, as_json)

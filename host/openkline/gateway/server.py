@@ -93,6 +93,8 @@ class GatewayServer:
         for session in list(self.sessions.values()):
             session.end()
         await self._wait_for_end(self.options.drain_s, and_orphans=True)
+        if left := self.dispatcher.orphaned:
+            log.warning("%d messages of clients were not on the bus in %g s: given up", left, self.options.drain_s)
         await self._wait_for_end(_CLOSING_S)
         for session in [*self.sessions.values(), *self._open]:
             session.abort()

@@ -227,12 +227,15 @@ async def test_stop_lets_out_what_was_sent_and_then_says_disconnect(
 
 
 @pytest.mark.options(drain_s=0.1)
-async def test_stop_does_not_wait_for_ever(gateway: Gateway, server: GatewayServer, bus: FakeBus) -> None:
+async def test_stop_does_not_wait_for_ever(
+    gateway: Gateway, server: GatewayServer, bus: FakeBus, caplog: pytest.LogCaptureFixture
+) -> None:
     bus.held = True
     raw = await gateway.join()
-    await raw.send(MESSAGE)
+    await raw.send(MESSAGE * 40)
     await raw.ping()
     await asyncio.wait_for(server.stop(), 5)
+    assert "40 messages of clients were not on the bus in 0.1 s" in caplog.text
     await raw.expect(DISCONNECT)
     await raw.expect_end()
 
