@@ -230,8 +230,12 @@ async def test_damage_is_not_silence() -> None:
         assert await car.codes() == ({}, False)
         assert await car.codes(0x07) == ({0x18: []}, False), "the engine's may be the one that was damaged"
         assert board.requests().count("07") == 3 and car.damaged
-        car.damaged = False
+        board.car["02 02 00"] = [(0x18, "42 02 00 00 00")]
+        with pytest.raises(ObdError, match="damage"):
+            await car.freeze_frames()
         damaged.clear()
+        assert await car.freeze_frames() == {}
+        car.damaged = False
         assert await car.codes(0x07) == ({0x18: []}, True)
         assert await car.vin() == VIN and not car.damaged
 

@@ -144,7 +144,7 @@ class Diagnostics:
         assembly = await self._ask(obd.freeze_request(0x02))
         stored = dict(obd.frozen_by(assembly))
         if not stored:
-            _no_silence(assembly)
+            _all_said(assembly)
             return {}
         have = {ecu: obd.PidSet() for ecu in stored}
         base = 0
@@ -216,12 +216,12 @@ class Diagnostics:
         return found
 
 
-def _no_silence(assembly: obd.Assembly) -> None:
-    """ObdError: nobody has answered with data."""
+def _all_said(assembly: obd.Assembly) -> None:
+    """ObdError: nobody has answered with data, or somebody whose answer was damaged may have."""
     words = assembly.request.hex(" ").upper()
     answer = assembly.best()
-    if answer is None and assembly.broken:
-        raise ObdError(f"no ECU gave a whole answer to {words}: damage, or noise, came instead. Try again", "damaged")
+    if assembly.broken:
+        raise ObdError(f"an answer to {words} was damaged, or noise came instead. Try again", "damaged")
     if answer is None:
         raise ObdError(f"no ECU answered {words}: the car may not have it", "silent")
     if answer.nrc:
