@@ -88,6 +88,19 @@ def test_file_systems_that_take_nothing(board: FlashBoard, tmp_path: Path, error
     assert (board.folder / "a" / "x.mpy").read_bytes() == b"new"
 
 
+def test_a_damaged_board_json_is_replaced(board: FlashBoard) -> None:
+    """One that is no text at all, as after a power cut."""
+    program(board)
+    board.press_reset()
+    asyncio.run(reach_prompt(port_for(board.front.address), 10))
+    (board.folder / "board.json").write_bytes(b"\xff\xfe{}")
+    files = BoardFiles(board.front.address)
+    seen = files.look()
+    assert seen.sizes["board.json"] == 4 and seen.json("board.json") == {}
+    files.replace("board.json", b"{}")
+    assert files.look().texts == {"board.json": "{}"}
+
+
 def test_a_board_that_resets_while_files_are_copied(board: FlashBoard) -> None:
     program(board)
     board.press_reset()

@@ -49,7 +49,9 @@ for n in 'ab':
 for n in ('main.py','board.json','boot.json'):
  if n in N:
   h(n)
-  if n!='main.py':T[n]=open(n).read()
+  if n!='main.py':
+   try:T[n]=open(n).read()
+   except ValueError:pass
 v=os.statvfs('.')
 i=binascii.hexlify(machine.unique_id()).decode()
 r={'files':F,'folders':D,'texts':T,'free':v[0]*v[3],'id':i,'version':list(sys.implementation[1])[:3]}
