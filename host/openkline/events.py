@@ -2,7 +2,7 @@
 
     # comment
     "F0 04 3B 49 81 07" = playerctl next
-    "?? 05 3F ?? 01 ??" = logger "somebody answered"
+    "?? 04 3F ?? 01 ??" = logger "somebody answered"
 
 Left: the whole frame, checksum included; ?? (or * or **) stands for any byte. Right: a program and its arguments, split
 as a shell would split them; no shell runs it unless one was asked for. The command gets the frame in its environment as
