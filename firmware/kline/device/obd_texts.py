@@ -24,7 +24,7 @@ TEXTS = {
     NO_ECHO: "nothing that was sent came back: the line did not move. Is the interface connected to the K-line (pin "
     "7), does it have 12 V and ground, are tx and rx the right pins?",
     ECHO_WRONG: "what came back is not what was sent (%s). Is something else talking on the line, or is the circuit "
-    "too weak for it (R2 of a PC817 at most 100 ohm)?",
+    "too weak for it (a PC817 wants 100 ohm at its LED)?",
     STUCK_LOW: "the line is held low. Is tx_invert right for this circuit, is the ignition on, is the K-line shorted?",
     BUSY: "the line did not become quiet: another tester, or noise. Unplug other devices from the diagnostic socket.",
     NO_SYNC: "no ECU answered the address %02X within 300 ms. Is the ignition on? The car may want another address, "
@@ -37,7 +37,7 @@ TEXTS = {
     "initialisation, or another address.",
     NO_ADDRESS: "the ECU did not confirm the initialisation (%s). Unplug other testers, try again, then try fast "
     "initialisation.",
-    SILENT: "no ECU answered %s. Is the ignition on? If other requests are answered, the car does not have this one.",
+    SILENT: "no ECU answered %s. Is the ignition on? If the car answers anything else, it does not have this one.",
     REFUSED: "the ECU refused %s. The reason is its own: try with the engine off, or ask for something else.",
     LATE: "the board was kept busy by something else, and an edge or byte came %d us late: it was given up. Try again.",
     NOT_CONNECTED: "there is no session: call connect() first.",
