@@ -37,6 +37,7 @@ class Audience:
         return unsubscribe
 
     def frame(self, frame: BusFrame) -> None:
+        self._counters.frames += 1
         for callback in self._frames:
             try:
                 callback(frame)

@@ -119,6 +119,7 @@ class BoardLink:
         self.link.on_record = self._on_record
         self.link.on_text = self._on_text
         self.link.on_state = self._on_state
+        self.urgent = self.link.urgent  # more is due than an acknowledgement: many frames have one of those together
         self.clock = DeviceClock()
         self.info: BoardInfo | None = None
         self.misread = 0
@@ -144,7 +145,7 @@ class BoardLink:
         deframer = self.link.deframer
         others = deframer.text_bytes + deframer.bad
         self.link.feed(data, len(data), int(now_s * 1e6) & TICKS_MASK)
-        return not deframer.pending() and deframer.text_bytes + deframer.bad == others
+        return not deframer.pending and deframer.text_bytes + deframer.bad == others
 
     def pump(self, now_s: float, limit: int) -> bytes:
         """What is due to be sent now, about `limit` bytes at most."""
@@ -154,10 +155,6 @@ class BoardLink:
             return b""
         data, self._written = bytes(self._written), bytearray()
         return data
-
-    def urgent(self) -> bool:
-        """More than an acknowledgement is due: that may wait for the next tick, many frames have one together."""
-        return self.link.urgent()
 
     def _write(self, buf: bytearray, n: int) -> None:
         self._written += buf[:n]
@@ -215,16 +212,14 @@ class BoardLink:
 
     def _on_record(self, kind: int, channel: int, buf: bytearray, start: int, end: int) -> None:
         try:
-            if kind == records.FRAME:
-                self._frame(buf, start, end)
-            else:
+            if kind != records.FRAME:
                 self._other(kind, buf, start, end)
+                return
+            ticks, own, data = unpack.unpack_frame(buf, start, end)
         except unpack.RecordError as error:
             self.misread += 1
             board_log.warning("a record of the board is too short (%s): is its firmware of another version?", error)
-
-    def _frame(self, buf: bytearray, start: int, end: int) -> None:
-        ticks, own, data = unpack.unpack_frame(buf, start, end)
+            return
         if len(data) >= MIN_FRAME and len(data) >= data[1] + 2:
             if len(data) > data[1] + 2:  # what follows a payload that is known is ignored
                 data = data[: data[1] + 2]

@@ -23,6 +23,7 @@ BLOCK_S = 2.0
 WINDOW_S = 20.0
 SLEW = 1e-3
 STEP_S = 2.0
+_HALF = TICKS_PERIOD // 2
 
 
 class DeviceClock:
@@ -57,33 +58,26 @@ class DeviceClock:
         """How far the mapping still has to go."""
         return self._target_s - self._offset_s
 
-    def observe(self, ticks: int, now_s: float) -> None:
-        """Learn from a stamp that arrived at now_s."""
-        self._observe(self._unwrap(ticks, now_s), now_s)
-
     def unix(self, ticks: int, now_s: float) -> float:
         """Unix seconds of a stamp of up to 8.9 minutes ago that arrived at now_s; learns from it, too."""
-        device_us = self._unwrap(ticks, now_s)
-        self._observe(device_us, now_s)
+        device_s = self.observe(ticks, now_s)
         self._given_out = True
-        unix_s = device_us * 1e-6 + self._offset_s
+        unix_s = device_s + self._offset_s
         if unix_s < self._last_out:
             unix_s = self._last_out
         self._last_out = unix_s
         return unix_s
 
-    def _unwrap(self, ticks: int, now_s: float) -> int:
+    def observe(self, ticks: int, now_s: float) -> float:
+        """Learn from a stamp that arrived at now_s; returns it as the device's seconds, which don't wrap."""
         if self._newest_us is None:
-            self._newest_us, self._newest_at_s = ticks, now_s
-            return ticks
+            self._newest_us = ticks
+            self._newest_at_s = now_s
         expected_us = self._newest_us + int((now_s - self._newest_at_s) * 1e6)
-        half = TICKS_PERIOD // 2
-        device_us = expected_us + ((ticks - expected_us + half) % TICKS_PERIOD) - half
+        device_us = expected_us + ((ticks - expected_us + _HALF) % TICKS_PERIOD) - _HALF
         if device_us > self._newest_us:
-            self._newest_us, self._newest_at_s = device_us, now_s
-        return device_us
-
-    def _observe(self, device_us: int, now_s: float) -> None:
+            self._newest_us = device_us
+            self._newest_at_s = now_s
         device_s = device_us * 1e-6
         difference_s = now_s - device_s
         if device_s >= self._block_end_s or not self._block_end_s:
@@ -91,7 +85,12 @@ class DeviceClock:
         elif difference_s < self._block_min_s:
             self._block_min_s = difference_s
             self._aim()
-        self._slew(device_s)
+        most_s = (device_s - self._slewed_at_s) * SLEW
+        if most_s > 0:
+            self._slewed_at_s = device_s
+            error_s = self._target_s - self._offset_s
+            self._offset_s += min(max(error_s, -most_s), most_s)
+        return device_s
 
     def _next_block(self, device_s: float, difference_s: float) -> None:
         if self._block_end_s:
@@ -112,11 +111,3 @@ class DeviceClock:
             self.steps += 1
             self._offset_s = self._target_s
             self._last_out = 0.0
-
-    def _slew(self, device_s: float) -> None:
-        most_s = (device_s - self._slewed_at_s) * SLEW
-        if most_s <= 0:
-            return
-        self._slewed_at_s = device_s
-        error_s = self._target_s - self._offset_s
-        self._offset_s += min(max(error_s, -most_s), most_s)

@@ -22,7 +22,7 @@ from kline.protocol import records
 from kline.protocol.link_host import HOST_WINDOW
 from openkline.audience import Audience, EventCallback
 from openkline.boardlink import BoardLink, BusEvent
-from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, BusFrame, FrameCallback, TransmitResult, Unsubscribe
+from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, FrameCallback, TransmitResult, Unsubscribe
 from openkline.connection import Connection
 from openkline.devicestate import DeviceCounters as DeviceCounters
 from openkline.devicestate import DeviceSettings as DeviceSettings
@@ -73,6 +73,7 @@ class Device:
         self._task: asyncio.Task[None] | None = None
         self._connection = Connection(port, self.settings, self.counters, self)
         self._audience = Audience(self.counters)
+        self.on_frame = self._audience.frame
         self._services: dict[range, Service] = {}
         self._repl = ReplWaker()
         self._starts = StartWatch()
@@ -164,7 +165,6 @@ class Device:
     ) -> asyncio.Future[TransmitResult]:
         future = self.queue.submit(body, priority, max_tries, deadline_ms)
         if self._state is State.READY:
-            self._hand_over()
             self._pump()
         return future
 
@@ -208,8 +208,6 @@ class Device:
         now_s = time.monotonic()
         if not self.link.feed(data, now_s) and self._starts.seen(data) and self._state is State.READY:
             self.link.open(resume=True)
-        if self.queue:
-            self._hand_over()
         if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:
             self.on_tick()
         elif self.link.urgent():
@@ -223,7 +221,6 @@ class Device:
                 self.link.open(resume=False)
             if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
                 self._silent()
-        self._hand_over()
         self._pump()
 
     def on_closed(self) -> bool:
@@ -273,6 +270,7 @@ class Device:
             self.link.transmit(message, self.settings.wake)
 
     def _pump(self) -> None:
+        self._hand_over()
         room = self._connection.room
         if room > 0:
             self._pumped_s = time.monotonic()
@@ -323,16 +321,14 @@ class Device:
             self._lose()
             self._greet()
 
-    def on_frame(self, frame: BusFrame) -> None:
-        self.counters.frames += 1
-        self._audience.frame(frame)
-
     def on_result(self, id: int, result: TransmitResult) -> None:
         self.queue.result(id, result)
+        self._hand_over()
 
     def on_event(self, event: BusEvent) -> None:
         if event.name == "tx_flushed":
             self.queue.abandon_in_flight()  # the board no longer knows which they were: no RESULT will come
+            self._hand_over()
         self._audience.event(event)
 
     def on_counters(self, counters: dict[str, int]) -> None:

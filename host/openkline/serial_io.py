@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 import serialx
+from serialx.descriptor_transport import DescriptorTransport
 
 from openkline import ports
 from openkline.errors import DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
@@ -24,7 +25,7 @@ from openkline.sim import SimBoard, SimOptions
 
 BAUD = 115200
 CONNECT_TIMEOUT_S = 5.0
-_READ_SIZE = 4096  # of one read; serialx would ask for 256 KiB, and getting so much memory costs more than reading
+_READ_SIZE = 4096  # of one read; a Linux tty never has more
 
 ProtocolFactory = Callable[[], asyncio.Protocol]
 
@@ -60,7 +61,7 @@ class SerialPort:
     async def connect(self, factory: ProtocolFactory) -> asyncio.WriteTransport:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                transport, _ = await serialx.create_serial_connection(
+                transport, protocol = await serialx.create_serial_connection(
                     asyncio.get_running_loop(),
                     factory,
                     self.path,
@@ -74,12 +75,33 @@ class SerialPort:
             if type(error).__module__ != "termios":
                 raise
             raise explain(self.path, OSError(*error.args)) from error
-        if hasattr(transport, "max_size"):
-            transport.max_size = _READ_SIZE
+        if isinstance(transport, DescriptorTransport):
+            _read_straight(transport, protocol)
         return transport
 
     async def close(self) -> None:
         pass
+
+
+def _read_straight(transport: DescriptorTransport, protocol: asyncio.Protocol) -> None:
+    """Read the port for the protocol from now on; an end or an error is left to serialx, which then meets the same.
+
+    serialx' own reader gets memory for 256 KiB each time and calls its log twice, which costs more than the reading.
+    """
+    fd, received = transport.serial.fileno(), protocol.data_received
+
+    def read() -> None:
+        try:
+            data = os.read(fd, _READ_SIZE)
+        except OSError:
+            data = b""
+        if data:
+            received(data)
+        else:
+            transport.resume_reading()
+
+    transport.pause_reading()
+    asyncio.get_running_loop().add_reader(fd, read)
 
 
 class AutoPort:

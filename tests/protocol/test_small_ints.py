@@ -109,7 +109,7 @@ def test_link_with_counters_and_ticks_at_their_ends() -> None:
         for owner, names in (
             (link, "rx_records rx_gaps rx_duplicates abandoned queue_full no_session now_refused losses"),
             (link.outbox, "sent_first sent_again"),
-            (link.deframer, "frames bad text_bytes"),
+            (link.deframer, "bad text_bytes"),
         ):
             for name in names.split():
                 setattr(owner, name, Small(TICKS_MASK))

@@ -71,4 +71,4 @@ def check_records(framing):
         deframer = framing.Deframer(300)
         found = deframe(deframer, out, n)
         assert found == [bytes(header) + payload], record["what"]
-        assert (deframer.frames, deframer.bad, deframer.text_bytes) == (1, 0, 0)
+        assert (deframer.bad, deframer.text_bytes) == (0, 0)

@@ -85,51 +85,46 @@ class Deframer:
     on_frame(buf, start, end)   for each record: buf[start:end] is type .. payload, valid during the call only
     on_text(buf, n)             for what is no record but mostly printable (buf[0:n], in pieces of at most `size` bytes)
 
-    Counters (modulo 2**30): frames, bad (damaged records, binary garbage), text_bytes.
+    Counters (modulo 2**30): bad (damaged records, binary garbage), text_bytes. pending: bytes since the last delimiter.
     size: the longest encoded record without delimiters; a longer stretch is text or garbage.
     """
 
     def __init__(self, size: int) -> None:
         self._buf = bytearray(size)
-        self._n = 0
+        self.pending = 0
         self._overrun = False  # the stretch was longer than the buffer: its rest is no record
         self.on_frame: "OnFrame | None" = None
         self.on_text: "OnText | None" = None
-        self.frames = 0
         self.bad = 0
         self.text_bytes = 0
 
     def feed(self, buf: "Buffer", n: int) -> None:
         rx = self._buf
         size = len(rx)
-        k = self._n
+        k = self.pending
         for i in range(n):
             b = buf[i]
             if b:
                 if k == size:
-                    self._n = 0
+                    self.pending = 0
                     self._no_record(k)
                     self._overrun = True
                     k = 0
                 rx[k] = b
                 k += 1
             elif k:
-                self._n = 0
+                self.pending = 0
                 self._stretch(k)
                 k = 0
             else:
                 self._overrun = False
-        self._n = k
-
-    def pending(self) -> int:
-        """Bytes since the last delimiter."""
-        return self._n
+        self.pending = k
 
     def flush_text(self) -> None:
         """Hand out what has come since the last delimiter if it is text: for when nothing more comes."""
-        n = self._n
+        n = self.pending
         if n and _printable(self._buf, n):
-            self._n = 0
+            self.pending = 0
             self._no_record(n)
 
     def _stretch(self, n: int) -> None:
@@ -139,7 +134,6 @@ class Deframer:
             self._no_record(n)
             return
         n = _decode(self._buf, n)
-        self.frames = count_up(self.frames)
         if self.on_frame is not None:
             self.on_frame(self._buf, 0, n - 2)
 

@@ -209,7 +209,8 @@ class Link:
         if self.state != OPEN and not self._on_stray(kind, buf, start, end):
             return
         self._heard_us = self._now_us
-        if not self.outbox.acknowledge(buf[start + 3], self._now_us):
+        ack = buf[start + 3]
+        if ack != self.outbox.base and not self.outbox.acknowledge(ack, self._now_us):
             self._bad_ack()
             return
         self._bad_acks = 0

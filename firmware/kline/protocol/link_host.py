@@ -46,11 +46,12 @@ class HostLink(Link):
 
     def urgent(self) -> bool:
         """More than an acknowledgement is due, so that pump() shouldn't wait for its next regular turn."""
-        return self._greet_due or self._nak_due or self._beat_due or self.outbox.next_size() > 0
+        due = self._greet_due or self._nak_due or self._beat_due
+        return due or (self.outbox.ring.count > 0 and self.outbox.next_size() > 0)
 
     def feed(self, buf: "Buffer", n: int, now_us: int) -> None:
-        self._fed_us = now_us
-        super().feed(buf, n, now_us)
+        self._fed_us = self._now_us = now_us
+        self.deframer.feed(buf, n)
 
     def _on_text(self, buf: bytearray, n: int) -> None:
         if self.on_text is not None:
@@ -59,7 +60,7 @@ class HostLink(Link):
     # -- time --------------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        if self.deframer.pending() and ticks_diff(self._now_us, self._fed_us) >= TEXT_IDLE_US:
+        if self.deframer.pending and ticks_diff(self._now_us, self._fed_us) >= TEXT_IDLE_US:
             self.deframer.flush_text()
         super()._watch()
         if self.state == OPENING and ticks_diff(self._now_us, self._greeted_us) >= HELLO_US:

@@ -222,7 +222,8 @@ def unpack_frame(buf: "Buffer", start: int, end: int) -> "tuple[int, bool, bytes
     """
     if end - start < 6:
         _need("FRAME", start, end, 6)
-    return get_u32(buf, start), bool(buf[start + 4] & FRAME_OWN), bytes(buf[start + 5 : end])
+    ticks = buf[start] | buf[start + 1] << 8 | buf[start + 2] << 16 | buf[start + 3] << 24
+    return ticks, buf[start + 4] & FRAME_OWN != 0, bytes(buf[start + 5 : end])
 
 
 def unpack_transmit(buf: "Buffer", start: int, end: int) -> Transmit:
