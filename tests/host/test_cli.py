@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+import warnings
 from pathlib import Path
 from typing import IO
 
@@ -55,7 +56,9 @@ def test_help_tells_the_exit_statuses() -> None:
     assert "3 no port or no board" in " ".join(run("-h").output.split())
 
 
-def test_messages_as_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_as_json_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    logging.captureWarnings(False)
     set_up_logging(0, as_json=True)
     logging.getLogger("openkline.some").info("two\nlines %d", 2)
     try:
@@ -63,13 +66,18 @@ def test_messages_as_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     except ValueError:
         logging.getLogger("asyncio").exception("failed")
     tell_error("no board")
-    first, second, third = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    logging.getLogger("serialx").info("nobody wants to know")
+    logging.captureWarnings(False)
+    first, second, third, fourth = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert first == {"time": first["time"], "level": "info", "logger": "openkline.some", "message": "two\nlines 2"}
     assert second["level"] == "error"
     assert second["exception"].endswith("ValueError: why")
     assert third["message"] == "openkline: no board"
-    logging.getLogger("asyncio").handlers.clear()
-    logging.getLogger("asyncio").propagate = True
+    assert fourth["logger"] == "py.warnings"
+    assert "old" in fourth["message"]
 
 
 def test_version() -> None:

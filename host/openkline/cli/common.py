@@ -63,11 +63,13 @@ def set_up_logging(level: int, as_json: bool = False) -> None:
     names_of = {0: logging.INFO, 1: logging.DEBUG, 2: logging.WARNING, 3: logging.ERROR, 4: logging.INFO}
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
-    for name in ("openkline", "asyncio") if as_json else ("openkline",):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.setLevel(names_of[level] if name == "openkline" else logging.WARNING)
-        logger.propagate = False
+    logger = logging.getLogger("openkline")
+    logger.handlers[:] = [handler]
+    logger.setLevel(names_of[level])
+    logger.propagate = False
+    if as_json:  # what libraries and Python itself have to say, too
+        logging.root.handlers[:] = [handler]
+        logging.captureWarnings(True)
 
 
 def tell(text: str, level: int = logging.INFO) -> None:
