@@ -229,6 +229,24 @@ def test_a_k_line_at_9600_baud_may_be_the_i_bus() -> None:
         assert said.name == "other_tester" and ("the I-Bus" in said.text) is ("pin 7" in said.remedy) is is_said
 
 
+def test_a_disturbed_k_line_is_no_tester() -> None:
+    noisy = wire(mode=records.MODE_OBD, lows=(9, 30, 150), highs=())
+    assert names(noisy) == ["noise"] and first(noisy).level == "warning"
+    few = wire(mode=records.MODE_OBD, lows=(90, 150), highs=())
+    assert names(few) == ["other_tester"] and "disturbed" in first(few).text
+    lows, highs = traffic(38_400)  # bits shorter than 0.4 of ours, and yet somebody's
+    assert names(wire(mode=records.MODE_OBD, baud=10_400, lows=lows, highs=highs)) == ["other_tester"]
+    assert "disturbed" not in first(wire(mode=records.MODE_OBD, lows=lows, highs=highs)).text
+    assert names(wire(mode=records.MODE_OBD, lows=(9,))) == names(wire(mode=records.MODE_OBD)) == []
+
+
+def test_a_rate_that_nobody_has_is_noise_where_pulses_are_too_short() -> None:
+    lows, highs = traffic(7_300)
+    noisy = lows + (9,) * (len(lows) // 2)
+    assert names(wire(lows=lows, highs=highs, bad=9)) == ["wrong_rate"]
+    assert names(wire(lows=noisy, highs=highs, bad=9)) == ["noise"]
+
+
 def test_the_rate_is_right_where_most_messages_are() -> None:
     lows, highs = traffic(10_400)
     for frames, received, expected in ((10, 100, []), (10, 101, ["wrong_rate"]), (0, 0, ["wrong_rate"])):

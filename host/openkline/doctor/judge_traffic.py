@@ -17,9 +17,13 @@ _DAMAGED = 5  # messages: fewer may be collisions, or one that was half over whe
 
 def judge_traffic(wire: WireFacts) -> Iterator[Finding]:
     bit = rates.bit_of(wire.lows, wire.highs)
+    disturbed = _splinters(wire) and not (bit and rates.is_usual(bit))
     if wire.mode == records.MODE_OBD and len(wire.lows) >= 2:
-        yield _other_tester(bit)
-    elif bit is not None and not rates.fits(bit, wire.baud) and not _understood(wire):
+        if disturbed:
+            yield _noise("There are pulses too short for bits on the wire.")
+        else:
+            yield _other_tester(bit)
+    elif bit is not None and not rates.fits(bit, wire.baud) and not _understood(wire) and not disturbed:
         kline = ": that is a K-line, not the I-Bus" if rates.fits(bit, 10_400) else ""
         yield wire_fault(
             "wrong_rate",
@@ -28,22 +32,21 @@ def judge_traffic(wire: WireFacts) -> Iterator[Finding]:
             "bus",
         )
     elif _splinters(wire) and wire.bad > wire.frames:
-        yield wire_fault(
-            "noise",
-            f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.",
-            "shorten the wires, and give the stage's ground its own wire to the car's",
-            "bus",
-            WARNING,
-        )
+        yield _noise(f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.")
+
+
+def _noise(text: str) -> Finding:
+    remedy = "shorten the wires, and give the stage's ground its own wire to the car's"
+    return wire_fault("noise", text, remedy, "bus", WARNING)
 
 
 def _other_tester(bit_us: float | None) -> Finding:
     rate = f" at {rates.name_of(bit_us)}" if bit_us else ""
     ibus = bit_us is not None and rates.fits(bit_us, 9_600)
+    instead = ", or this is the I-Bus" if ibus else "" if bit_us else ", or the line is disturbed"
     return wire_fault(
         "other_tester",
-        f"Somebody talks on the K-line{rate} though nobody was asked: another tester is connected"
-        + (", or this is the I-Bus." if ibus else "."),
+        f"Somebody talks on the K-line{rate} though nobody was asked: another tester is connected{instead}.",
         "unplug the other tester (or end its program): a K-line has one"
         + ("; if there is none, is the interface on pin 7 of the OBD socket?" if ibus else ""),
         "bus",

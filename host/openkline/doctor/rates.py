@@ -40,6 +40,10 @@ def fits(bit_us: float, baud: int) -> bool:
     return abs(bit_us * baud / 1e6 - 1) <= _NEAR
 
 
+def is_usual(bit_us: float) -> bool:
+    return any(fits(bit_us, baud) for baud in STANDARD)
+
+
 def name_of(bit_us: float) -> str:
     """`10400 baud`, or `about 7300 baud` when it is none of the usual rates."""
     nearest = min(STANDARD, key=lambda baud: abs(bit_us * baud / 1e6 - 1))
