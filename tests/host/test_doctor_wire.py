@@ -242,9 +242,10 @@ def test_a_disturbed_k_line_is_no_tester() -> None:
 
 def test_a_rate_that_nobody_has_is_noise_where_pulses_are_too_short() -> None:
     lows, highs = traffic(7_300)
-    noisy = lows + (9,) * (len(lows) // 2)
+    noisy = highs + (9,) * (len(highs) // 2)
+    assert rates.bit_of(lows, noisy) is not None
     assert names(wire(lows=lows, highs=highs, bad=9)) == ["wrong_rate"]
-    assert names(wire(lows=noisy, highs=highs, bad=9)) == ["noise"]
+    assert names(wire(lows=lows, highs=noisy, bad=9)) == ["noise"]
 
 
 def test_the_rate_is_right_where_most_messages_are() -> None:
