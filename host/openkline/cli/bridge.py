@@ -16,15 +16,13 @@ import rich_click as click
 from kline.protocol import records
 from openkline import __version__, ports
 from openkline.bridge import Bridge, BridgeSettings
-from openkline.bus import BusFrame
+from openkline.cli.bridge_logs import add_logs
 from openkline.cli.common import (
     DEFAULT_ADDRESS,
     DEFAULT_PORT,
-    JsonLines,
     device_option,
     set_up_logging,
     tell,
-    terminal_renderer,
 )
 from openkline.cli.config import config_options, current_config
 from openkline.device import DeviceSettings
@@ -32,16 +30,11 @@ from openkline.elm.options import ElmOptions, parse_listen
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
 from openkline.events import EventRunner, load_events
 from openkline.gateway.options import host_port
-from openkline.log.files import FdSink, FrameLog, LogFile
-from openkline.log.formats import GatewayFormat, JsonFormat
-from openkline.log.messages import MessageLog, TimedLines, as_line
 from openkline.serial_io import port_for
 from openkline.sim import SimOptions
 from openkline.status import default_port
 
 log = logging.getLogger("openkline.bridge")
-
-RAW_LEVEL = 4
 
 
 @dataclass(slots=True)
@@ -238,10 +231,7 @@ async def _serve(options: Options) -> None:
         elm=_elm(options),
     )
     bridge = Bridge(port, settings)
-    for frame_log in _logs(options, bridge):
-        bridge.add_log(frame_log)
-    if options.file is not None and not _logs_frames(options):
-        _log_messages(options, options.file, bridge)
+    add_logs(options, bridge)
     if options.events is not None:
         rules = load_events(options.events, options.event_shell)
         bridge.run_events(EventRunner(rules, timeout_s=options.event_timeout, shell=options.event_shell))
@@ -288,47 +278,6 @@ def _configure(options: Options) -> tuple[tuple[int, int], ...]:
         (records.CONFIG_RATE_PER_MINUTE, options.max_rate),
     )
     return tuple((key, value) for key, value in wanted if value is not None)
-
-
-def _logs_frames(options: Options) -> bool:
-    return options.level in (None, RAW_LEVEL) or options.as_json
-
-
-def _logs(options: Options, bridge: Bridge) -> list[FrameLog[BusFrame]]:
-    """Frames go to the file when one is named, else to stdout; at levels 0 to 3 nowhere (the original's meaning)."""
-    loop = asyncio.get_running_loop()
-
-    def on_broken_pipe() -> None:
-        loop.call_soon_threadsafe(bridge.stop.set)
-
-    if not _logs_frames(options):
-        return []
-    as_json = options.as_json or options.log_format == "json"
-    raw = JsonFormat().write if as_json else GatewayFormat(options.direction).write
-    if options.file is None:
-        render = raw if options.level == RAW_LEVEL or as_json or options.log_format else terminal_renderer(False)
-        return [FrameLog(FdSink(1), render, "stdout", on_broken_pipe)]
-    logs: list[FrameLog[BusFrame]] = [FrameLog(_open_file(options, options.file), raw, str(options.file))]
-    if options.level is None:
-        logs.append(FrameLog(FdSink(1), terminal_renderer(options.as_json), "stdout", on_broken_pipe))
-    return logs
-
-
-def _log_messages(options: Options, path: Path, bridge: Bridge) -> None:
-    writer = FrameLog(_open_file(options, path), as_line, str(path))
-    handler = MessageLog(writer)
-    handler.setFormatter(JsonLines() if options.log_json else TimedLines())
-    logging.getLogger("openkline").addHandler(handler)
-    bridge.add_messages(writer)
-
-
-def _open_file(options: Options, path: Path) -> LogFile:
-    file = LogFile(path, options.rotate_size, options.rotate_hours * 3600, options.keep)
-    try:
-        file.open()
-    except OSError as error:
-        raise OpenklineError(f"{path}: cannot be written ({error.strerror})") from error
-    return file
 
 
 def _introduce(options: Options, device: str) -> None:
