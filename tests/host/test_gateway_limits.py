@@ -86,6 +86,25 @@ def test_who_may_connect(address: str, allowed: bool) -> None:
     assert Doorman(networks, 1, lambda: 0.0).allowed(address) is allowed
 
 
+@pytest.mark.parametrize(
+    ("network", "address", "allowed"),
+    [
+        ("::ffff:192.168.0.0/120", "192.168.0.77", True),
+        ("::ffff:192.168.0.0/120", "::ffff:192.168.0.77", True),
+        ("::ffff:192.168.0.0/120", "192.168.1.77", False),
+        ("::ffff:192.168.0.9", "192.168.0.9", True),
+        ("::ffff:0:0/96", "8.8.8.8", True),
+        ("::/0", "8.8.8.8", False),
+        ("::/0", "2001:db8::1", True),
+        ("0.0.0.0/0", "2001:db8::1", False),
+        ("0.0.0.0/0", "::ffff:8.8.8.8", True),
+        ("192.168.0.5/24", "192.168.0.77", True),
+    ],
+)
+def test_networks_of_both_kinds(network: str, address: str, allowed: bool) -> None:
+    assert Doorman(GatewayOptions(allow=(network,)).networks(), 1, lambda: 0.0).allowed(address) is allowed
+
+
 def test_the_memory_of_addresses_is_bounded() -> None:
     doorman = Doorman((), 1, lambda: 0.0)
     assert all(doorman.in_time(f"10.0.{i >> 8}.{i & 255}") for i in range(5000))

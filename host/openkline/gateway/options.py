@@ -36,12 +36,18 @@ def is_local(host: str) -> bool:
         return False
 
 
+def _unmapped(network: Network) -> Network:
+    """::ffff:192.168.0.0/120 is 192.168.0.0/24, as the addresses of clients are taken."""
+    mapped = network.network_address.ipv4_mapped if network.version == 6 else None
+    return network if mapped is None else ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+
+
 def networks_of(allow: tuple[str, ...]) -> tuple[Network, ...]:
     """Those networks. GatewayOptionError names the text that is none."""
     found = []
     for text in allow:
         try:
-            found.append(ipaddress.ip_network(text, strict=False))
+            found.append(_unmapped(ipaddress.ip_network(text, strict=False)))
         except ValueError:
             raise GatewayOptionError(
                 f"allow is {text!r}, must be an address or a network such as 192.168.0.0/24 or fe80::/10"
