@@ -188,6 +188,11 @@ def test_a_whole_image_passes_and_tells_what_a_running_board_leaves_alone(profil
     )
 
 
+def test_an_image_longer_than_its_partitions_needs_its_length(profile: Profile, tmp_path: Path) -> None:
+    data = esp_image.merged("esp32", 0x1000).ljust(5 << 20, b"\xff")
+    assert verify(profile, tmp_path, data).needs == 0x1000 + (5 << 20)
+
+
 DAMAGED = {
     "boot loader": (0x40, "its boot loader is damaged"),
     "application": (0xF000 + 0x5000, "its application is damaged"),

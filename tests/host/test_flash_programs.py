@@ -12,7 +12,7 @@ import pytest
 
 from openkline.boards import find_profile
 from openkline.flash import tools
-from openkline.flash.esp import BootLoader
+from openkline.flash.esp import BootLoader, Found
 from openkline.flash.progress import Progress
 from openkline.flash.trouble import FlashError, explain
 
@@ -73,6 +73,22 @@ def test_what_fails_at_the_fast_baud_rate_is_tried_at_the_slow_one(monkeypatch: 
     loader.write(profile.chip, Path("x.bin"), 0x1000, lambda *_: None)
     assert calls == ["460800", "115200", "115200"]
     assert BootLoader("rfc2217://host:1").baud == 115200
+
+
+@pytest.mark.parametrize(("size", "flash_bytes"), [("4MB", 4 << 20), ("512KB", 512 << 10), ("Unknown", None)])
+def test_what_esptool_says_of_the_chip(size: str, flash_bytes: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Afterwards it stays in its boot loader, or starts what it has."""
+    after: list[str] = []
+
+    def run(tool: str, words: list[str], timeout_s: float, on_line: object) -> tools.Finished:
+        after.append(words[words.index("--after") + 1])
+        said = "Detecting chip type... ESP32-S3\nMAC:                24:0A:c4:80:33:5f\nDetected flash size: "
+        return tools.Finished(0, said + size)
+
+    monkeypatch.setattr(tools, "run", run)
+    for go_on in (False, True):
+        assert BootLoader("/dev/x").detect(go_on) == Found("ESP32-S3", "240ac480335f", flash_bytes)
+    assert after == ["no-reset", "hard-reset"]
 
 
 def test_a_writing_that_esptool_does_not_call_verified_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
