@@ -184,8 +184,8 @@ def _seems_swapped(wire: WireFacts) -> Finding:
         "swapped",
         f"RX (GPIO {wire.rx_pin}) is held low and TX (GPIO {wire.tx_pin}) high, the other way round than a stage holds "
         "them: they seem to be exchanged, and the stage without 12 V.",
-        f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX; then measure 12 V at the "
-        "stage",
+        f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX, and measure 12 V at the "
+        "stage; if RX stays low, put them back: then board.json names another interface (openkline flash asks)",
         "rx_wire tx_wire supply",
     )
 
