@@ -327,6 +327,8 @@ def test_damage_is_told(board: ObdBoard, tmp_path: Path) -> None:
     def on_call(call: unpack.ObdCall) -> bool:
         hit = call.operation == records.OP_REQUEST and call.arguments[2:].hex(" ").upper() == damaged
         if hit:
+            if damaged == "01 20":
+                board.answer_frame(call.ident, 0x18, "41 20 80 00 00 00")
             board.end_request(call.ident, flags=records.END_ALIVE | records.END_DAMAGED)
         return hit
 

@@ -240,6 +240,26 @@ async def test_damage_is_not_silence() -> None:
         assert await car.vin() == VIN and not car.damaged
 
 
+@pytest.mark.parametrize("request_", ["07", "09 02"])
+async def test_damage_that_was_made_good_is_forgotten(request_: str) -> None:
+    board = ObdBoard()
+    damaged = 1
+
+    def on_call(call: unpack.ObdCall) -> bool:
+        nonlocal damaged
+        hit = call.arguments[2:].hex(" ").upper() == request_ and damaged > 0
+        if hit:
+            damaged -= 1
+            board.end_request(call.ident, flags=records.END_ALIVE | records.END_DAMAGED)
+        return hit
+
+    board.on_call = on_call
+    async with opened(board) as session:
+        car = await connected(session)
+        assert await car.codes(0x07) == ({0x10: ["P0171"]}, True) and await car.vin() == VIN
+        assert not car.damaged and board.requests().count(request_) == 2
+
+
 async def test_lost_answers_are_an_error() -> None:
     board = ObdBoard()
     board.on_call = lambda call: (
