@@ -17,6 +17,7 @@ $XDG_CONFIG_HOME/openkline/bridge.toml (~/.config/.. when unset; %APPDATA%\\open
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import sys
@@ -126,8 +127,9 @@ def find(environment: Mapping[str, str] | None = None) -> Path | None:
     """The file that holds, if there is one. ConfigError: $OPENKLINE_CONFIG names one that isn't there."""
     environment = os.environ if environment is None else environment
     for path in places(environment):
-        if path.is_file():
-            return path
+        with contextlib.suppress(OSError):  # HOME may be somebody else's, after sudo -u
+            if path.is_file():
+                return path
         if environment.get("OPENKLINE_CONFIG"):
             raise ConfigError(f"{path}: there is no such file ($OPENKLINE_CONFIG)")
     return None

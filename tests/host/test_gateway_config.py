@@ -98,6 +98,22 @@ def test_places(tmp_path: Path) -> None:
     assert load(named).bridge == {"level": 2}
 
 
+def test_a_home_that_may_not_be_looked_into_has_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `sudo -u somebody`, which keeps HOME."""
+    own = tmp_path / "openkline" / "bridge.toml"
+    looked: list[Path] = []
+
+    def is_file(path: Path) -> bool:
+        looked.append(path)
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert find({"XDG_CONFIG_HOME": str(tmp_path)}) is None
+    assert looked[0] == own
+    with pytest.raises(ConfigError, match="no such file"):
+        find({"OPENKLINE_CONFIG": str(own)})
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path)
