@@ -38,7 +38,7 @@ async def test_a_car_with_two_ecus_is_asked_everything() -> None:
         found = await session.connect((("fast", 0x33),), progress=said.append)
         assert set(found.ecus) == {0x10, 0x18} and any("fast init" in text for text in said)
         car = Diagnostics(session)
-        assert await car.vin() == VIN
+        assert await car.vins() == {0x10: VIN}
         assert await car.codes() == ({0x10: ["P0133"], 0x18: ["P0720"]}, True)
         assert (await car.calibration_ids())[0x18] == ["KWP-FAST-GEARBOX"]
         assert [(ecu, code) for ecu, (code, _) in (await car.freeze_frames()).items()] == [(0x10, "P0133")]

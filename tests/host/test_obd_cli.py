@@ -252,8 +252,15 @@ def test_freeze_and_vin(board: ObdBoard) -> None:
         VIN, "name         ECU 10: ECM-EngineControl", "CVN          ECU 10: 1791BC82",
     ]  # fmt: skip
     assert lines(run("vin", "--json")) == [
-        {"vin": VIN, "names": {"10": "ECM-EngineControl"}, "calibration": {}, "cvn": {"10": ["1791BC82"]}}
-    ]
+        {"vin": VIN, "vins": {"10": VIN}, "names": {"10": "ECM-EngineControl"}, "calibration": {},
+         "cvn": {"10": ["1791BC82"]}}
+    ]  # fmt: skip
+    other = VIN[:-1] + "6"
+    frames = [(0x18, one.replace("33 34 35", "33 34 36")) for _, one in board.car["09 02"]]
+    board.car["09 02"] = [*frames, *board.car["09 02"]]
+    assert run("vin").stdout.splitlines()[:2] == [VIN, f"VIN          ECU 18 tells another: {other}"]
+    assert f"VIN          ECU 18 tells another: {other}" in run("scan").stdout
+    assert lines(run("vin", "--json"))[0]["vins"] == {"10": VIN, "18": other}
     board.car["02 02 00"] = [(0x10, "42 02 00 00 00")]
     board.car["09 02"] = []
     assert run("freeze").stdout == "no freeze frame\n"

@@ -69,7 +69,7 @@ async def test_what_a_mechanic_asks() -> None:
         assert await car.codes() == ({0x10: ["P0133", "P0301"]}, True)
         assert await car.codes(0x07) == ({0x10: ["P0171"]}, True)
         assert await car.codes(0x0A) == ({}, False)
-        assert await car.vin() == VIN
+        assert await car.vins() == {0x10: VIN}
         assert await car.calibration_ids() == {} and await car.standard() == ""
         assert await car.clear() == {0x10: 0}
         assert _frozen(await car.freeze_frames()) == {0x10: ("P0133", {"COOLANT": 33, "RPM": 840.0})}
@@ -237,7 +237,7 @@ async def test_damage_is_not_silence() -> None:
         assert await car.freeze_frames() == {}
         car.damaged = False
         assert await car.codes(0x07) == ({0x18: []}, True)
-        assert await car.vin() == VIN and not car.damaged
+        assert await car.vins() == {0x10: VIN} and not car.damaged
 
 
 @pytest.mark.parametrize("request_", ["07", "09 02"])
@@ -256,7 +256,7 @@ async def test_damage_that_was_made_good_is_forgotten(request_: str) -> None:
     board.on_call = on_call
     async with opened(board) as session:
         car = await connected(session)
-        assert await car.codes(0x07) == ({0x10: ["P0171"]}, True) and await car.vin() == VIN
+        assert await car.codes(0x07) == ({0x10: ["P0171"]}, True) and await car.vins() == {0x10: VIN}
         assert not car.damaged and board.requests().count(request_) == 2
 
 
@@ -380,7 +380,7 @@ async def test_a_profile_is_saved_and_used(home: Path) -> None:
     async with opened(board, "golf") as session:
         await session.connect(ways=(("fast", 0x33),))
         await Diagnostics(session).supported()
-        await Diagnostics(session).vin()
+        await Diagnostics(session).vins()
     saved = json.loads((home / "golf.json").read_text())
     assert (saved["kind"], saved["address"], saved["key_bytes"], saved["vin"]) == ("fast", "33", "E9 8F", VIN)
     assert saved["supported"][-1] == "42"
@@ -398,7 +398,7 @@ async def test_how_the_same_car_was_reached_is_as_it_was_now(home: Path) -> None
     board = ObdBoard()
     async with opened(board, "golf") as session:
         await session.connect(ways=(("fast", 0x33),))
-        await Diagnostics(session).vin()
+        await Diagnostics(session).vins()
     kept = profiles.load("golf")
     assert kept is not None and (kept.kind, kept.vin) == ("fast", VIN)
     profiles.save("golf", dataclasses.replace(kept, ecus=(0x18, 0x10)))
@@ -413,7 +413,7 @@ async def test_a_file_that_is_none_is_said_once(home: Path, caplog: pytest.LogCa
     (home / "car.json").write_text('{"address": "33"}')
     async with opened(ObdBoard(), "car") as session:
         await session.connect()
-        await Diagnostics(session).vin()
+        await Diagnostics(session).vins()
     assert [record.getMessage().split(": ", 1)[1] for record in caplog.records if record.name == "openkline.obd"] == [
         "ignored, it is no profile of a car (it has no 'kind')"
     ]
@@ -424,7 +424,7 @@ async def test_a_file_that_is_none_is_said_once(home: Path, caplog: pytest.LogCa
     async with opened(ObdBoard(), "car") as session:
         await session.connect()
         await Diagnostics(session).supported()
-        await Diagnostics(session).vin()
+        await Diagnostics(session).vins()
     said = [record.getMessage() for record in caplog.records if record.name == "openkline.obd"]
     assert [text.partition("car.json: ")[2].partition(" (")[0] for text in said] == ["can't be read", "not saved"]
 

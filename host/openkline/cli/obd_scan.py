@@ -35,6 +35,7 @@ def scan(as_json: bool, **words: Any) -> None:
     click.echo(f"reached      {found['init']} initialisation of {found['address']} at {found['baud']} baud")
     click.echo(f"ECUs         {', '.join(found['ecus']) if found['ecus'] != ['FF'] else 'one, without an address'}")
     click.echo(f"VIN          {found['vin'] or 'not said'}")
+    _show_other_vins(found)
     click.echo(f"standard     {found['standard'] or 'not said'}")
     codes = "not said" if found["codes"] is None else found["codes"]
     click.echo(f"warning lamp {lamp}; stored codes: {codes}; monitors: {ready}")
@@ -58,7 +59,7 @@ async def _scan(car: Diagnostics) -> dict[str, Any]:
         "address": f"{profile.address:02X}",
         "baud": profile.baud,
         "ecus": [ecu_key(ecu) for ecu in sorted(profile.ecus)],
-        "vin": await car.vin(),
+        **await _vins(car),
         "standard": await car.standard(),
         "lamp": any(one.mil for one in monitors.values()) if monitors else None,
         "codes": sum(one.codes for one in monitors.values()) if monitors else None,
@@ -69,6 +70,18 @@ async def _scan(car: Diagnostics) -> dict[str, Any]:
         **await _identity(car),
         "supported": [f"{pid:02X}" for pid in supported if pid % 0x20],
     }
+
+
+async def _vins(car: Diagnostics) -> dict[str, Any]:
+    """{"vin": the first ECU's or "", "vins": by address}"""
+    vins = {ecu_key(ecu): vin for ecu, vin in (await car.vins()).items()}
+    return {"vin": next(iter(vins.values()), ""), "vins": vins}
+
+
+def _show_other_vins(found: dict[str, Any]) -> None:
+    for ecu, vin in found["vins"].items():
+        if vin != found["vin"]:
+            click.echo(f"VIN          {ecu_name(ecu)} tells another: {vin}")
 
 
 async def _identity(car: Diagnostics) -> dict[str, Any]:
@@ -101,7 +114,7 @@ def vin(as_json: bool, **words: Any) -> None:
 
     async def run() -> tuple[dict[str, Any], bool]:
         async with opened_car(reach) as car:
-            return {"vin": await car.vin(), **await _identity(car)}, car.damaged
+            return {**await _vins(car), **await _identity(car)}, car.damaged
 
     found, damaged = asyncio.run(run())
     if as_json:
@@ -109,6 +122,7 @@ def vin(as_json: bool, **words: Any) -> None:
     else:
         if found["vin"]:
             click.echo(found["vin"])
+        _show_other_vins(found)
         _show_identity(found)
     if not found["vin"] and damaged:
         raise ObdError("no whole VIN came: answers were damaged. Try again", "damaged")

@@ -168,15 +168,14 @@ class Diagnostics:
 
     # -- vehicle information
 
-    async def vin(self) -> str:
-        """The vehicle identification number; "" where no ECU has one."""
-        for data in (await self._info(obd.VIN)).values():
-            if vin := obd.vin(data):
-                car = self.session.car
-                if car is not None and car.vin != vin:
-                    self.session.remember(dataclasses.replace(car, vin=vin))
-                return vin
-        return ""
+    async def vins(self) -> dict[int, str]:
+        """{ecu: vehicle identification number}, of those that tell one: an ECU of another car tells that one's."""
+        told = {ecu: obd.vin(data) for ecu, data in (await self._info(obd.VIN)).items()}
+        found = {ecu: told[ecu] for ecu in sorted(told) if told[ecu]}
+        car, vin = self.session.car, next(iter(found.values()), "")
+        if vin and car is not None and car.vin != vin:
+            self.session.remember(dataclasses.replace(car, vin=vin))
+        return found
 
     async def calibration_ids(self) -> dict[int, list[str]]:
         return {ecu: obd.calibration_ids(data) for ecu, data in (await self._info(obd.CALIBRATION_IDS)).items()}
