@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable
 
 from kline.protocol import obd, records, unpack
+from openkline.device import Device, State
+from openkline.obd.session import SETTINGS, ObdSession
 
 from .fake_device import FakeBoard, FakePort
+
+_QUICK = dataclasses.replace(SETTINGS, backoff_min_s=0.01, backoff_max_s=0.05)
 
 VIN = "WBAET37453NJ12345"
 
@@ -126,3 +132,15 @@ class ObdBoard(FakeBoard):
 
 def obd_port(board: ObdBoard | None = None) -> FakePort:
     return FakePort(board or ObdBoard())
+
+
+@contextlib.asynccontextmanager
+async def opened(board: ObdBoard, profile: str = "") -> AsyncIterator[ObdSession]:
+    device = Device(obd_port(board), _QUICK)
+    await device.start()
+    try:
+        await device.wait_for(State.READY, timeout_s=5)
+        async with ObdSession(device, profile) as session:
+            yield session
+    finally:
+        await device.stop()
