@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
@@ -13,7 +14,7 @@ from tests.ports import free_port
 
 from openkline.greeting import ask_for_port
 
-from .daemon import bridge, command, read_log
+from .daemon import COMMAND, bridge, command, free_ports, read_log
 from .fixtures import VECTOR
 from .rig import E39, PING, PlainClient, needs_captures, until
 
@@ -105,6 +106,22 @@ async def test_a_full_disk_harms_no_client() -> None:
         assert status["logs"][0]["failed"] > 0
         assert any("/dev/full" in problem for problem in status["problems"])
         assert await running.end() == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+async def test_messages_that_nobody_can_have_harm_nothing(tmp_path: Path) -> None:
+    """stderr on a full disk, from the first line on."""
+    log, port = tmp_path / "ibus.log", free_ports()
+    words = (*COMMAND, "bridge", "-d", "sim", "-p", str(port), "-l", "4", "-f", str(log))
+    with Path("/dev/full").open("w") as full:
+        process = await asyncio.create_subprocess_exec(*words, stdin=asyncio.subprocess.DEVNULL, stderr=full)
+    try:
+        await until(lambda: log.exists() and log.stat().st_size > 200)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
 
 async def test_it_introduces_itself_and_shows_frames_of_the_virtual_car() -> None:

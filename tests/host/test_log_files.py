@@ -239,6 +239,21 @@ def test_dev_full() -> None:
     assert (frame_log.written, frame_log.failed) == (0, 5)
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo terminals")
+def test_a_closed_terminal_is_as_a_closed_pipe() -> None:
+    terminal, slave = os.openpty()
+    told: list[int] = []
+    frame_log = FrameLog(FdSink(slave), render, "stdout", lambda: told.append(1))
+    frame_log(FRAME)
+    eventually(lambda: frame_log.written == 1)
+    os.close(terminal)
+    frame_log(FRAME)
+    frame_log.close()
+    os.close(slave)
+    assert told == [1]
+    assert frame_log.stats()["state"] == "closed"
+
+
 def test_a_closed_pipe_is_told_once() -> None:
     reader, writer = os.pipe()
     os.close(reader)

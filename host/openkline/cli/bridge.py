@@ -237,11 +237,19 @@ async def _serve(options: Options) -> None:
         bridge.run_events(EventRunner(rules, timeout_s=options.event_timeout, shell=options.event_shell))
     bridge.listen_to_signals()
     try:
-        await bridge.start()
+        await _start(bridge, options)
         _introduce(options, device)
         bridge.keeper.start()
         await bridge.run()
         tell("stopping")
+    finally:
+        bridge.keeper.stop()
+        await bridge.close()
+
+
+async def _start(bridge: Bridge, options: Options) -> None:
+    try:
+        await bridge.start()
     except OSError as error:
         raise OpenklineError(
             f"cannot listen on {host_port(options.address, options.port)}"
@@ -252,9 +260,6 @@ async def _serve(options: Options) -> None:
                 else "-i must be an address of this computer, -p a port that you may have"
             )
         ) from error
-    finally:
-        bridge.keeper.stop()
-        await bridge.close()
 
 
 def _car(options: Options) -> str:
@@ -296,7 +301,7 @@ def _introduce(options: Options, device: str) -> None:
     logged = f"\n  log      {options.file}" if options.file else ""
     if options.elm327:
         logged += f"\n  elm327   {host_port(*parse_listen(options.elm327))}, for apps; the I-Bus is silent"
-    click.echo(
+    tell(
         "openkline bridge\n"
         f"  board    {what}\n"
         f"  clients  {host_port(options.address, options.port)}, OpenBM gateway protocol, "
@@ -305,6 +310,5 @@ def _introduce(options: Options, device: str) -> None:
         f"  connect  openkline monitor{join}\n"
         f'           openkline send{join} "68 18 01"     (source, destination, data)\n'
         f"  state    openkline status{'' if options.port == DEFAULT_PORT else f' -p {options.port}'}\n"
-        f"  stop     Ctrl-C",
-        err=True,
+        f"  stop     Ctrl-C"
     )

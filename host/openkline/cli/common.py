@@ -73,12 +73,13 @@ def set_up_logging(level: int, as_json: bool = False) -> None:
 
 
 def tell(text: str, level: int = logging.INFO) -> None:
-    """A line on stderr for a person, or a message like all others where those are JSON."""
+    """A line on stderr for a person, or a message like all others where those are JSON. Never an OSError."""
     logger = logging.getLogger("openkline")
     if any(isinstance(handler.formatter, JsonLines) for handler in logger.handlers):
         logger.log(level, "%s", text)
     else:
-        click.echo(text, err=True)
+        with contextlib.suppress(OSError):  # a full disk, or the terminal is gone
+            click.echo(text, err=True)
 
 
 def tell_error(text: str) -> None:

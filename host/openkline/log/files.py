@@ -8,6 +8,7 @@ system in one write, so kill -9 tears one line at most; the next start begins on
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -131,14 +132,20 @@ def first_time(head: bytes, otherwise: float) -> float:
 
 
 class FdSink:
-    """stdout, or any open descriptor."""
+    """stdout, or any open descriptor. A terminal that has been closed is like a pipe whose reader has gone."""
 
     def __init__(self, fd: int = 1) -> None:
         self.fd = fd
+        self._is_terminal = os.isatty(fd)
 
     def write(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self.fd, data) :]
+        try:
+            while data:
+                data = data[os.write(self.fd, data) :]
+        except OSError as error:
+            if self._is_terminal and error.errno == errno.EIO:
+                raise BrokenPipeError(*error.args) from error
+            raise
 
     def reopen(self) -> None:
         pass
