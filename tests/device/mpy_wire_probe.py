@@ -253,6 +253,8 @@ def test_calls_that_can_not_be():
 def test_board_and_files():
     import json
 
+    with open("boot.json", "w") as file:
+        file.write('{"slot": "b"}')
     rig = Patient()
     text, part = b"", 0
     while True:
@@ -265,6 +267,7 @@ def test_board_and_files():
     found = json.loads(text)
     assert (found["rx"], found["tx"], found["tx_invert"], found["baud"]) == (16, 17, True, 9600)
     assert found["heap_free"] > 0 and found["fs_free"] > 0 and found["slots"] == 0
+    assert found["named"] == "b"
     assert rig.ask(probe.OP_FILE, b"\x00\x00") == (probe.PROBE_NO_MORE, bytes((probe.FILE_NO_SLOT,)) + bytes(32))
 
 

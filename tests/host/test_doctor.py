@@ -285,6 +285,19 @@ def test_room_at_its_limits(field: str, least: int, name: str) -> None:
     assert wrong(judge_board(replace(BOARD, described={**DESCRIBED, field: least - 1}))) == [name]
 
 
+def test_a_slot_that_does_not_start_is_told() -> None:
+    in_b = replace(INFO, capabilities=INFO.capabilities | records.RUNS_SLOT_B)
+    for info, named, expected in (
+        (in_b, "a", ["slot_skipped"]),
+        (in_b, "b", []),
+        (in_b, None, []),
+        (in_b, ["a"], []),
+        (INFO, "a", []),  # in no slot, or an older firmware
+    ):
+        found = wrong(judge_board(replace(BOARD, info=info, described={**DESCRIBED, "named": named})))
+        assert found == expected, (info.slot, named)
+
+
 def test_the_first_update_needs_room_for_a_slot() -> None:
     for slots, room, expected in (
         (1, 400_000, []),

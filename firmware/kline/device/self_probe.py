@@ -58,6 +58,7 @@ def _describe(app):
         "version": VERSION,
         "root": _root(),
         "slots": len(app._boot.slots) if app._boot is not None else 0,
+        "named": _fields("boot.json").get("slot"),
         "heap_free": gc.mem_free(),
         "reset_cause": machine.reset_cause(),
         "mode": app.mode,
@@ -89,12 +90,17 @@ def _slot():
     root = _root()
     if root not in ("/a/", "/b/", "a/", "b/"):
         return None
+    slot = _fields(root + "slot.json")
+    return slot if isinstance(slot.get("files"), dict) else None
+
+
+def _fields(path):
     try:
-        with open(root + "slot.json") as file:
-            slot = json.load(file)
-        return slot if isinstance(slot.get("files"), dict) else None
-    except (OSError, ValueError, AttributeError):
-        return None
+        with open(path) as file:
+            fields = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _digest(path):

@@ -49,6 +49,16 @@ def judge_board(board: BoardFacts) -> Iterator[Finding]:
             "update the board: openkline update, or openkline flash",
         )
         return
+    named = board.described.get("named")
+    if named in ("a", "b") and info.slot not in ("", named):
+        yield Finding(
+            "slot_skipped",
+            "board",
+            WARNING,
+            f"boot.json names slot {named}, but slot {info.slot} runs: what is in {named} does not start, or boot.json can't "
+            "be written.",
+            f"bring it a version again: openkline update writes slot {named}",
+        )
     if board.described:
         yield from _files(board, version == VERSION)
         yield from _room(board)
