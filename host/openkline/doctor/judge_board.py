@@ -55,8 +55,8 @@ def judge_board(board: BoardFacts) -> Iterator[Finding]:
             "slot_skipped",
             "board",
             WARNING,
-            f"boot.json names slot {named}, but slot {info.slot} runs: slot {named} does not start, or boot.json can't be "
-            "written.",
+            f"boot.json names slot {named}, but slot {info.slot} runs: "
+            f"slot {named} does not start, or boot.json can't be written.",
             f"bring it a version again: openkline update writes slot {named}",
         )
     if board.described:
