@@ -50,6 +50,7 @@ class Good:
     def __init__(self, port: int) -> None:
         self.count = 0
         self.others = 0
+        self.trouble = "its connection ended"
         self.client = PlainClient(port, self._on_frame)
 
     def _on_frame(self, data: bytes) -> None:
@@ -59,8 +60,8 @@ class Good:
         elif number == self.count:
             self.count += 1
         else:
+            self.trouble = f"frame {number} came, {self.count} was next"
             self.client.ended = True
-            raise AssertionError(f"frame {number} came, {self.count} was next")
 
 
 async def status_when(running: Bridge, condition: Callable[[dict[str, Any]], object], timeout_s: float = 30) -> Any:
@@ -137,7 +138,8 @@ async def play(good: list[Good], count: int) -> None:
     """Until every good client has so many frames."""
 
     def have_them() -> bool:
-        assert not any(one.client.ended for one in good), "a good client missed a frame, or was dropped"
+        ended = [one.trouble for one in good if one.client.ended]
+        assert not ended, f"{len(ended)} good clients: {ended[0]}"
         return min(one.count for one in good) >= count
 
     await until(have_them, timeout_s=30 + count * 0.02)
