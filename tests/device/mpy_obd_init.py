@@ -179,6 +179,16 @@ def test_another_address():
     assert rig.ecu.requests[-1][1] == b"\x82\x13\xf1\x01\x0d\x94"
 
 
+def test_an_address_is_a_byte():
+    for init in ("slow_init", "fast_init"):
+        for address in (-1, 256):
+            try:
+                getattr(ObdRig().obd, init)(address)
+                raise AssertionError(address)
+            except ValueError as error:
+                assert "must be 0..255" in str(error)
+
+
 def test_key_bytes_unequal_swapped_unknown():
     from kline.device import obd_errors
 

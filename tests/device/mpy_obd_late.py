@@ -1,7 +1,7 @@
 """Answers that come too late, ECUs that are gone for a while: none is taken for another request's, none given up."""
 
 from mpy_obd_requests import connected, rule
-from obd_rig import FAST, ISO, KWP, RPM, SLOW, ObdRig, with_gearbox
+from obd_rig import FAST, ISO, KWP, RPM, SLOW, ObdRig, code_of, with_gearbox
 
 MS = 1000
 SPEED = b"\x0d\x39"
@@ -117,6 +117,18 @@ def test_the_second_round_is_over_5_s_after_the_first():
     edges = [t for t, _ in rig.ours][n:]
     pauses = [b - a for a, b in zip(edges, edges[1:]) if b - a > 1_500 * MS]
     assert len(pauses) == 1 and 5_000 * MS < pauses[0] < 5_200 * MS, pauses
+
+
+def test_an_ecu_that_wakes_up_within_the_address():
+    """It takes the middle for the beginning; and so it would with each address that comes before its count's end."""
+    from kline.device import obd_errors
+
+    for boot_ms in range(600, 2_200, 400):
+        for address in (0x33, 0x13):
+            rig = ObdRig(SLOW, boot_ms=boot_ms, address="%02X" % address)
+            for _ in range(2):
+                assert code_of(rig.obd.slow_init, address) == obd_errors.NO_SYNC, boot_ms
+            assert rig.obd.slow_init(address).address == address and rig.sessions() == 1, boot_ms
 
 
 def test_a_profile_knows_the_rate_of_a_fast_initialisation():

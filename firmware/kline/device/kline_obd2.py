@@ -19,7 +19,7 @@ from kline.device import obd_errors, obd_init
 from kline.device.obd_errors import ObdError
 from kline.device.obd_exchange import exchange_steps
 from kline.device.obd_init import FAST, OBD_ADDRESS, SLOW
-from kline.device.obd_line import ObdLine, drain
+from kline.device.obd_line import ObdLine, drain, wait_until
 from kline.protocol import keybytes, kwp, obd, timing
 
 # 5 baud first: it finds ISO 9141 and KWP cars alike.
@@ -28,7 +28,7 @@ ORDER = ((SLOW, OBD_ADDRESS), (FAST, OBD_ADDRESS))
 _RESTART_IDLE_US = 5_100_000
 # P3max is 5 s; the caller comes by now and then.
 _KEEP_ALIVE_MS = 3_500
-_BROKEN_OFF_US = 11 * timing.FIVE_BAUD_BIT_US
+_COUNTED_OUT_US = 11 * timing.FIVE_BAUD_BIT_US
 _LATE_TRIES = 3
 _SILENCES = 3
 # So often is looked for an ECU that says nothing while others answer.
@@ -69,7 +69,7 @@ class KLineObd2:
         self._failures = 0
         self._failed_ms = 0
         self._life = False  # the newest connect() heard something
-        self._broken_off = False
+        self._counting = 0  # an ECU may be counting bits: 3: an address was broken off, 1, 2: so many had no answer
         self._fastest = False  # AccessTimingParameters are wanted
 
     # -- initialisation ----------------------------------------------------------------------------------------------
@@ -99,21 +99,27 @@ class KLineObd2:
         if baud:
             self.line.give_back(baud)
         steps = obd_init.slow_steps if kind == SLOW else obd_init.fast_steps
-        if self._broken_off:
+        if self._counting > 1 + (kind == FAST):
             yield from self._counted_out_steps()
+            self._counting = 0
+        unanswered = self._counting
         for tries_left in range(_LATE_TRIES - 1, -1, -1):
             try:
-                self._broken_off = kind == SLOW  # by whoever closes this generator
+                if kind == SLOW:
+                    self._counting = 3  # for whoever closes this generator
                 session = yield from steps(self.line, address, self.on_progress, own)
                 break
             except ObdError as error:
                 # A pause of ours, or a glitch, spoils the sync byte: once it is tried again.
                 spoilt = error.code == obd_errors.SYNC_WRONG and tries_left == _LATE_TRIES - 1
                 if not (spoilt or error.code == obd_errors.LATE) or not tries_left:
-                    self._broken_off = False
+                    if kind == SLOW:
+                        # An ECU that wakes up within an address takes its middle for the beginning, and at the end of
+                        # its count the same of the next one: after two it is let finish.
+                        self._counting = unanswered + 1 if error.code == obd_errors.NO_SYNC else 0
                     raise
                 yield from self._counted_out_steps()
-        self._broken_off = False
+        self._counting = 0
         self.session = session
         self.initialized = True
         self._fastest = False
@@ -125,8 +131,10 @@ class KLineObd2:
         return session
 
     def _counted_out_steps(self):
-        """An ECU may still be counting the bits of an address that was broken off."""
-        yield from self.line.quiet_steps(_BROKEN_OFF_US)
+        """Until an ECU has counted the bits of an address to its end, from whichever edge on."""
+        due_us = ticks_add(self.line.edge_us, _COUNTED_OUT_US)
+        if ticks_diff(due_us, ticks_us()) <= _COUNTED_OUT_US:  # else ticks have wrapped
+            yield from wait_until(due_us)
 
     def reset(self):
         """Forget the session; TX is the UART's, at the rate that initialisation begins with."""

@@ -67,6 +67,8 @@ def slow_steps(line, address=OBD_ADDRESS, progress=None, any_key=False):
     """5-baud initialisation. any_key: whatever the key bytes are, and whether the address is confirmed or not."""
     say = progress or _silent
     say("waiting for a quiet line")
+    if not 0 <= address <= 255:
+        raise ValueError("address is %r, must be 0..255" % (address,))
     gc.collect()
     yield from line.quiet_steps(timing.W0_USUAL_US)
     say("calling %02X at 5 baud" % address)

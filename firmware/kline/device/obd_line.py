@@ -61,6 +61,7 @@ class ObdLine:
     looked_us      when somebody looked for bytes
     rx, rx_dominant  the Pin, and its level while the line is low
     late_most_us   the latest edge ever made
+    edge_us        ticks of the newest edge that was made at an exact time
     gap_most_us    the longest pause that there may have been between bytes of the newest frame of ours
     """
 
@@ -76,7 +77,7 @@ class ObdLine:
         self._one = bytearray(1)
         self.baud = config.baud
         self.byte_us = config.byte_us
-        self.last_end_us = ticks_us()
+        self.last_end_us = self.edge_us = ticks_us()
         self.unseen_us = 0
         self.looked_us = self.last_end_us
         self._begun_us = self.last_end_us
@@ -138,7 +139,7 @@ class ObdLine:
         sleep_us(left_us)
         enable_irq(masked)
         fn(arg)
-        self.last_end_us = ticks_us()
+        self.last_end_us = self.edge_us = ticks_us()
         late = ticks_diff(self.last_end_us, due_us)
         if late > self.late_most_us:
             self.late_most_us = late
