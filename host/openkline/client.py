@@ -54,6 +54,7 @@ GatewayMessage: TypeAlias = Data
 _BACKOFF_MIN_S, _BACKOFF_MAX_S = 0.25, 5.0
 _MISSED_PINGS = 3  # the page: a ping is tried twice more, then the connection has died
 _CLOSE_S = 1.0  # for the gateway to close its side
+_CLOSE_TRIES = 10  # so often, as long as something waits for it
 
 
 class ClientState(enum.Enum):
@@ -135,17 +136,23 @@ class GatewayClient:
         self._closing = True
         writer, task = self._writer, self._task
         if writer is not None and task is not None:
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_CLOSE_S):
-                    writer.write(DISCONNECT)
-                    writer.write_eof()
-                    await asyncio.wait((task,))  # it ends when the gateway closes
+            with contextlib.suppress(OSError):
+                writer.write(DISCONNECT)
+                writer.write_eof()
+                await self._taken(writer, task)
+            writer.transport.abort()  # a gateway that doesn't read would keep what waits for it, and us, for ever
         self._task = None
         if task is not None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._set_state(ClientState.CLOSED)
+
+    async def _taken(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        """Until the gateway closes, which ends the task; longer where it is slow to take what waits for it."""
+        for _ in range(_CLOSE_TRIES):
+            if (await asyncio.wait((task,), timeout=_CLOSE_S))[0] or not writer.transport.get_write_buffer_size():
+                return
 
     # -- use
 
@@ -275,9 +282,11 @@ class GatewayClient:
             if self._state is ClientState.CONNECTED:
                 self._set_state(ClientState.GREETING)
             writer.close()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
+            with contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
                 await asyncio.gather(pinging, return_exceptions=True)
-                await writer.wait_closed()
+                async with asyncio.timeout(_CLOSE_S):
+                    await writer.wait_closed()
+            writer.transport.abort()
 
     def _take(self, message: Message) -> bool:
         """True: the gateway says Disconnect."""

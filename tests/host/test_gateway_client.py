@@ -207,6 +207,78 @@ async def test_a_gateway_that_no_longer_answers_pings_is_left() -> None:
         await client.close()
 
 
+@contextlib.asynccontextmanager
+async def stalled(says: bytes = b"") -> AsyncIterator[tuple[GatewayClient, asyncio.Task[None]]]:
+    """A client that sends to a gateway that doesn't read, until nothing more goes in; then that says something."""
+    port, full, over = [0], asyncio.Event(), asyncio.Event()
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await full.wait()
+        writer.write(says)
+        await over.wait()
+        writer.transport.abort()
+
+    async with fake_gateway(says_connect(port), session) as port[0]:
+        client = GatewayClient("127.0.0.1", port[0])
+        await client.connect()
+        assert client._writer is not None
+        transport = client._writer.transport
+
+        async def flood() -> None:
+            while True:
+                await client.send(0x68, 0x18, bytes(200))
+
+        flooding = asyncio.create_task(flood())
+        await until(lambda: transport.get_write_buffer_size() > 65536)
+        full.set()
+        try:
+            yield client, flooding
+        finally:
+            over.set()
+            await client.close()
+
+
+async def test_a_gateway_that_does_not_read_keeps_nobody_from_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_CLOSE_S", 0.05)
+    async with stalled() as (client, flooding):
+        await asyncio.wait_for(client.close(), 5)
+        assert client.state is ClientState.CLOSED
+        with pytest.raises(GatewayLost):
+            await flooding
+
+
+async def test_a_gateway_that_reads_slowly_gets_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours reads 16 KB a second from each client: more than it takes in a second is no reason to give up."""
+    monkeypatch.setattr(client_module, "_CLOSE_S", 0.02)
+    monkeypatch.setattr(client_module, "_CLOSE_TRIES", 500)
+    port, got = [0], 0
+
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        while chunk := await reader.read(400_000):
+            got += len(chunk)
+            await asyncio.sleep(0.02)
+        writer.close()
+
+    async with fake_gateway(says_connect(port), session) as port[0]:
+        client = GatewayClient("127.0.0.1", port[0])
+        await client.connect()
+        assert client._writer is not None
+        client._writer.write(bytes(8_000_000))  # more than systems buffer
+        await client.close()
+        await until(lambda: got == 8_000_000 + len(DISCONNECT))
+
+
+async def test_a_gateway_that_says_disconnect_and_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_CLOSE_S", 0.05)
+    async with stalled(DISCONNECT) as (client, flooding):
+        assert [message async for message in client] == []
+        await until(lambda: client.state is ClientState.CLOSED)
+        with pytest.raises(GatewayLost):
+            await flooding
+
+
 async def test_data_in_any_pieces() -> None:
     port = [0]
 
