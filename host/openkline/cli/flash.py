@@ -35,7 +35,9 @@ class Password(click.ParamType[int]):
     "openkline flash --firmware ESP32_GENERIC-20260406-v1.28.0.bin"
 )
 @device_option
-@click.option("--board", metavar="NAME", help="The board (openkline boards); default: the one with the chip found.")
+@click.option(
+    "--board", metavar="NAME", help="The board (openkline boards); default: as last time, or the one with the chip found."
+)
 @click.option(
     "--firmware",
     type=click.Path(path_type=Path),
