@@ -36,7 +36,9 @@ class Password(click.ParamType[int]):
 )
 @device_option
 @click.option(
-    "--board", metavar="NAME", help="The board (openkline boards); default: as last time, or the one with the chip found."
+    "--board",
+    metavar="NAME",
+    help="The board (openkline boards); default: as last time, or the one with the chip found.",
 )
 @click.option(
     "--firmware",
