@@ -38,11 +38,11 @@ board_log = logging.getLogger("openkline.board")
 
 _TICK_S = 0.05
 # Once the board is there, ticks only expire messages and acknowledge the last frames before a silence (the board
-# repeats after 250 ms); on a busy bus both go along with what comes, at most every _BUSY_S. Few, because a processor
+# repeats after 500 ms); on a busy bus both go along with what comes, at most every _BUSY_S. Few, because a processor
 # that was asleep takes as long for a tick as for a frame.
-_BUSY_S = 0.16
+_BUSY_S = 0.34
 _BUSY_BYTES = HOST_WINDOW // 2  # or after so much, when the board has a backlog: it waits for our word after twice that
-_QUIET_TICK_S = 0.2
+_QUIET_TICK_S = 0.4
 
 
 class Service(Protocol):
@@ -266,7 +266,7 @@ class Device:
     def _hand_over(self) -> None:
         if self._state is not State.READY:
             return
-        while self.link.has_room() and (message := self.queue.take()) is not None:
+        while self.queue and self.link.has_room() and (message := self.queue.take()) is not None:
             self.link.transmit(message, self.settings.wake)
 
     def _pump(self) -> None:

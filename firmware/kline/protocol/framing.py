@@ -7,7 +7,7 @@ frames between two delimiters are nothing. The CRC is CRC-16/USB over type .. pa
 distance to the next, and costs one byte per 254.
 
 Encoding happens in one preallocated buffer: the raw record is assembled at RAW_AT and encoded towards the front.
-Decoding happens in the buffer of the Deframer. Neither allocates.
+Decoding happens in the buffers of the Deframer. Neither allocates.
 """
 
 from kline.protocol.checksum import CRC_TABLE, crc16
@@ -91,6 +91,7 @@ class Deframer:
 
     def __init__(self, size: int) -> None:
         self._buf = bytearray(size)
+        self._record = bytearray(size)
         self.pending = 0
         self._overrun = False  # the stretch was longer than the buffer: its rest is no record
         self.on_frame: "OnFrame | None" = None
@@ -130,12 +131,11 @@ class Deframer:
     def _stretch(self, n: int) -> None:
         overrun = self._overrun
         self._overrun = False
-        if overrun or not _is_record(self._buf, n):
+        end = 0 if overrun else _decode(self._buf, n, self._record)
+        if not end:
             self._no_record(n)
-            return
-        n = _decode(self._buf, n)
-        if self.on_frame is not None:
-            self.on_frame(self._buf, 0, n - 2)
+        elif self.on_frame is not None:
+            self.on_frame(self._record, 0, end)
 
     def _no_record(self, n: int) -> None:
         if not _printable(self._buf, n):
@@ -146,37 +146,27 @@ class Deframer:
             self.on_text(self._buf, n)
 
 
-def _is_record(buf: bytearray, n: int) -> bool:
-    """Does buf[0:n] (no 00 in it) decode to a record with the right CRC? Leaves buf as it is."""
+def _decode(buf: bytearray, n: int, out: bytearray) -> int:
+    """COBS-decode buf[0:n] (no 00 in it) to out; returns the size without the CRC, 0 when that is wrong."""
     table = CRC_TABLE
     crc = 0xFFFF
-    i = 0
-    while i < n:
-        code = buf[i]
-        if i + code > n:
-            return False
-        for j in range(i + 1, i + code):
-            crc = (crc >> 8) ^ table[(crc ^ buf[j]) & 0xFF]
-        i += code
-        if code < 255 and i < n:
-            crc = (crc >> 8) ^ table[crc & 0xFF]
-    return crc == _CRC_RESIDUE and n > HEADER + 2
-
-
-def _decode(buf: bytearray, n: int) -> int:
-    """COBS-decode buf[0:n], known to be valid, in place; returns the size."""
     i = 0
     w = 0
     while i < n:
         code = buf[i]
+        if i + code > n:
+            return 0
         for j in range(i + 1, i + code):
-            buf[w] = buf[j]
+            b = buf[j]
+            out[w] = b
             w += 1
+            crc = (crc >> 8) ^ table[(crc ^ b) & 0xFF]
         i += code
         if code < 255 and i < n:
-            buf[w] = 0
+            out[w] = 0
             w += 1
-    return w
+            crc = (crc >> 8) ^ table[crc & 0xFF]
+    return w - 2 if crc == _CRC_RESIDUE and n > HEADER + 2 else 0
 
 
 def _printable(buf: bytearray, n: int) -> bool:

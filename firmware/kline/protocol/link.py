@@ -6,7 +6,7 @@ DeviceLink (link_device.py) and HostLink (link_host.py) add how a session begins
     bytes out  pump(now_us, write, limit) -> write(buf, n)
     records    queue(..) exactly once and in order within a session; send_now(..) once, perhaps lost
 
-Call pump() after each feed() and queue() and at least every 50 ms (a PC that only listens: 200 ms); times are ticks
+Call pump() after each feed() and queue() and at least every 50 ms (a PC that only listens: 400 ms); times are ticks
 (see ticks.py) and never run backwards. Nothing allocates after construction, but for HostLink.open(). The rules are in
 docs/link-protocol.md; in short: the PC opens a session with HELLO, the device answers WELCOME; sequenced records are
 acknowledged cumulatively by any record of the other direction, repeated by go-back-N, and limited by the peer's window;
@@ -157,6 +157,7 @@ class Link:
         speaker.sequenced(self.outbox)
         if speaker.written > before:
             self._ack_due = False
+            self._beat_us = self._now_us
         if (self._beat_due or self._ack_due) and speaker.fits(wire_size(5)):
             self._beat(speaker)
             self._beat_due = False
@@ -233,7 +234,8 @@ class Link:
             self._nak_due = False
             self._ack_due = True
             self.rx_records = count_up(self.rx_records)
-            self._deliver(buf, start, end)
+            if self.on_record is not None:  # as _deliver, a call less for each frame
+                self.on_record(buf[start], buf[start + 1], buf, start + HEADER, end)
         elif ahead < 128:
             if not self._gap:  # one NAK a gap; should it get lost, the peer repeats by itself
                 self._gap = True
