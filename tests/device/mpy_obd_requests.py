@@ -143,6 +143,17 @@ def test_a_stray_low_between_echo_and_answer():
             assert rig.asked().count(b"\x01\x0c") == 1, "no second request was needed"
 
 
+def test_a_stray_low_is_no_damaged_answer():
+    """A car with one after each request: silence is silence, and "no codes" is believed."""
+    from kline.device.obd_diagnostics import Diagnostics
+
+    for us in (0, 60, 1000):
+        rig = connected(ISO, "slow_init", rules=rule("", glitch_ms=5, glitch_us=us), dtcs=[], no_dtc="silent")
+        assembly = rig.obd.request(b"\x01\x2f")
+        assert not assembly.answers and not assembly.broken and rig.asked().count(b"\x01\x2f") == 1, us
+        assert Diagnostics(rig.obd).codes() == ({}, True), us
+
+
 def test_concatenated_answers():
     for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
         rig = connected(script, kind, rules=rule("", no_gap=True))

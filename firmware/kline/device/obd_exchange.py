@@ -58,4 +58,5 @@ def _try_steps(tester, frame, assembly, last):
         assembly.broken = True
     # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
     cut = line.gap_most_us > times.p4_max_us and not assembly.answers
-    return cut or assembly.broken or parser.dropped_bytes != dropped
+    # A single byte is a glitch, as some cars have one after each request.
+    return cut or assembly.broken or parser.dropped_bytes - dropped > 1
