@@ -25,9 +25,10 @@ from openkline.obd.profile import Profile
 
 SETTINGS = DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_OBD),))  # of a Device for an ObdSession
 
-# Each way takes up to 3 s, the second round comes after 5 s; a request may be initialised again, and waits after 78.
+# Each way takes up to 5 s, the second round comes after 5 s; a request may be initialised again, and the board listens
+# for up to 60 s to an ECU that says 78 again and again.
 _CONNECT_S = 90.0
-_REQUEST_S = 60.0
+_REQUEST_S = 100.0
 _RAW_S = 20.0
 _CLOSE_S = 3.0
 _BOARD_S = 20.0  # a board that starts anew needs some seconds
