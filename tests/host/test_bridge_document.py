@@ -63,7 +63,7 @@ def test_the_commands_are_some(line: str) -> None:
     words = shlex.split(line.partition("| ")[2] or line.partition(" >")[0])
     assert words[:2] == ["openkline", "log"]
     arguments = ["-" if "." in word else word for word in words[2:]]
-    log.make_context("log", arguments)
+    log.make_context("log", arguments, help_option_names=["-h", "--help"])  # as the group does: click keeps them
 
 
 def test_the_events_of_the_example_are_some() -> None:
