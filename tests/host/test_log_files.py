@@ -119,6 +119,25 @@ def test_rotation_by_time_outlives_restarts(tmp_path: Path, monkeypatch: pytest.
     assert [len((tmp_path / name).read_bytes().splitlines()) for name in ("ibus.log.1", "ibus.log")] == [4, 1]
 
 
+def test_a_computer_that_begins_in_1970_does_not_rotate_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a clock of its own it learns the time from the network, after the bridge has begun."""
+    path, line, now_s = tmp_path / "ibus.log", GatewayFormat().write(FRAME), FRAME.time
+    path.write_bytes(line)
+    monkeypatch.setattr("openkline.log.files.time.time", lambda: now_s)
+    file, now_s = LogFile(path, max_age_s=3600), 0.0
+    file.open()
+    file.write(line)
+    now_s = FRAME.time + 3000
+    file.write(line)
+    assert path.read_bytes() == line * 3
+    now_s = FRAME.time + 3601
+    file.write(line)
+    file.close()
+    assert path.read_bytes() == line
+
+
 def test_a_file_that_cannot_be_rotated_grows_and_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -70,7 +70,7 @@ class LogFile:
                 os.lseek(self._fd, -1, os.SEEK_END)
                 self._torn = os.read(self._fd, 1) != b"\n"
                 os.lseek(self._fd, 0, os.SEEK_SET)
-                self._began_s = min(self._began_s, first_time(os.read(self._fd, MAX_LINE), self._began_s))
+                self._began_s = first_time(os.read(self._fd, MAX_LINE), self._began_s)
 
     def write(self, data: bytes) -> None:
         if self._fd < 0:
