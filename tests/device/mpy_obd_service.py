@@ -179,6 +179,16 @@ def test_the_session_is_kept_while_the_pc_is_there_and_not_longer():
         assert len(rig.ecu.requests) <= asked + 2, len(rig.ecu.requests) - asked
 
 
+def test_what_answers_a_keep_alive_is_no_answer_to_a_call():
+    rig = ObdPc(ISO)
+    rig.connect(SLOW_33)
+    rig.ask(b"\x01\x00")
+    asked = len(rig.ecu.requests)
+    rig.turn_for(10)
+    assert len(rig.ecu.requests) >= asked + 2 and rig.ecu.requests[-1][1][3:-1] == b"\x01\x00"
+    assert len(rig.answers) == 1
+
+
 def test_without_keep_alive_the_session_is_opened_again():
     rig = ObdPc(KWP)
     rig.connect(FAST_33)

@@ -126,7 +126,6 @@ class ObdService:
         self._flags = 0
         self._renewed = self.obd.reconnects
         self._budget_us = 0
-        self._wanted = None
         self._steps = self._steps_of(operation, arguments)
 
     def _cancel(self, ident):
@@ -139,7 +138,7 @@ class ObdService:
 
     def _finish(self, code, found=b""):
         ident = self._id
-        self._steps = None
+        self._steps = self._wanted = None
         self._id = -1
         if ident >= 0:
             flags = self._flags
