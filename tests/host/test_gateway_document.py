@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from kline.protocol import update as codes
+from kline.protocol.ibus import MAX_FRAME, MIN_FRAME, IbusScanner
 from openkline import update
 from openkline.cli.bridge import bridge
 from openkline.gateway import firmware, outbox, wire
 from openkline.gateway.counters import ClientCounters, GatewayCounters
 from openkline.gateway.options import MAX_CLIENTS, GatewayOptions
 from openkline.gateway.rules import PRESETS, Rule, denied_by
+
+from .openbm.fakebus import with_checksum
 
 TEXT = (Path(__file__).parents[2] / "docs" / "gateway-protocol.md").read_text(encoding="utf-8")
 
@@ -51,6 +55,12 @@ def test_every_example_is_what_the_codec_makes_and_reads() -> None:
             parser.expect_answers(0xFFFF)
             assert parser.feed(wire.InitFirmwareUpdate().to_bytes()) == [wire.InitFirmwareUpdate()]
         assert parser.feed(bytes.fromhex(written[name])) == [message]
+
+
+def test_the_longest_message_that_the_board_takes_unless_told() -> None:
+    longest = signature(IbusScanner).parameters["max_frame"].default
+    assert len(with_checksum(wire.Data(0x68, 0x18, bytes(60)).body)) == longest
+    assert f"{MIN_FRAME} to {longest} bytes unless `--max-frame` (up to {MAX_FRAME})" in TEXT
 
 
 def test_error_numbers() -> None:
