@@ -100,7 +100,7 @@ LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR = 0, 1, 2, 3
 
 # OBD_CALL: id u16, operation u8, then its arguments; where those begin
 OP_CONNECT = 1  # baud u16 (0 = 10400), then pairs of INIT_.. u8 and address u8, in order (none: the board's order)
-OP_REQUEST = 2  # P2max in ms u16 (0 = the session's), then service, PID ..
+OP_REQUEST = 2  # P2max in ms u16 (0 = the session's), then service, PID ..; OBD_END carries the last attempt's number
 OP_RAW = 3  # RAW_.. flags u8, silence in ms u16 that ends it (0 = 100), then bytes for the line
 OP_CLOSE = 4  # end the session
 OP_KEEP_ALIVE = 5  # u8: 1 on (as at the start), 0 off; interval in ms u16 (0 = 3500), a frame without checksum
@@ -334,7 +334,7 @@ def pack_obd_answer(
 
 
 def pack_obd_end(out: bytearray, ident: int, code: int, flags: int = 0, found: "Buffer" = b"") -> int:
-    """OBD_END: id u16, code u8, flags u8; of OP_CONNECT also what was found, see pack_obd_found(); see OP_TIMING."""
+    """OBD_END: id u16, code u8, flags u8; of OP_CONNECT also what was found, see pack_obd_found(); see OP_.. of others."""
     put_u16(out, 0, ident)
     out[2] = code
     out[3] = flags
