@@ -17,6 +17,18 @@ def test_a_late_answer_is_not_the_next_requests():
             assert rig.refusals() == ["pending"] and rig.asked().count(b"\x01\x0d") == 1, rig.car.refusals
 
 
+def test_a_late_refusal_is_not_that_ecus_answer_beside_anothers_data():
+    """The engine's refusal of the RPM comes after the request for the speed, which the gearbox answers."""
+    script = with_gearbox(KWP)
+    script["ecus"][1]["pids"] = {"0C": "00 00", "0D": "38"}
+    rig = ObdRig(script)
+    rig.obd.fast_init()
+    rig.car.fault("01 0C", 0, nrc="12", delay_ms=60)
+    assert rig.obd.request_pid(1, 0x0C).ecu == 0x18 and len(rig.obd.answers) == 1
+    rig.obd.request_pid(1, 0x0D)
+    assert [(a.ecu, a.frames) for a in rig.obd.answers] == [(0x18, [b"\x0d\x38"]), (0x10, [SPEED])], rig.obd.answers
+
+
 def test_a_refusal_that_is_meant_is_believed():
     """After silence it is heard twice; after an answer once."""
     rig = connected(rules=rule("01 0C", silent=True, times=1))
@@ -140,3 +152,35 @@ def test_a_profile_knows_the_rate_of_a_fast_initialisation():
     rig = ObdRig(FAST)  # another car, of the usual rate
     assert rig.obd.connect(profile).baud == 10400
     assert rig.obd.fast_init().baud == 10400
+
+
+LATE = (
+    {"delay_ms": 30}, {"delay_ms": 60}, {"delay_ms": 90}, {"delay_ms": 120}, {"nrc": "12", "delay_ms": 40},
+    {"nrc": "12", "delay_ms": 100}, {"nrc": "12"}, {"nrc": "21", "delay_ms": 60}, {"pending": 1, "p2_ms": 80},
+    {"silent": True}, {"truncate": 3, "delay_ms": 70}, {"reset": True},
+)  # fmt: skip
+
+
+def test_at_random_nothing_is_taken_for_another_requests():
+    """Two ECUs: data tell their PID and ECU; an ECU that refuses has heard this request last."""
+    from obd_faults import PIDS, PROTOCOLS, check, script
+    from sim.rng import Rng
+
+    refused = 0
+    for seed, protocol in ((2, PROTOCOLS[0]), (6, PROTOCOLS[1]), (7, PROTOCOLS[2])):
+        rng = Rng(seed * 7)
+        rig = ObdRig(script(protocol), seed=seed, keep=50)
+        rig.obd.connect()
+        ecus = {ecu.address: ecu for ecu in rig.car.ecus}
+        for i in range(120):
+            pid = PIDS[i % len(PIDS)]
+            if rng.below(3) == 0:
+                rig.car.fault("01 %02X" % pid, rng.below(2), **LATE[rng.below(len(LATE))])
+            rig.obd.request_pid(1, pid)
+            for answer in rig.obd.answers:
+                if answer.ok():
+                    check(pid, answer)
+                else:
+                    refused += 1
+                    assert ecus[answer.ecu].requests[-1][1][4] == pid, (protocol, i, pid, answer)
+    assert refused > 3, "it happens"

@@ -23,14 +23,14 @@ def exchange_steps(tester, data):
     before = tester.newest
     damaged_left = _DAMAGED_TRIES
     for tries_left in range(_BUSY_TRIES - 1, -1, -1):
-        damaged = yield from _try_steps(tester, frame, assembly, damaged_left == 1)
-        if before is not None and assembly.late(before):
-            damaged = assembly.broken = True  # once: to the repetition it answers
-            before = None
+        damaged = yield from _try_steps(tester, frame, assembly, damaged_left <= 1)
         damaged_left -= damaged
+        late = before is not None and assembly.late(before)
+        if late:
+            before = None  # only once: what comes to the repetition answers it
         if assembly.busy():
             yield from wait_until(ticks_add(ticks_us(), _BUSY_PAUSE_US))
-        elif assembly.enough() or not damaged or not damaged_left:
+        elif not late and (assembly.enough() or not damaged or damaged_left <= 0):
             break
         if tries_left:
             assembly.restart()

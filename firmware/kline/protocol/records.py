@@ -334,7 +334,7 @@ def pack_obd_answer(
 
 
 def pack_obd_end(out: bytearray, ident: int, code: int, flags: int = 0, found: "Buffer" = b"") -> int:
-    """OBD_END: id u16, code u8, flags u8; of OP_CONNECT also what was found, see pack_obd_found(); see OP_.. of others."""
+    """OBD_END: id u16, code u8, flags u8; of OP_CONNECT also what was found, see pack_obd_found(); else see OP_.."""
     put_u16(out, 0, ident)
     out[2] = code
     out[3] = flags
