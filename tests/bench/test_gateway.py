@@ -49,7 +49,7 @@ def test_latency_and_processor_time_at_full_bus_load(clients: int) -> None:
     )
     assert daemon.quantile_ms(0.5) < 20, "far from its target of 1 ms at 8 clients"
     if clients >= 8:
-        assert daemon.cpu_s < 3.5 * plain.cpu_s  # docs/timing.md says what it is, and where it goes
+        assert daemon.cpu_s < 3 * plain.cpu_s  # docs/timing.md says what it is, and where it goes
     assert daemon.memory_kib[1] - daemon.memory_kib[0] < 4096
 
 
