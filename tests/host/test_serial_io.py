@@ -104,6 +104,22 @@ async def test_bytes_both_ways(terminal: tuple[int, str]) -> None:
     await asyncio.wait_for(sinks[0].lost, 5)
 
 
+async def test_the_end_of_a_port_is_reported() -> None:
+    """Bytes are read past serialx, which closes nevertheless; nothing that came before is lost."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    sink = Sink()
+    await SerialPort(os.ttyname(slave)).connect(lambda: sink)
+    os.close(slave)
+    os.write(master, bytes(range(256)) * 8)
+    async with asyncio.timeout(10):
+        while len(sink.data) < 8 * 256:
+            await asyncio.sleep(0.01)
+        os.close(master)
+        assert isinstance(await sink.lost, OSError)
+    assert sink.data == bytes(range(256)) * 8
+
+
 async def test_both_modem_lines_are_opened_equal(terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where DTR and RTS differ, the usual auto-reset circuit resets the board."""
     asked: dict[str, Any] = {}
