@@ -58,9 +58,11 @@ class PlainClient:
         self.frames: list[bytes] = []
         self._on_frame = on_frame or self.frames.append
         self.ended = False
+        self._heard = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> PlainClient:
+        """Until the gateway answers a Ping: a connection may stand for a while before it knows, and frames pass by."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(HELLO)
         answer = await reader.readexactly(8)
@@ -68,6 +70,7 @@ class PlainClient:
         writer.close()
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", int.from_bytes(answer[4:6], "little"))
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ping())]
+        await asyncio.wait_for(self._heard.wait(), READY_S)
         return self
 
     def send(self, source: int, destination: int, data: bytes, priority: int = 100) -> None:
@@ -80,6 +83,7 @@ class PlainClient:
                 header = await self._reader.readexactly(8)
                 if not header[2]:
                     self.ended = self.ended or header[:2] == b"\0\0"
+                    self._heard.set()
                     continue
                 data = await self._reader.readexactly(header[2])
                 frame = bytes((header[0], header[2] + 2, header[1])) + data
