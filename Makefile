@@ -53,14 +53,14 @@ repl: setup ## MicroPython's prompt on the board, its application told to quit (
 	$(BIN)/openkline repl $(if $(PORT),-d '$(PORT)')
 
 test: setup test-obd ## all tests, without a board
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal  # three on two processors: a third of the time is waiting
 
 test-obd: setup $(OBD)/.stamp ## python-OBD as user of our ELM327, and its decoders beside ours, in an environment of its own
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -n 3 --maxschedchunk 1 -m 'not soak'
 
 soak: setup $(OBD)/.stamp ## the long tests (under an hour)
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -m soak
-	$(BIN)/pytest -n 2 --dist worksteal -m soak -v --durations=0 --durations-min=1
+	$(BIN)/pytest -n 3 --dist worksteal -m soak -v --durations=0 --durations-min=1
 
 bench: setup ## speed, memory and sizes
 	$(BIN)/pytest tests/bench tests/host/test_sizes.py -rP
