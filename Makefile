@@ -52,8 +52,9 @@ repl: setup ## MicroPython's prompt on the board, its application told to quit (
 	$(call environment,PORT)
 	$(BIN)/openkline repl $(if $(PORT),-d '$(PORT)')
 
+# Three on two processors: a third of their time is waiting.
 test: setup test-obd ## all tests, without a board
-	$(BIN)/pytest -n 3 --dist worksteal  # three on two processors: a third of the time is waiting
+	$(BIN)/pytest -n 3 --dist worksteal
 
 test-obd: setup $(OBD)/.stamp ## python-OBD as user of our ELM327, and its decoders beside ours, in an environment of its own
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -n 3 --maxschedchunk 1 -m 'not soak'
