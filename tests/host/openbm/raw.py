@@ -16,6 +16,9 @@ from .fakebus import FakeBus
 HELLO = bytes.fromhex("68 69 00 00 00 00 00 00")
 PING = bytes.fromhex("AA AA 00 00 00 00 00 00")
 DISCONNECT = bytes(8)
+FRAME = bytes.fromhex("80 04 BF 11 01 2B")
+TOLD = bytes.fromhex("80 BF 02 00 64 00 00 00 11 01")  # what clients get of FRAME
+MESSAGE = bytes.fromhex("68 18 01 00 64 00 00 00 01")
 PATIENCE_S = 10.0  # only ever waited for when something is broken
 
 
@@ -197,3 +200,9 @@ class Gateway:
             pass
         await raw.send(DISCONNECT)
         await raw.expect_end()
+
+
+def counters_of(gateway: Gateway) -> object:
+    """Those of the first client."""
+    assert gateway.server is not None
+    return gateway.server.sessions[gateway.port + 1].counters
