@@ -6,22 +6,25 @@ port = FakePort(); device = Device(port, FAST); port.board.send_frame(..); port.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from kline.protocol import records, unpack
 from kline.protocol.checksum import xor8
 from kline.protocol.link_device import DeviceLink
 from kline.protocol.ticks import TICKS_MASK
-from openkline.device import DeviceSettings
+from openkline.bus import TransmitResult
+from openkline.device import Device, DeviceSettings, State
 from openkline.errors import DeviceError, DeviceMissing
 from openkline.serial_io import ProtocolFactory
 
 Fault = Callable[[bytes], bytes]
 
 FAST = DeviceSettings(backoff_min_s=0.01, backoff_max_s=0.05, resume_s=5.0, silence_s=2.0, patience_s=5.0)
+BODY = bytes.fromhex("68 03 18 01")
 
 
 def no_fault(data: bytes) -> bytes:
@@ -211,6 +214,22 @@ class FakePort:
         while True:
             self.flush()
             await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def connected(port: FakePort, settings: DeviceSettings = FAST) -> AsyncIterator[Device]:
+    """A Device on this port, READY; stopped in the end."""
+    device = Device(port, settings)
+    await device.start()
+    try:
+        await device.wait_for(State.READY, timeout_s=10)
+        yield device
+    finally:
+        await device.stop()
+
+
+async def result_of(future: asyncio.Future[TransmitResult]) -> TransmitResult:
+    return await asyncio.wait_for(future, 10)
 
 
 async def until(condition: Callable[[], object], what: str = "", timeout_s: float = 10.0) -> None:
