@@ -50,7 +50,7 @@ class Dispatcher:
         while self._waiting and not self.full:
             outbox = next(iter(self._waiting))
             del self._waiting[outbox]
-            outbox.pump(limit=1)
+            outbox.pump()
 
     def adopt(self, outbox: Outbox) -> None:
         """The client has gone; what it sent still goes out. The oldest are given up when there are too many."""
@@ -114,8 +114,8 @@ class Outbox:
         self.pump()
         return True
 
-    def pump(self, limit: int = 1 << 30) -> None:
-        """Hand over what may go; at most `limit` while others wait, too."""
+    def pump(self) -> None:
+        """Hand over what may go. When others wait, too, that is one message: then the bus has one place free."""
         dispatcher = self._dispatcher
         share = dispatcher.share
         while self._heap:
@@ -123,11 +123,10 @@ class Outbox:
             ahead = sum(1 for other in self._at_bus if other >= priority)
             if ahead >= share or len(self._at_bus) >= 2 * share:
                 return
-            if dispatcher.full or limit <= 0:
+            if dispatcher.full:
                 dispatcher.wait(self)
                 return
             body = heapq.heappop(self._heap)[2]
-            limit -= 1
             self._at_bus.append(priority)
             dispatcher.at_bus += 1
             future = dispatcher.bus.transmit(body, priority=priority)
