@@ -63,6 +63,34 @@ def test_heartbeats_each_second() -> None:
     assert device.link.losses == pc.link.losses == 0
 
 
+@pytest.mark.parametrize(
+    ("every_ms", "beats"), [(50, 0), (400, 0), (990, 0), (1010, 20), (1990, 20), (2010, 40)], ids=str
+)
+@pytest.mark.parametrize("speaks", ["device", "pc"])
+def test_never_silent_for_longer_than_a_heartbeat(speaks: str, every_ms: int, beats: int) -> None:
+    """A record within the second is as good as a heartbeat; whatever is said or not, both ends hear each other."""
+    ends = device, pc = open_pair()
+    speaker, listener = ends if speaks == "device" else (pc, device)
+    speaker.queue(b"x")
+    talk(device, pc)
+    heard_us, silences, said = speaker.now_us, [], 0
+    for turn in range(1, 2 * every_ms + 1):
+        if turn % (every_ms // 10) == 0:
+            speaker.queue(b"x")
+        said += sum(kind == records.HEARTBEAT for kind, *_ in speaker.pump(10_000))
+        if speaker.stream:
+            silences.append(speaker.now_us - heard_us)
+            heard_us = speaker.now_us
+            listener.feed(speaker.stream)
+        if turn % 40 == 0:  # a PC that only listens, and says no more than it must
+            listener.pump(400_000)
+            speaker.feed(listener.stream)
+    assert max(silences) <= 1_010_000
+    assert said == beats
+    assert device.link.losses == pc.link.losses == 0
+    assert speaker.link.outbox.sent_again == 0
+
+
 # -- text and unsequenced records
 
 
