@@ -202,6 +202,7 @@ def test_which_protocol_is_saved() -> None:
         (["ATTP 0", "0100"], "A5"),  # found, with M0
         (["ATM1", "ATTP 0", "0100"], "A4"),  # [DSJ, M1]
         (["ATM1", "ATTP 4", "0100"], "4"),
+        (["ATSP 3", "ATM1", "0100"], "3"),  # its key bytes are another protocol's: BUS INIT: ...ERROR
     ):
         for command in commands:
             elm.say(command)

@@ -76,7 +76,7 @@ def _initialise(chip: Chip, kind: str, header: bool = True) -> Generator[Operati
         found = protocol_of(keys, kind, settings.protocol)
         chip.bus = Bus(found, True, False, keys)
         chip.memory.last = found
-        if settings.memorise:
+        if settings.memorise and not _disagrees(chip):
             chip.memory.saved, chip.memory.saved_auto = found, settings.auto
     return outcome
 
