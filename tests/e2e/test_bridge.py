@@ -192,7 +192,10 @@ async def test_a_second_bridge_on_the_same_port_says_so() -> None:
         status, _, err = await command("bridge", "-d", "sim", "-p", str(running.port))
         assert status == 1
         assert b"cannot listen" in err
-        assert b"already" in err
+        assert b"already" in err and b"-p names another port" in err
+        free = str(free_port())
+        status, _, err = await command("bridge", "-d", "sim", "-p", free, "--elm327", str(running.port))
+        assert status == 1 and b"-p and --elm327 name other ports" in err
 
 
 async def test_an_address_of_another_computer() -> None:

@@ -145,6 +145,7 @@ def test_dry_run_prints_the_plan_and_opens_nothing(tmp_path: Path, monkeypatch: 
         (["--board", "ESP32_GENERIC", "--interface", "x"], "ESP32_GENERIC knows ibus-pc817"),
         (["--board", "ESP32_GENERIC_C3", "--pins", "WROVER"], "no alternative is called 'WROVER'"),
         (["--firmware", "~/none.bin"], "/home/me/none.bin: there is no such file"),
+        (["--firmware", "~nobody-of-this-name/none.bin"], "~nobody-of-this-name/none.bin: there is no such file"),
         (["--firmware", "/"], "/: can't be read (Is a directory). Name the MicroPython image"),
     ],
 )

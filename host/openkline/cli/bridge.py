@@ -251,15 +251,13 @@ async def _start(bridge: Bridge, options: Options) -> None:
     try:
         await bridge.start()
     except OSError as error:
-        raise OpenklineError(
-            f"cannot listen on {host_port(options.address, options.port)}"
-            f"{f' or {options.elm327}' if options.elm327 else ''} ({error.strerror or error}). "
-            + (
-                "Is a bridge running already? -p names another port"
-                if error.errno == errno.EADDRINUSE
-                else "-i must be an address of this computer, -p a port that you may have"
-            )
-        ) from error
+        where, other = host_port(options.address, options.port), "-p names another port"
+        usable = "-i must be an address of this computer, -p a port that you may have"
+        if options.elm327:
+            where, other = f"{where} or {options.elm327}", "-p and --elm327 name other ports"
+            usable += "; so must those of --elm327"
+        remedy = f"Is a bridge running already? {other}" if error.errno == errno.EADDRINUSE else usable
+        raise OpenklineError(f"cannot listen on {where} ({error.strerror or error}). {remedy}") from error
 
 
 def _car(options: Options) -> str:

@@ -30,6 +30,14 @@ class Password(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+def _at_home(path: Path) -> Path:
+    """Make's FIRMWARE=~/.. is no shell's word. Like a shell, it leaves ~x as it is where there is no user x."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 @click.command(
     epilog="Examples: openkline flash; openkline flash -d /dev/ttyUSB0 --interface ibus-pc817; "
     "openkline flash --firmware ESP32_GENERIC-20260406-v1.28.0.bin"
@@ -43,7 +51,7 @@ class Password(click.ParamType[int]):
 @click.option(
     "--firmware",
     type=click.Path(path_type=Path),
-    callback=lambda ctx, param, value: value and value.expanduser(),  # make's FIRMWARE=~/.. is no shell's word
+    callback=lambda ctx, param, value: value and _at_home(value),
     help="MicroPython's image, already downloaded.",
 )
 @click.option(
