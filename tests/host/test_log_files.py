@@ -15,7 +15,6 @@ import pytest
 
 from openkline.bus import BusFrame
 from openkline.log.files import _QUEUE, FdSink, FrameLog, LogFile
-from openkline.log.formats import GatewayFormat
 from openkline.log.messages import MessageLog, TimedLines, as_line
 
 FRAME = BusFrame(1_279_613_220.5, bytes.fromhex("C0 04 68 32 11 8F"))
@@ -90,52 +89,6 @@ def test_oldest_files_go_away(tmp_path: Path) -> None:
         file.write(LINE)
     file.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ibus.log", "ibus.log.1", "ibus.log.2"]
-
-
-def test_rotation_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s = 1000.0
-    monkeypatch.setattr("openkline.log.files.time.time", lambda: now_s)
-    file = LogFile(tmp_path / "ibus.log", max_age_s=60)
-    file.write(LINE)
-    now_s += 59
-    file.write(LINE)
-    now_s += 2
-    file.write(LINE)
-    file.close()
-    assert (tmp_path / "ibus.log.1").read_bytes() == LINE * 2
-    assert (tmp_path / "ibus.log").read_bytes() == LINE
-
-
-def test_rotation_by_time_outlives_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A computer in a car runs for half an hour at a time: its log of a day is as old as its first line."""
-    path, written, now_s = tmp_path / "ibus.log", GatewayFormat(), FRAME.time
-    monkeypatch.setattr("openkline.log.files.time.time", lambda: now_s)
-    for _ in range(5):
-        file = LogFile(path, max_age_s=3600)
-        file.open()
-        file.write(written.write(BusFrame(now_s, FRAME.data)))
-        file.close()
-        now_s += 1000
-    assert [len((tmp_path / name).read_bytes().splitlines()) for name in ("ibus.log.1", "ibus.log")] == [4, 1]
-
-
-def test_a_computer_that_begins_in_1970_does_not_rotate_at_each_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a clock of its own it learns the time from the network, after the bridge has begun."""
-    path, line, now_s = tmp_path / "ibus.log", GatewayFormat().write(FRAME), FRAME.time
-    path.write_bytes(line)
-    monkeypatch.setattr("openkline.log.files.time.time", lambda: now_s)
-    file, now_s = LogFile(path, max_age_s=3600), 0.0
-    file.open()
-    file.write(line)
-    now_s = FRAME.time + 3000
-    file.write(line)
-    assert path.read_bytes() == line * 3
-    now_s = FRAME.time + 3601
-    file.write(line)
-    file.close()
-    assert path.read_bytes() == line
 
 
 def test_a_file_that_cannot_be_rotated_grows_and_is_told_once(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import logging
 import os
 import queue
@@ -19,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from openkline.log.formats import MAX_LINE, detect
+from openkline.log.formats import MAX_LINE, time_of
 
 log = logging.getLogger("openkline.log")
 
@@ -43,8 +42,9 @@ class Sink(Protocol):
 class LogFile:
     """A file with rotation: FILE -> FILE.1 -> .. -> FILE.keep, when it reaches max_bytes or is max_age_s old.
 
-    A file that was there is as old as its first frame, so rotation by time outlives restarts. Where it can't be
-    rotated (somebody's folder is called FILE.1, ..), it grows: that is told, and tried again after a minute.
+    A file is as old as its first line, so rotation by time outlives restarts; a clock that was set back doesn't keep
+    one for longer than max_age_s after it was opened. Where it can't be rotated (somebody's folder is called FILE.1,
+    ..), it grows: that is told, and tried again after a minute.
     """
 
     def __init__(self, path: Path, max_bytes: int = 0, max_age_s: float = 0.0, keep: int = 5) -> None:
@@ -57,6 +57,7 @@ class LogFile:
         self._size = 0
         self._torn = False
         self._began_s = 0.0
+        self._opened_s = 0.0  # monotonic
         self._rotate_again_s = 0.0
 
     def open(self) -> None:
@@ -64,7 +65,7 @@ class LogFile:
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         self._size = os.fstat(self._fd).st_size
         self._torn = False
-        self._began_s = time.time()
+        self._begin()
         if self._size:
             with contextlib.suppress(OSError):
                 os.lseek(self._fd, -1, os.SEEK_END)
@@ -77,6 +78,8 @@ class LogFile:
             self.open()
         elif self._is_due(len(data)):
             self._rotate()
+        if not self._size:
+            self._begin()
         if self._torn:
             data = b"\n" + data  # in one write with the line: on a full disk both fail, and are tried again
         written = os.write(self._fd, data)
@@ -86,12 +89,17 @@ class LogFile:
             raise OSError(f"{self.path}: only {written} of {len(data)} bytes written")
         self._torn = False
 
+    def _begin(self) -> None:
+        self._began_s, self._opened_s = time.time(), time.monotonic()
+
     def _is_due(self, more: int) -> bool:
         if not self._size or time.monotonic() < self._rotate_again_s:
             return False
         if self.max_bytes and self._size + more > self.max_bytes:
             return True
-        return bool(self.max_age_s) and time.time() - self._began_s >= self.max_age_s
+        if not self.max_age_s:
+            return False
+        return max(time.time() - self._began_s, time.monotonic() - self._opened_s) >= self.max_age_s
 
     def _rotate(self) -> None:
         self.close()
@@ -124,10 +132,10 @@ class LogFile:
 
 
 def first_time(head: bytes, otherwise: float) -> float:
-    """Unix seconds of the first frame in a log that begins with `head`; `otherwise` where none has a time."""
-    for frame in detect(head).read(io.BytesIO(head), lambda problem: None):
-        if frame.time is not None:
-            return frame.time
+    """Unix seconds of the first line that tells its time in a log that begins with `head`; `otherwise` without one."""
+    for line in head.splitlines():
+        if (at := time_of(line.decode("utf-8", "replace"))) is not None:
+            return at
     return otherwise
 
 

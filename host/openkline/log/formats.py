@@ -26,6 +26,7 @@ from kline.protocol.ring import RingBuffer
 from openkline.bus import BusFrame
 
 MAX_LINE = 4096
+_MOMENT = re.compile(r"(\d{4})-([A-Z][a-z]{2})-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?: ")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -87,6 +88,26 @@ def why_no_time(unix_s: float | None) -> str:
     return ""
 
 
+def time_of(line: str) -> float | None:
+    """Unix seconds of a line of a gateway or JSON log, be it a frame or a message; None where it tells none."""
+    try:
+        if match := _MOMENT.match(line):
+            return _unix(*match.groups())
+        at = json.loads(line).get("time")
+        return None if at is None or why_no_time(float(at)) else float(at)
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError, OSError):
+        return None
+
+
+def _unix(year: str, month: str, day: str, hour: str, minute: str, second: str, fraction: str | None) -> float:
+    """Of the local time in a gateway log. ValueError, OverflowError, OSError: there is no such date and time."""
+    moment = datetime(
+        int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second),
+        int((fraction or "0").ljust(6, "0")),
+    )  # fmt: skip
+    return moment.timestamp()
+
+
 def _lines(stream: BinaryIO, problem: OnProblem) -> Iterator[tuple[int, str]]:
     number = 0
     while line := stream.readline(MAX_LINE):
@@ -102,9 +123,7 @@ def _lines(stream: BinaryIO, problem: OnProblem) -> Iterator[tuple[int, str]]:
 
 class GatewayFormat:
     name = "gateway"
-    _line = re.compile(
-        r"(\d{4})-([A-Z][a-z]{2})-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?: ((?:[0-9A-Fa-f]{2} ?)+)( ?>)?\s*"
-    )
+    _line = re.compile(_MOMENT.pattern + r"((?:[0-9A-Fa-f]{2} ?)+)( ?>)?\s*")
 
     def __init__(self, direction: bool = False) -> None:
         self.direction = direction
@@ -122,13 +141,9 @@ class GatewayFormat:
             if match is None:
                 problem(LogProblem(number, "not a line of a gateway log", text))
                 continue
-            year, month, day, hour, minute, second, fraction, data, own = match.groups()
+            *moment, data, own = match.groups()
             try:
-                moment = datetime(
-                    int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second),
-                    int((fraction or "0").ljust(6, "0")),
-                )  # fmt: skip
-                unix_s = moment.timestamp()
+                unix_s = _unix(*moment)
             except (ValueError, OverflowError, OSError):
                 problem(LogProblem(number, "no such date and time", text))
                 continue
