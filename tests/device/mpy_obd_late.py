@@ -117,6 +117,40 @@ def test_an_ecu_that_is_silent_about_what_it_has_not_is_not_missed():
     assert rig.obd.reconnects == 0 and 3 <= rig.asked()[n:].count(b"\x01\x00") <= 8, "looked for, but not all the time"
 
 
+def test_an_ecu_that_has_no_word_for_the_roll_call_is_missed_once():
+    """It answers StartCommunication, and never 01 00: to open the session again does not help."""
+    script = with_gearbox(FAST)
+    script["ecus"][1].update({"unsupported": "silent", "rules": rule("01 00", silent=True)})
+    rig = ObdRig(script)
+    rig.obd.fast_init()
+    assert sorted(rig.obd.session.ecus) == [0x10, 0x18]
+    for _ in range(60):
+        assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+        rig.world.burn(500 * MS)
+    assert rig.obd.reconnects == 1
+
+
+def test_an_answer_is_one_though_the_roll_call_after_it_fails():
+    from kline.device import obd_errors
+
+    script = with_gearbox(KWP)
+    script["ecus"][1]["unsupported"] = "silent"
+    rig = ObdRig(script)
+    rig.obd.fast_init()
+    asked = []
+
+    def on_request(data):
+        asked.append(data)
+        if data == b"\x01\x00":
+            rig.world.wire.driver("short").set(0)
+
+    rig.obd.on_request = on_request
+    while b"\x01\x00" not in asked:
+        assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+        rig.world.burn(500 * MS)
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.STUCK_LOW
+
+
 def test_the_second_round_is_over_5_s_after_the_first():
     """An ECU whose P3max begins anew with every edge on the line: 4 s would be too short for it, and 6 s are wasted."""
     from kline.device.kline_obd2 import SLOW as SLOW_INIT

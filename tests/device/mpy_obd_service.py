@@ -103,6 +103,23 @@ def test_damage_is_told():
     assert end.flags == records.END_ALIVE | records.END_DAMAGED and answers[-1][1] == 0x18, "the engine's is missing"
 
 
+def test_a_short_p2_is_the_requests_alone():
+    """The engine answers after 40 ms: too late for whoever waits 32 ms, and still there."""
+    rig = ObdPc(with_gearbox(KWP))
+    rig.connect(FAST_33)
+    for _ in range(25):
+        end, answers = rig.ask(b"\x01\x0c", 32)
+        assert end.flags == records.END_ALIVE and [ecu for _, ecu, _ in answers] == [0x18], (end, answers)
+        rig.turn_for(0.5)
+    assert [ecu for _, ecu, _ in rig.ask(b"\x01\x0c")[1]] == [0x18, 0x10]
+    rig.turn_for(0.5)
+    rig.car.ignition(False)
+    rig.turn_for(6)
+    rig.car.ignition(True)
+    end, answers = rig.ask(b"\x01\x0c", 32)
+    assert end.flags & records.END_RENEWED and [ecu for _, ecu, _ in answers] == [0x18], "also in a new session"
+
+
 def test_no_answer_is_no_failure():
     rig = ObdPc(ISO)
     rig.connect(SLOW_33)

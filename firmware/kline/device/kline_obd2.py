@@ -64,7 +64,8 @@ class KLineObd2:
         self._home_baud = self.line.baud
         self._last_ms = ticks_ms()
         self._silences = 0
-        self._unheard = []  # ECUs that have said nothing since the newest roll call
+        self._present = []  # ECUs of which an answer to the roll call can be expected
+        self._unheard = []  # of these, those that have said nothing since the newest one
         self._roll_call_ms = self._last_ms
         self._failures = 0
         self._failed_ms = 0
@@ -124,6 +125,7 @@ class KLineObd2:
         self.initialized = True
         self._fastest = False
         self._silences = 0
+        self._present = session.ecus
         self._unheard = []
         self._roll_call_ms = ticks_ms()
         self.parser = kwp.FrameParser(kwp.hears(session.key))
@@ -208,6 +210,8 @@ class KLineObd2:
                 session.ecus.append(answer.ecu)
             if answer.ok():
                 session.supported.add_bitmap(0, answer.frames[0], 1)
+        if not assembly.broken:  # one that has no word for 01 00 would be missed for ever
+            self._present = [answer.ecu for answer in assembly.answers]
 
     def _reconnect_steps(self):
         """The session is lost: initialise again, but not too often, so that a parked car can sleep."""
@@ -254,13 +258,16 @@ class KLineObd2:
         """Send `data` (service ..) to the car: an obd.Assembly with everybody's answers."""
         return drain(self.request_steps(data))
 
-    def request_steps(self, data):
-        """request() in steps. Raises ObdError NOT_CONNECTED, or of the re-initialisation, or of the line."""
+    def request_steps(self, data, p2_max_us=0):
+        """request() in steps. Raises ObdError NOT_CONNECTED, or of the re-initialisation, or of the line.
+
+        p2_max_us: how long this request's answers are waited for; 0: as in the session.
+        """
         if self.session is None:
             raise ObdError(obd_errors.NOT_CONNECTED)
         if not self.alive():
             yield from self._reconnect_steps()
-        assembly = yield from exchange_steps(self, data)
+        assembly = yield from exchange_steps(self, data, p2_max_us)
         yield from self.account_steps(bool(assembly.answers))
         yield from self._roll_call_steps(assembly.answers)
         self.answers = assembly.answers
@@ -313,11 +320,14 @@ class KLineObd2:
         if 0 <= ticks_diff(ticks_ms(), self._roll_call_ms) < _ROLL_CALL_MS or not self.initialized:
             return
         if unheard:
-            assembly = yield from exchange_steps(self, b"\x01\x00")
+            try:
+                assembly = yield from exchange_steps(self, b"\x01\x00")
+            except ObdError:
+                return  # what was asked has been answered; the next request tells
             there = [answer.ecu for answer in assembly.answers]
             if not assembly.broken and [ecu for ecu in unheard if ecu not in there]:
                 self.initialized = False
-        self._unheard = list(self.session.ecus)
+        self._unheard = list(self._present)
         self._roll_call_ms = ticks_ms()
 
     def read_response(self, timeout_ms=100):

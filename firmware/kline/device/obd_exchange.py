@@ -12,10 +12,11 @@ _BUSY_PAUSE_US = 100_000
 _DAMAGED_TRIES = 3
 
 
-def exchange_steps(tester, data):
+def exchange_steps(tester, data, p2_max_us=0):
     """Ask `data` (service ..) in the session of `tester` (KLineObd2), which is open: an obd.Assembly.
 
     21 asks again; so does damage that left no data, or not everybody's. ObdError of the line.
+    p2_max_us: instead of the session's; 0: that.
     """
     session = tester.session
     frame = kwp.build_request(session.key, data, session.address, session.legislated())
@@ -23,7 +24,7 @@ def exchange_steps(tester, data):
     before = tester.newest
     damaged_left = _DAMAGED_TRIES
     for tries_left in range(_BUSY_TRIES - 1, -1, -1):
-        damaged = yield from _try_steps(tester, frame, assembly, damaged_left <= 1)
+        damaged = yield from _try_steps(tester, frame, assembly, damaged_left <= 1, p2_max_us)
         damaged_left -= damaged
         late = before is not None and assembly.late(before)
         if late:
@@ -39,7 +40,7 @@ def exchange_steps(tester, data):
     return assembly
 
 
-def _try_steps(tester, frame, assembly, last):
+def _try_steps(tester, frame, assembly, last, p2_max_us):
     """Send and listen once. True: bytes were damaged (in the echo: ObdError, where it is the last try)."""
     line, parser, times = tester.line, tester.parser, tester.session.timing
     dropped = parser.dropped_bytes
@@ -53,7 +54,12 @@ def _try_steps(tester, frame, assembly, last):
         if last or error.code not in (obd_errors.ECHO_WRONG, obd_errors.LATE):
             raise
         return True
-    yield from obd_init.listen_steps(line, parser, assembly, times, tester.on_frame)
+    usual_us = times.p2_max_us
+    times.p2_max_us = p2_max_us or usual_us
+    try:
+        yield from obd_init.listen_steps(line, parser, assembly, times, tester.on_frame)
+    finally:
+        times.p2_max_us = usual_us
     if parser.bad_checksum + parser.incomplete != broken:
         assembly.broken = True
     # An ECU does not answer a request with a pause in it, and that is no answer of the car's.

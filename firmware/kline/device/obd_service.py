@@ -272,19 +272,11 @@ class ObdService:
         )
 
     def _request_steps(self, p2_max_ms, data):
-        tester = self.obd
         self._wanted = data
         self._attempt = 0
-        times = tester.session.timing if tester.session else timing.Timing()
-        p2_max_us = times.p2_max_us
-        if p2_max_ms:
-            times.p2_max_us = p2_max_ms * 1000
-        try:
-            assembly = yield from tester.request_steps(data)
-            if assembly.broken:
-                self._flags |= records.END_DAMAGED
-        finally:
-            times.p2_max_us = p2_max_us
+        assembly = yield from self.obd.request_steps(data, p2_max_ms * 1000)
+        if assembly.broken:
+            self._flags |= records.END_DAMAGED
 
     def _raw_steps(self, flags, silence_ms, data):
         from kline.device.obd_raw import raw_steps
