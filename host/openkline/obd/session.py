@@ -194,10 +194,10 @@ class ObdSession:
 
 
 def assemble(request: bytes, done: Done) -> obd.Assembly:
-    """The answers of the last attempt, by ECU."""
+    """The answers of the last attempt, by ECU. Older firmware does not say its number: that of the last answer."""
     assembly = obd.Assembly(request)
     for answer in done.answers:
-        if done.found == bytes((answer.attempt,)):
+        if answer.attempt == (done.found[0] if done.found else done.answers[-1].attempt):
             assembly.add(kwp.Frame(answer.mode, answer.target, answer.source, answer.data))
     assembly.broken = done.damaged
     return assembly
