@@ -206,7 +206,8 @@ class Device:
     def on_received(self, data: bytes) -> None:
         self.counters.bytes_in += len(data)
         now_s = time.monotonic()
-        if not self.link.feed(data, now_s) and self._starts.seen(data) and self._state is State.READY:
+        session = self._state is State.READY  # before: what is told in front of a WELCOME is over with it
+        if not self.link.feed(data, now_s) and self._starts.seen(data) and session and self._state is State.READY:
             self.link.open(resume=True)
         if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:
             self.on_tick()

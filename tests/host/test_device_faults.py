@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,26 @@ async def test_a_reset_of_the_board_is_an_event_not_an_error() -> None:
         board.send_frame(frames(1)[0])
         await until(lambda: len(got) == 2)
         assert port.opened == 1, "the port stays open"
+
+
+async def test_a_start_that_is_told_together_with_its_welcome_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    """A PC that was busy reads both at once."""
+    port = FakePort()
+    begun: list[bytes] = []
+
+    def first(data: bytes) -> bytes:
+        if not begun:
+            port.board.text = BOOT
+        begun.append(data)
+        return data
+
+    port.to_board = first
+    caplog.set_level(logging.DEBUG, "openkline.device")
+    async with connected(port) as device:
+        port.board.send_frame(frames(1)[0])
+        await until(lambda: device.counters.frames == 1)
+        assert device.state is State.READY
+    assert sum("-> ready" in record.message for record in caplog.records) == 1
 
 
 async def test_messages_that_waited_go_out_after_a_reset() -> None:
