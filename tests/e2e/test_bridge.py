@@ -203,6 +203,8 @@ async def test_an_address_of_another_computer() -> None:
     assert status == 1
     assert b"cannot listen on 192.0.2.1:4287" in err and b"-i must be an address of this computer" in err
     assert b"already" not in err
+    status, _, err = await command("elm327", "-d", "sim", "--listen", "192.0.2.1:35000", "--allow", "192.0.2.0/24")
+    assert status == 1 and b"cannot listen on 192.0.2.1:35000" in err and b"an address of this computer" in err
 
 
 async def test_monitor_and_send_join_the_bridge() -> None:

@@ -10,6 +10,7 @@ import socket
 
 import pytest
 
+from openkline.elm import server as server_module
 from openkline.elm.operations import Close, Exchange, Initialise, Monitor
 from openkline.elm.options import ElmOptions, parse_listen
 from openkline.elm.server import Seat
@@ -178,7 +179,7 @@ async def test_a_flood_of_input_waits_in_the_network() -> None:
         await until(lambda: server.driver is None and not server.changing)
 
 
-async def test_who_may_connect() -> None:
+async def test_who_may_connect(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(clients=2) as (server, _):
         one, two = await Client.connect(server), await Client.connect(server)
         await one.ask("ATI")
@@ -189,6 +190,18 @@ async def test_who_may_connect() -> None:
         for client in (one, two, three):
             await client.close()
         assert not server.doorman.allowed("192.168.0.7")
+    for address, why in (
+        ("192.168.0.7", "192.168.0.7: not let in: it is in no network that --allow names"),
+        ("10.0.0.7", "10.0.0.7: not let in: it connects more often than 0.1 times a second"),
+    ):
+        monkeypatch.setattr(server_module, "peer_address", lambda transport, address=address: address)
+        async with serving(allow=("10.0.0.0/8",), accepts_per_s=0.1) as (server, _):
+            client = await Client.connect(server)
+            async with asyncio.timeout(10):
+                with contextlib.suppress(ConnectionError):
+                    assert await client.reader.read() == b""
+            await client.close()
+        assert caplog.records[-1].message == why
     with pytest.raises(GatewayOptionError, match="--allow"):
         ElmOptions(host="0.0.0.0")
     assert "no password" in ElmOptions(host="0.0.0.0", allow=("192.168.0.0/24",)).warning()

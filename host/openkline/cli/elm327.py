@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shlex
 
 import rich_click as click
@@ -84,9 +85,10 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
         await board.run_until(stop)
         tell("stopping")
     except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        remedy = "names another port" if taken else "must be an address of this computer, and a port that you may have"
         raise OpenklineError(
-            f"cannot listen on {host_port(options.host, options.port)} ({error.strerror or error}): "
-            "--listen names another port"
+            f"cannot listen on {host_port(options.host, options.port)} ({error.strerror or error}). --listen {remedy}"
         ) from error
     finally:
         pseudo.stop()

@@ -192,11 +192,15 @@ class ElmServer:
     # -- TCP
 
     def admit(self, connection: Connection, address: str) -> bool:
-        if not self.doorman.allowed(address) or not self.doorman.in_time(address):
-            log.warning("%s: not let in (see --allow)", address)
-            return False
-        if len(self._connections) >= self.options.clients:
-            log.warning("%s: not let in: %d clients are connected", address, len(self._connections))
+        why = ""
+        if not self.doorman.allowed(address):
+            why = "it is in no network that --allow names"
+        elif not self.doorman.in_time(address):
+            why = f"it connects more often than {self.options.accepts_per_s:g} times a second"
+        elif len(self._connections) >= self.options.clients:
+            why = f"{len(self._connections)} clients are connected"
+        if why:
+            log.warning("%s: not let in: %s", address, why)
             return False
         self._connections.add(connection)
         return True
