@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kline.protocol import probe, records
+from openkline.cli.flash import flash
 from openkline.doctor import rates
 from openkline.doctor import wire as wire_questions
 from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts
@@ -104,6 +105,23 @@ def test_a_healthy_wire_has_no_finding() -> None:
 )
 def test_what_pins_and_pulses_tell(facts: WireFacts, name: str) -> None:
     assert first(facts).name == name and first(facts).remedy
+
+
+@pytest.mark.parametrize(
+    ("facts", "option"),
+    [
+        (active(pulse=FLIPPED, rx_alone=False), "--interface"),
+        (active(pulse=FLIPPED, rx_alone=True), "--interface"),
+        (active(rx_alone=True), "--interface"),
+        (active(pulse=HELD, tx=HIGH), "--interface"),
+        (replace(active(pulse=SILENT, pulled=SILENT, tx=LOOSE), rx=LOOSE), "--pins"),
+    ],
+)
+def test_flash_is_told_what_to_change(facts: WireFacts, option: str) -> None:
+    """It asks for the interface only where it doesn't remember one, and for pins never."""
+    remedy = first(facts).remedy
+    assert f"openkline flash {option} NAME" in remedy and "asks" not in remedy
+    assert option in {name for one in flash.params for name in one.opts}
 
 
 def test_what_is_said_beside_the_likeliest() -> None:

@@ -24,6 +24,8 @@ from openkline.doctor.judge_traffic import damaged, judge_traffic
 _DISTORTED = 0.35
 # A bus with its pull-up rises in some 10 us, an optocoupler's transistor lets go within 100.
 _RISE_US = 400
+# Without --interface a board that it knows gets what it had.
+_INTERFACE = "openkline flash --interface NAME (openkline boards BOARD lists them)"
 
 
 def judge_wire(wire: WireFacts) -> list[Finding]:
@@ -118,13 +120,13 @@ def _upside_down(active: ActiveFacts) -> Finding:
         return wire_fault(
             "rx_invert_wrong",
             "RX is upside down: it says low while the bus is high.",
-            "change rx_invert in board.json (openkline flash asks which interface it is)",
+            f"change rx_invert in board.json: {_INTERFACE}",
             "rx_wire",
         )
     return wire_fault(
         "tx_invert_wrong",
         "TX is upside down: at rest the board pulls the bus low, and nobody can talk.",
-        "change tx_invert in board.json (openkline flash asks which interface it is)",
+        f"change tx_invert in board.json: {_INTERFACE}",
         "tx_wire",
     )
 
@@ -145,7 +147,8 @@ def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
         return wire_fault(
             "wrong_pins",
             f"Nothing is connected to GPIO {wire.rx_pin} (RX), nor to GPIO {wire.tx_pin} (TX).",
-            "does board.json name the pins that your wires are on? openkline flash asks; openkline boards lists them",
+            "does board.json name the pins that your wires are on? openkline boards BOARD lists the usual ones and "
+            "others, which openkline flash --pins NAME takes",
             "rx_wire tx_wire",
         )
     return _rx_not_connected(wire)
@@ -185,7 +188,7 @@ def _seems_swapped(wire: WireFacts) -> Finding:
         f"RX (GPIO {wire.rx_pin}) is held low and TX (GPIO {wire.tx_pin}) high, the other way round than a stage holds "
         "them: they seem to be exchanged, and the stage without 12 V.",
         f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX, and measure 12 V at the "
-        "stage; if RX stays low, put them back: then board.json names another interface (openkline flash asks)",
+        f"stage; if RX stays low, put them back: then board.json is of another interface: {_INTERFACE}",
         "rx_wire tx_wire supply",
     )
 
@@ -230,7 +233,7 @@ def _closed(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
         yield wire_fault(
             "both_inverts_wrong",
             "TX and RX are both upside down: the echo is right, but at rest the board pulls the bus low.",
-            "change tx_invert and rx_invert in board.json (openkline flash asks which interface it is)",
+            f"change tx_invert and rx_invert in board.json: {_INTERFACE}",
             "rx_wire tx_wire",
         )
         return  # late edges of this stage would look early, and early ones late
