@@ -51,6 +51,18 @@ def test_only_an_initialisation_and_then_whole_messages():
         assert rig.car.refusals == []
 
 
+def test_nothing_but_the_keep_alive_is_sent_by_the_board_itself():
+    """Whoever makes an initialisation of his own has ECUs of which nobody knows what they answer."""
+    script = with_gearbox(FAST)
+    script["ecus"][1]["rules"] = [{"request": "3E", "silent": True}, {"request": "01 00", "silent": True}]
+    rig = ObdPc(script)
+    init(rig)
+    rig.turn_for(40)
+    sent = [frame[3:-1] for _, frame in rig.ecu.requests]
+    assert sent[0] == b"\x81" and 10 <= len(sent) <= 13 and set(sent[1:]) == {b"\x3e"}, sent
+    assert exchange(rig, KWP_RPM)[0].flags == records.END_ALIVE
+
+
 def test_all_ecus_in_the_order_of_arrival_or_as_many_as_wanted():
     rig = ObdPc(with_gearbox(KWP))
     init(rig)

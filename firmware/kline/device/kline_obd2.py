@@ -64,7 +64,7 @@ class KLineObd2:
         self._home_baud = self.line.baud
         self._last_ms = ticks_ms()
         self._silences = 0
-        self._present = []  # ECUs of which an answer to the roll call can be expected
+        self._present = []  # ECUs that have answered 01 00: of others no answer to the roll call can be expected
         self._unheard = []  # of these, those that have said nothing since the newest one
         self._roll_call_ms = self._last_ms
         self._failures = 0
@@ -125,8 +125,7 @@ class KLineObd2:
         self.initialized = True
         self._fastest = False
         self._silences = 0
-        self._present = session.ecus
-        self._unheard = []
+        self._present = self._unheard = []
         self._roll_call_ms = ticks_ms()
         self.parser = kwp.FrameParser(kwp.hears(session.key))
         self._heard()
@@ -210,8 +209,7 @@ class KLineObd2:
                 session.ecus.append(answer.ecu)
             if answer.ok():
                 session.supported.add_bitmap(0, answer.frames[0], 1)
-        if not assembly.broken:  # one that has no word for 01 00 would be missed for ever
-            self._present = [answer.ecu for answer in assembly.answers]
+        self._present = [answer.ecu for answer in assembly.answers]
 
     def _reconnect_steps(self):
         """The session is lost: initialise again, but not too often, so that a parked car can sleep."""
