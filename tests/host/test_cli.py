@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import termios
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -217,6 +218,22 @@ def test_log_shows_a_frame_of_a_pipe_as_soon_as_its_line_is_whole(first: bytes) 
         process.stdin.close()
         assert process.stdout.read() == b""
         assert process.wait(20) == 0
+
+
+def test_log_shows_all_lines_that_came_at_once() -> None:
+    """`tail -f` begins with ten; then perhaps nothing comes for hours."""
+    words = [sys.executable, "-m", "openkline", "log", "-", "--to", "gateway"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(LINES)
+        process.stdin.flush()
+        too_late = threading.Timer(20, process.kill)
+        too_late.start()
+        lines = [process.stdout.readline() for _ in LINES.splitlines()]
+        too_late.cancel()
+        process.stdin.close()
+        assert b"".join(lines) == LINES and process.wait(20) == 0
 
 
 def test_log_filters(capture: Path) -> None:

@@ -85,10 +85,10 @@ class _Again(io.RawIOBase):
         return True
 
     def readinto(self, into: Any) -> int:
-        if not self._head:
-            return self._rest.readinto1(into)  # type: ignore[attr-defined, no-any-return]
-        n = min(len(into), len(self._head))
-        into[:n], self._head = self._head[:n], self._head[n:]
+        # Not readinto1(): what it has, it gives only with more, where `into` is bigger than its buffer.
+        data = self._head or self._rest.read1(len(into))  # type: ignore[attr-defined]
+        n = min(len(into), len(data))
+        into[:n], self._head = data[:n], data[n:]
         return n
 
 
