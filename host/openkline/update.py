@@ -56,7 +56,7 @@ MEANINGS = {
 
 _ADVICE = {
     codes.ERROR_CRC: "send it again",
-    codes.ERROR_PASSWORD: "each wrong one doubles the board's pause; `openkline flash` sets a new password",
+    codes.ERROR_PASSWORD: "each wrong one doubles the board's pause; `openkline flash` tells the right one",
     ERROR_READ_ONLY: "start the bridge without --read-only",
     ERROR_NO_BOARD: "see `openkline status`",
     ERROR_OTHER_CLIENT: "try again when it has ended",
