@@ -184,11 +184,24 @@ class World:
         self.device = self._new_device()
 
     def restart_pc(self, same_number: bool) -> None:
-        """Another process on the same port; by accident it may take the same session number."""
+        """Another process on the same port; by accident it may take the same session number.
+
+        A device that has not heard the first one beyond HELLO can't tell them apart: the second gets from the beginning
+        what the first was given.
+        """
         number = self.pc.link.handshake.number()
+        if same_number and self._unheard() and self.pc.link._rx_seq:
+            del self.delivered["device"][-self.pc.link._rx_seq :]
         self.excused["pc"] += self.pc.link.outbox.ring.count + self.pc.link.abandoned
         self.pc = self._new_pc()
         self.pc.link.open(number if same_number else self.rng.getrandbits(32))
+
+    def _unheard(self) -> bool:
+        """Whether both are in one session, of which the device knows no more than the HELLO."""
+        device, pc = self.device.link, self.pc.link
+        same_start = pc.handshake._boot_id == device.identity[records.WELCOME_BOOT_ID :][:4]
+        same_session = records.get_u32(device._session, 0) == pc.handshake.number()
+        return pc.known and device._fresh and same_start and same_session
 
     def reopen(self, resume: bool) -> None:
         self.pc.link.open(self.pc.link.handshake.number() if resume else self.rng.getrandbits(32))
