@@ -108,6 +108,8 @@ def test_version() -> None:
         ("bridge", "--level", "9"),
         ("bridge", "-d", "/dev/ttyUSB0", "--replay", __file__),
         ("bridge", "-d", "sim", "-i", "0.0.0.0"),
+        ("bridge", "-d", "sim", "--sim", '--noise "2'),
+        ("elm327", "-d", "sim", "--sim", '--noise "2'),
         ("send", "68"),
         ("send", "68 18 xx"),
         ("send", "--name", "no such thing"),

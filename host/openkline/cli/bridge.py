@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from openkline.cli.common import (
     DEFAULT_PORT,
     device_option,
     set_up_logging,
+    shell_words,
     tell,
 )
 from openkline.cli.config import config_options, current_config
@@ -54,7 +54,7 @@ class Options:
     replay: Path | None
     car: str | None
     seed: int | None
-    sim: str
+    sim: tuple[str, ...]
     allow: tuple[str, ...]
     read_only: bool
     deny: tuple[str, ...]
@@ -118,7 +118,11 @@ class Options:
 @click.option("--car", help="sim: what sits on the virtual wire (demo, none).  [default: demo, none with --replay]")
 @click.option("--seed", type=int, help="sim: seed of everything random.")
 @click.option(
-    "--sim", default="", metavar="WORDS", help="sim: more options of boards/SIM/boot.py, such as '--noise 2'."
+    "--sim",
+    default="",
+    metavar="WORDS",
+    callback=shell_words,
+    help="sim: more options of boards/SIM/boot.py, such as '--noise 2'.",
 )
 @click.option("--allow", multiple=True, metavar="CIDR", help="Networks that may connect (repeatable).")
 @click.option("--read-only", is_flag=True, help="Clients listen only; nothing is sent to the bus.")
@@ -214,8 +218,8 @@ def ask_which_board() -> str:
 
 async def _serve(options: Options) -> None:
     device = options.device or "auto"
-    extra = tuple(shlex.split(options.sim))
-    port = port_for(device, SimOptions(car=_car(options), replay=options.replay, seed=options.seed, extra=extra))
+    sim = SimOptions(car=_car(options), replay=options.replay, seed=options.seed, extra=options.sim)
+    port = port_for(device, sim)
     settings = BridgeSettings(
         device=DeviceSettings(wake=options.wake == "allow", configure=_configure(options)),
         gateway=current_config().gateway_options(

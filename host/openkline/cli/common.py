@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
@@ -56,6 +57,14 @@ class HexBytes(click.ParamType[bytes]):
             return bytes.fromhex("".join(word.lower().removeprefix("0x").rjust(2, "0") for word in words))
         except ValueError:
             self.fail(f"{value!r} is not hex bytes such as 68 18 01", param, ctx)
+
+
+def shell_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """An option's callback: its text as the words that a shell makes of it."""
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: {error}") from error
 
 
 def set_up_logging(level: int, as_json: bool = False) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import shlex
 
 import rich_click as click
 
-from openkline.cli.common import device_option, set_up_logging, stop_on_signals, tell
+from openkline.cli.common import device_option, set_up_logging, shell_words, stop_on_signals, tell
 from openkline.device import Device
 from openkline.elm.backend import BoardLine
 from openkline.elm.options import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_VOLTS, ElmOptions, parse_listen
@@ -43,7 +42,9 @@ from openkline.sim import SimOptions
     help="What AT RV says where the board measures none (vin_pin in its board.json).",
 )
 @click.option("--car", default="obd", help="With -d sim: which virtual car (a name or a file).")
-@click.option("--sim", default="", metavar="WORDS", help="With -d sim: more options of boards/SIM/boot.py.")
+@click.option(
+    "--sim", default="", metavar="WORDS", callback=shell_words, help="With -d sim: more options of boards/SIM/boot.py."
+)
 @click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
 def elm327(
     device: str | None,
@@ -52,7 +53,7 @@ def elm327(
     with_pty: bool,
     voltage: float,
     car: str,
-    sim: str,
+    sim: tuple[str, ...],
     log_json: bool,
 ) -> None:
     """An ELM327 for apps on phones and for programs such as python-OBD, on the board's K-line.
@@ -63,7 +64,7 @@ def elm327(
     host, port = parse_listen(listen)
     options = ElmOptions(host=host, port=port, allow=allow, volts=voltage)
     name = device or "auto"
-    board = Device(port_for(name, SimOptions(car=car, extra=tuple(shlex.split(sim)))), SETTINGS)
+    board = Device(port_for(name, SimOptions(car=car, extra=sim)), SETTINGS)
     asyncio.run(_serve(board, options, with_pty, f"a virtual car ({car})" if name == "sim" else name))
 
 
