@@ -68,7 +68,7 @@ def test_the_car_is_remembered_unless_told_otherwise(board: ObdBoard, tmp_path: 
     assert json.loads((cars / "car.json").read_text())["address"] == "13"
     run("vin", "--profile", "golf")
     assert {path.name for path in cars.iterdir()} == {"car.json", "golf.json"}
-    assert run("vin", "--profile", "../x").exit_code == 1
+    assert run("vin", "--profile", "../x").exit_code == 2
 
 
 def test_live(board: ObdBoard) -> None:

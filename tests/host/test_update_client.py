@@ -292,6 +292,7 @@ async def test_the_only_password_that_is_known_is_taken_through_a_gateway(setup:
         (["--gateway", "host:0"], "HOST:PORT"),
         (["--gateway", "h:1", "-d", "sim"], "either -d, or --gateway"),
         (["none.okb"], "none.okb"),
+        (["--password", "1234"], "must be 8 hex digits"),
     ],
 )
 def test_wrong_usage(words: list[str], says: str) -> None:
@@ -300,12 +301,8 @@ def test_wrong_usage(words: list[str], says: str) -> None:
 
 
 def test_what_can_be_told_before_anything_is_sent(place: Path) -> None:
-    for words, error in (
-        ([str(place), "--password", "1234"], passwords.PasswordError),
-        ([str(place), "--gateway", "127.0.0.1:1"], GatewayError),
-    ):
-        done = CliRunner().invoke(command.update, words)
-        assert isinstance(done.exception, error), done.output
+    done = CliRunner().invoke(command.update, [str(place), "--gateway", "127.0.0.1:1"])
+    assert isinstance(done.exception, GatewayError), done.output
     place.write_bytes(BUNDLE.raw[:-1])
     done = CliRunner().invoke(command.update, [str(place), "--password", "11223344"])
     assert isinstance(done.exception, OpenklineError) and "no bundle that can be used" in str(done.exception)

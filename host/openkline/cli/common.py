@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from kline.protocol import names
+from openkline import passwords
 from openkline.bus import BusFrame
 from openkline.log.formats import JsonFormat, hex_bytes
 
@@ -57,6 +58,20 @@ class HexBytes(click.ParamType[bytes]):
             return bytes.fromhex("".join(word.lower().removeprefix("0x").rjust(2, "0") for word in words))
         except ValueError:
             self.fail(f"{value!r} is not hex bytes such as 68 18 01", param, ctx)
+
+
+class Password(click.ParamType[int]):
+    """Of updates through the gateway: 8 hex digits."""
+
+    name = "hex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return passwords.parse(str(value))
+        except passwords.PasswordError as error:
+            self.fail(str(error), param, ctx)
 
 
 def shell_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:

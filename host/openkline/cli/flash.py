@@ -9,25 +9,11 @@ from typing import Any
 
 import rich_click as click
 
-from openkline import passwords
-from openkline.cli.common import device_option
+from openkline.cli.common import Password, device_option
 from openkline.flash.flasher import STEPS, Done, Flasher, dry_run
 from openkline.flash.plan import Wishes
 from openkline.flash.progress import Progress
 from openkline.flash.trouble import AGAIN
-from openkline.passwords import PasswordError
-
-
-class Password(click.ParamType[int]):
-    name = "hex"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return passwords.parse(str(value))
-        except PasswordError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _at_home(path: Path) -> Path:

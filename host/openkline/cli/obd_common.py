@@ -13,7 +13,7 @@ import rich_click as click
 from kline.protocol import pids, status
 from openkline.cli.common import device_option, set_up_logging
 from openkline.cli.joining import opened_device
-from openkline.errors import ObdError
+from openkline.errors import ObdError, OpenklineError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import Cell
@@ -95,7 +95,10 @@ def reach_of(words: dict[str, Any]) -> Reach:
     set_up_logging(2)
     reach = Reach(**{name: words.pop(name) for name in ("device", "profile", "init", "address", "baud", "car")})
     if reach.profile and reach.profile != "none":
-        profiles.path_of(reach.profile)
+        try:
+            profiles.path_of(reach.profile)
+        except OpenklineError as error:
+            raise click.BadParameter(str(error), param_hint="--profile") from error
     return reach
 
 

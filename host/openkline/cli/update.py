@@ -14,7 +14,15 @@ import rich_click as click
 from openkline import bundle as bundles
 from openkline import passwords
 from openkline.cli.bundle import load, summary
-from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT, device_option, json_option, set_up_logging, tell
+from openkline.cli.common import (
+    DEFAULT_ADDRESS,
+    DEFAULT_PORT,
+    Password,
+    device_option,
+    json_option,
+    set_up_logging,
+    tell,
+)
 from openkline.cli.joining import opened_device, someone_serves
 from openkline.client import GatewayClient
 from openkline.device import DeviceSettings
@@ -49,9 +57,9 @@ class _Runs:
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @device_option
 @click.option("--gateway", metavar="HOST:PORT", help=f"The bridge.  [default: {DEFAULT_ADDRESS}:{DEFAULT_PORT}]")
-@click.option("--password", metavar="HEX", help="The board's, 8 hex digits, where this computer doesn't know it.")
+@click.option("--password", type=Password(), help="The board's, 8 hex digits, where this computer doesn't know it.")
 @json_option
-def update(file: Path | None, device: str | None, gateway: str | None, password: str | None, as_json: bool) -> None:
+def update(file: Path | None, device: str | None, gateway: str | None, password: int | None, as_json: bool) -> None:
     """Bring a new version to a board that `openkline flash` has set up once.
 
     FILE is a bundle (`openkline bundle`); without one, this program's own firmware is taken. It goes through the bridge
@@ -63,10 +71,9 @@ def update(file: Path | None, device: str | None, gateway: str | None, password:
         raise click.UsageError("either -d, or --gateway")
     host, port = _address(gateway)
     set_up_logging(2)
-    given = passwords.parse(password) if password is not None else None
     found = load(file) if file is not None else bundles.build()
     tell(summary(found))
-    work = _Work(found, given, as_json)
+    work = _Work(found, password, as_json)
     if device is None and (gateway is not None or asyncio.run(someone_serves(host, port))):
         asyncio.run(work.through_gateway(host, port))
     else:
