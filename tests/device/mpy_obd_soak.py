@@ -76,7 +76,7 @@ def test_two_minutes_with_noise():
 
 
 def test_two_minutes_with_much_noise():
-    """A disturbance a second hits most slow initialisations, which take 3 s; not every seed gets through in two minutes."""
+    """One a second hits most slow initialisations, which take 3 s: not every seed gets through in two minutes."""
     _drive(120, 1, 1.5)
 
 
