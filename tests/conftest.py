@@ -72,7 +72,11 @@ class DeviceTest(pytest.Item):
             try:
                 done = subprocess.run(
                     [micropython(), "-X", f"heapsize={self.heap}", "-c", code],
-                    cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.timeout,
+                    cwd=folder,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=self.timeout,
                 )
             except subprocess.TimeoutExpired as e:
                 tail = (e.stdout or b"")[-4000:] + (e.stderr or b"")[-4000:]

@@ -33,8 +33,22 @@ HELP = """options:
   --no-repl               ends when main.py returns"""
 
 FLAGS = ("replay-loop", "no-repl", "bare")
-OPTIONS = ("clock", "seed", "car", "replay", "replay-after", "start-file", "baud", "parity", "noise", "fault", "script",
-           "flash", "reset-cause", "for")
+OPTIONS = (
+    "clock",
+    "seed",
+    "car",
+    "replay",
+    "replay-after",
+    "start-file",
+    "baud",
+    "parity",
+    "noise",
+    "fault",
+    "script",
+    "flash",
+    "reset-cause",
+    "for",
+)
 
 
 def parse(words):
@@ -203,8 +217,13 @@ def populate(w, options, replay, start_file):
         parity = options.get("parity", "0")
 
         def begin():
-            w.player = sim.Player(w.wire, replay, baud=int(options.get("baud", 9600)),
-                                  parity=None if parity == "none" else int(parity), loop="replay-loop" in options)
+            w.player = sim.Player(
+                w.wire,
+                replay,
+                baud=int(options.get("baud", 9600)),
+                parity=None if parity == "none" else int(parity),
+                loop="replay-loop" in options,
+            )
 
         Launch(w, begin, int(float(options.get("replay-after", 2)) * 1_000_000), start_file)
 

@@ -1,7 +1,7 @@
 """Every frame on the bus, on the terminal, until Ctrl-C.
 
-    openkline repl      (the application quits; Ctrl-] leaves the prompt)
-    mpremote resume run --no-follow firmware/examples/sniffer.py repl
+openkline repl      (the application quits; Ctrl-] leaves the prompt)
+mpremote resume run --no-follow firmware/examples/sniffer.py repl
 """
 
 from kline import IbusEsp32

@@ -1,7 +1,7 @@
 """Frames on the terminal beside another task, until Ctrl-C.
 
-    openkline repl      (the application quits; Ctrl-] leaves the prompt)
-    mpremote resume run --no-follow firmware/examples/sniffer_asyncio.py repl
+openkline repl      (the application quits; Ctrl-] leaves the prompt)
+mpremote resume run --no-follow firmware/examples/sniffer_asyncio.py repl
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """A client's half of an update through a gateway: password, "go on", the bundle, and counts until the board has it all.
 
-    client                                       gateway
-      | -- 66 69, password ----------------------> |
-      | <------------------- 66 69, or 66 75 error |   within 3 s
-      | -- 66 75 length CRC version, all bytes --> |
-      | <---------------------------- 66 75 count  |   again and again; the last count is the length, or an error comes
+client                                       gateway
+  | -- 66 69, password ----------------------> |
+  | <------------------- 66 69, or 66 75 error |   within 3 s
+  | -- 66 75 length CRC version, all bytes --> |
+  | <---------------------------- 66 75 count  |   again and again; the last count is the length, or an error comes
 """
 
 from __future__ import annotations

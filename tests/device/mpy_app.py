@@ -50,9 +50,9 @@ def test_a_message_that_is_none_is_dropped_with_a_result():
     for ident, body in enumerate((b"\x18\x04\xff", b"\x18\x05\xff\x02\x00", b"", b"\x18" + b"\x3f" + bytes(63))):
         rig.transmit(ident, body)
     rig.turn_until(lambda: len(rig.results) == 4)
-    assert [r[:3] for r in rig.results] == [
-        (i, records.RESULT_DROPPED, records.DROPPED_BAD_BODY) for i in range(4)
-    ], rig.results
+    assert [r[:3] for r in rig.results] == [(i, records.RESULT_DROPPED, records.DROPPED_BAD_BODY) for i in range(4)], (
+        rig.results
+    )
     assert rig.frames == []
 
 

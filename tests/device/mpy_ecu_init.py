@@ -49,8 +49,11 @@ def test_the_other_protocols_header_is_refused():
 
 def test_w0_and_w5():
     for script, idle, limit, good in (
-        (ISO, 1_999, "W0", False), (ISO, 2_000, "W0", True), (ISO, 2_001, "W0", True),
-        (SLOW, 299_999, "W0", False), (SLOW, 300_000, "W0", True),
+        (ISO, 1_999, "W0", False),
+        (ISO, 2_000, "W0", True),
+        (ISO, 2_001, "W0", True),
+        (SLOW, 299_999, "W0", False),
+        (SLOW, 300_000, "W0", True),
     ):
         b = Bench(script)
         answer = b.slow(idle_us=idle)

@@ -24,8 +24,15 @@ def judge(load, messages, seed, least_sent):
     print(
         "load %d %%: sent %d of %d, foreign frames hit %d, a start within %d us; waited %d/%d us, least %d/%d"
         % (
-            round(c.busy_share() * 100), c.sent(), messages, hits, latency,
-            percentile(waits, 0.5), percentile(waits, 0.99), percentile(least, 0.5), percentile(least, 0.99),
+            round(c.busy_share() * 100),
+            c.sent(),
+            messages,
+            hits,
+            latency,
+            percentile(waits, 0.5),
+            percentile(waits, 0.99),
+            percentile(least, 0.5),
+            percentile(least, 0.99),
         )
     )
     assert c.sent() >= least_sent * messages, c.sent()

@@ -111,8 +111,10 @@ def test_four_talkers_at_several_loads():
         failed = sum([len(t.results) for t in talkers]) - sent
         skipped = sum([t.skipped for t in talkers])
         on_wire = sum([len(f) for _, f in ear.heard]) * 1146 / 20_000_000
-        print("load %.2f: on the wire %.3f, sent %d, failed %d, skipped %d, collisions %d" % (
-            load, on_wire, sent, failed, skipped, sum([len(t.collisions) for t in talkers])))
+        print(
+            "load %.2f: on the wire %.3f, sent %d, failed %d, skipped %d, collisions %d"
+            % (load, on_wire, sent, failed, skipped, sum([len(t.collisions) for t in talkers]))
+        )
         whole = {f for _, f in ear.heard}
         lost = len([r for t in talkers for r in t.results if r[1] == "sent" and r[0] not in whole])
         # debris of a collision can look like a frame and swallow others: a 00 in front of whole frames has XOR 0

@@ -1,6 +1,6 @@
 """Measures on a board with one wire from TX to RX and prints one table. See README.md here.
 
-    .venv/bin/pytest tests/hardware --device /dev/ttyUSB0 [--pins 16,17,4] -s
+.venv/bin/pytest tests/hardware --device /dev/ttyUSB0 [--pins 16,17,4] -s
 """
 
 from __future__ import annotations

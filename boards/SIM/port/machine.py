@@ -5,8 +5,22 @@ from sim.portpin import Pin, time_pulse_us
 from sim.porttimer import WDT, Timer
 from sim.portuart import UART
 
-__all__ = ("ADC", "UART", "WDT", "Pin", "Timer", "disable_irq", "enable_irq", "freq", "idle", "reset", "reset_cause",
-           "soft_reset", "time_pulse_us", "unique_id")
+__all__ = (
+    "ADC",
+    "UART",
+    "WDT",
+    "Pin",
+    "Timer",
+    "disable_irq",
+    "enable_irq",
+    "freq",
+    "idle",
+    "reset",
+    "reset_cause",
+    "soft_reset",
+    "time_pulse_us",
+    "unique_id",
+)
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 RESET_STATUS = 75  # exit status of the process: "restart me"

@@ -27,8 +27,15 @@ class Board:
         self.uarts = {}
         c = self.config
         self.chip = _CHIPS.get(c["board"], _ESP32)
-        self.stage = Stage(world, self.pad(c["tx"]), self.pad(c["rx"]), c["tx_invert"], c["rx_invert"],
-                           c.get("tx_delay_us", 0), c.get("rx_delay_us", 0))
+        self.stage = Stage(
+            world,
+            self.pad(c["tx"]),
+            self.pad(c["rx"]),
+            c["tx_invert"],
+            c["rx_invert"],
+            c.get("tx_delay_us", 0),
+            c.get("rx_delay_us", 0),
+        )
 
     def pad(self, number):
         """Errors: ValueError as the port's for a pin that the chip hasn't got."""

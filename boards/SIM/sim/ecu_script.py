@@ -109,7 +109,7 @@ def octets(value, what):
             return bytes([int(word, 16) for word in value.split()])
         return bytes((value,)) if isinstance(value, int) else bytes(value)
     except (ValueError, TypeError):
-        raise ScriptError(what + ": expected hex bytes like \"E9 8F\", not " + repr(value))
+        raise ScriptError(what + ': expected hex bytes like "E9 8F", not ' + repr(value))
 
 
 def octet(value, what):
@@ -120,7 +120,7 @@ def octet(value, what):
 
 
 def dtc_bytes(text):
-    """"P0133" -> 01 33; the first letter and digit are the upper four bits."""
+    """ "P0133" -> 01 33; the first letter and digit are the upper four bits."""
     try:
         high = "PCBU".index(text[0]) << 6 | int(text[1]) << 4 | int(text[2], 16)
         return bytes((high, int(text[3:5], 16)))

@@ -114,8 +114,23 @@ class Module(Peer):
     polite      False: sends at once, whatever the line does, and doesn't listen to its echo
     """
 
-    def __init__(self, wire, address=0x68, baud=9600, parity=0, bits=8, stop=1, seed=None, idle_us=2000, jitter_us=1000,
-                 latency_us=30, max_tries=10, backoff_us=(2000, 10_000), polite=True, keep=True):
+    def __init__(
+        self,
+        wire,
+        address=0x68,
+        baud=9600,
+        parity=0,
+        bits=8,
+        stop=1,
+        seed=None,
+        idle_us=2000,
+        jitter_us=1000,
+        latency_us=30,
+        max_tries=10,
+        backoff_us=(2000, 10_000),
+        polite=True,
+        keep=True,
+    ):
         super().__init__(wire, "module %02X" % address)
         self.address = address
         self.fmt = Format.of(baud, bits, parity, stop)

@@ -52,8 +52,20 @@ class Player:
     Raw bytes go in blocks of `block` bytes (0: all in one) with gap_us between them.
     """
 
-    def __init__(self, wire, data, start_us=None, baud=9600, parity=0, bits=8, stop=1, gap_us=0, block=0, loop=False,
-                 min_gap_us=200):
+    def __init__(
+        self,
+        wire,
+        data,
+        start_us=None,
+        baud=9600,
+        parity=0,
+        bits=8,
+        stop=1,
+        gap_us=0,
+        block=0,
+        loop=False,
+        min_gap_us=200,
+    ):
         self.world = wire.world
         self.fmt = Format.of(baud, bits, parity, stop)
         self.gap_us, self.block, self.loop, self.min_gap_us = gap_us, block, loop, min_gap_us

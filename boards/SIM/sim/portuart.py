@@ -52,8 +52,25 @@ class UART:
     def init(self, *args, **kw):
         self._init(False, *args, **kw)
 
-    def _init(self, fresh, baudrate=0, bits=0, parity=-1, stop=0, *, tx=None, rx=None, rts=None, cts=None, txbuf=-1,
-              rxbuf=-1, timeout=0, timeout_char=0, invert=_KEEP, flow=0):
+    def _init(
+        self,
+        fresh,
+        baudrate=0,
+        bits=0,
+        parity=-1,
+        stop=0,
+        *,
+        tx=None,
+        rx=None,
+        rts=None,
+        cts=None,
+        txbuf=-1,
+        rxbuf=-1,
+        timeout=0,
+        timeout_char=0,
+        invert=_KEEP,
+        flow=0,
+    ):
         w = self._w
         u = self._u
         w.enter("uart_install" if fresh else "uart_init")

@@ -43,8 +43,9 @@ class World:
     pin_in_cuts_rx  Pin(rx, Pin.IN) after the UART exists cuts RX off, as it can on silicon [I]
     """
 
-    def __init__(self, seed=1, clock="virtual", ticks_us=None, ticks_ms=None, board=None, reset_cause=1,
-                 pin_in_cuts_rx=True):
+    def __init__(
+        self, seed=1, clock="virtual", ticks_us=None, ticks_ms=None, board=None, reset_cause=1, pin_in_cuts_rx=True
+    ):
         global _current
         self.seed = seed
         self.rng = Rng(seed)

@@ -232,9 +232,7 @@ class Application:
 
     def _on_result(self, id, code, detail, tries, waited_us, time_us):
         out = self._out
-        self.link.queue(
-            records.RESULT, 0, out, records.pack_result(out, id, code, detail, tries, waited_us, time_us)
-        )
+        self.link.queue(records.RESULT, 0, out, records.pack_result(out, id, code, detail, tries, waited_us, time_us))
 
     def _on_event(self, code, value):
         out = self._out

@@ -11,11 +11,11 @@ from kline.device.transport import KLineTransport
 class IbusEsp32:
     """An I/K-Bus on this board. Every method delegates to `transport` or `handler`.
 
-        >>> from kline import IbusEsp32
-        >>> ibus = IbusEsp32().begin()
-        >>> ibus.on_packet(lambda buffer, n: print(buffer[:n].hex(" ")))
-        >>> ibus.listen(5)
-        >>> ibus.send(0x68, 0x18, b"\\x01")
+    >>> from kline import IbusEsp32
+    >>> ibus = IbusEsp32().begin()
+    >>> ibus.on_packet(lambda buffer, n: print(buffer[:n].hex(" ")))
+    >>> ibus.listen(5)
+    >>> ibus.send(0x68, 0x18, b"\\x01")
     """
 
     def __getattr__(self, name):

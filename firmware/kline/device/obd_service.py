@@ -245,9 +245,7 @@ class ObdService:
         in_session = bool(arguments[0] & records.EXCHANGE_SESSION)
         from kline.device.obd_chip import exchange_steps
 
-        return exchange_steps(
-            self.obd, arguments[6:], first_us, more_us, arguments[5], in_session, self._tell_whole
-        )
+        return exchange_steps(self.obd, arguments[6:], first_us, more_us, arguments[5], in_session, self._tell_whole)
 
     def _tell_whole(self, message, good=True):
         mode = records.ANSWER_WHOLE if good else records.ANSWER_NO_FRAME

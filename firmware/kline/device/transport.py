@@ -1,7 +1,7 @@
 """The shared hardware layer: owns the UART, the pins, the timer and the ring buffers of one single-wire bus.
 
-    wire -> stage -> UART -> drain_uart() -> RX ring -> a handler reads it
-    write() -> TX ring -> run() -> transmitter.py -> sender.py -> UART -> stage -> wire
+wire -> stage -> UART -> drain_uart() -> RX ring -> a handler reads it
+write() -> TX ring -> run() -> transmitter.py -> sender.py -> UART -> stage -> wire
 """
 
 from time import ticks_us
