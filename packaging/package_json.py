@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from kline.version import VERSION
-from openkline.modules import board_modules
+from openkline.firmware.modules import board_modules
 
 FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
 

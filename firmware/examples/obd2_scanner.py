@@ -11,9 +11,9 @@ from time import sleep_ms
 
 from kline import KLineConfig, KLineObd2, KLineTransport
 from kline.device import board
-from kline.device.obd_diagnostics import Diagnostics
-from kline.device.obd_errors import ObdError
-from kline.protocol import pids
+from kline.device.obd.diagnostics import Diagnostics
+from kline.device.obd.errors import ObdError
+from kline.protocol.obd import pids
 
 WANTED = (pids.RPM, pids.SPEED, pids.COOLANT, pids.THROTTLE, pids.VOLTAGE)
 

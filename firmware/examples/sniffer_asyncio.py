@@ -7,7 +7,7 @@ mpremote resume run --no-follow firmware/examples/sniffer_asyncio.py repl
 import asyncio
 
 from kline import IbusEsp32
-from kline.protocol.names import address_name, describe
+from kline.protocol.ibus.names import address_name, describe
 
 
 class Sniffer:

@@ -7,7 +7,7 @@ _HOME = {
     "IbusHandler": "kline.device.ibus_handler",
     "KLineTransport": "kline.device.transport",
     "KLineConfig": "kline.device.config",
-    "KLineObd2": "kline.device.kline_obd2",
+    "KLineObd2": "kline.device.obd.tester",
     "RingBuffer": "kline.protocol.ring",
 }
 

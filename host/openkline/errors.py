@@ -73,10 +73,16 @@ class UpdateFailed(OpenklineError):
 
 
 class ObdError(OpenklineError):
-    """name: one of kline.protocol.records.OBD_ERRORS, or bad_call, wrong_mode, failed, interrupted, timeout."""
+    """name: one of kline.protocol.link.records.OBD_ERRORS, or bad_call, wrong_mode, failed, interrupted, timeout."""
 
     exit_code = 7
 
     def __init__(self, message: str, name: str = "") -> None:
         super().__init__(message)
         self.name = name
+
+
+class OptionError(OpenklineError, ValueError):
+    """An option has a value that it can't have: wrong usage."""
+
+    exit_code = 2

@@ -1,6 +1,6 @@
 """What the decoder's benchmark decodes, on MicroPython and on CPython alike."""
 
-from kline.protocol.ibus import IbusScanner, encode
+from kline.protocol.ibus.frames import IbusScanner, encode
 from kline.protocol.ring import RingBuffer
 
 BUS_BYTES_PER_S = 873  # what a full bus carries at 9600 8E1

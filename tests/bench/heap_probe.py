@@ -58,7 +58,7 @@ from kline.device.app import Application  # noqa: E402
 application = Application(board.Board(**FIELDS))
 note("I-Bus")
 
-from kline.device.obd_service import ObdService  # noqa: E402
+from kline.device.obd.service import ObdService  # noqa: E402
 
 service = ObdService(application.transport, application.link, application._out)
 note("both handlers")

@@ -7,7 +7,7 @@ initialisation: idle time, address or pattern, the ECU's own W times, the bytes.
 from obd_pc import ObdPc
 from obd_rig import ISO, KWP, ObdRig
 
-from kline.protocol import records
+from kline.protocol.link import records
 
 BYTE_US = 10_000_000 / 10_400
 P2_US, P3_US, P4_US = 25_000, 55_000, 5_000
@@ -54,7 +54,7 @@ def test_requests_a_second_through_the_link():
 
 
 def test_values_a_second_where_the_ecu_takes_several():
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     for most in (1, 6):
         rig = ObdRig(KWP, timing_ms={"P2": P2_US / 1000, "P1": 0}, multi_pid=most)

@@ -6,9 +6,9 @@ import os
 import sim
 from rig import BOARD
 
-from kline.protocol import records
-from kline.protocol.link import OPEN
-from kline.protocol.link_host import HostLink
+from kline.protocol.link import records
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN
 
 
 def test_from_reset_to_hello():

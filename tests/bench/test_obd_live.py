@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from openkline.cli import obd_live
+from openkline.device.sim import SimOptions
 from openkline.obd.live import Cell, LiveValues
 from openkline.obd.session import SETTINGS, ObdSession
-from openkline.sim import SimOptions
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # pytest's importlib mode knows no package above this one
 from tests.e2e.rig import sim_device

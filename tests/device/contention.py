@@ -9,7 +9,7 @@ import sim
 from rig import Rig, frame
 from sim.stalls import Stalls
 
-from kline.protocol import records
+from kline.protocol.link import records
 
 # The records of a long run are large; looking through them at every 64 KB of garbage would take most of the time.
 gc.threshold(4_000_000)

@@ -55,7 +55,7 @@ def application():
     """An Application whose receive path is the real one between stand-ins for UART and stdout."""
     sim.World()
     from kline.device.app import Application
-    from kline.protocol.link import OPEN
+    from kline.protocol.link.link import OPEN
 
     app = Application(board(led=None), stdout=Nowhere())
     uart = FakeUart()

@@ -3,7 +3,7 @@
 import sim
 from rig import Rig, frame
 
-from kline.protocol import records
+from kline.protocol.link import records
 
 RADIO = 0x68
 

@@ -14,7 +14,7 @@ def rig(script, tx_invert=False, rx_invert=False, seed=1):
     w = sim.World(seed=seed, board={"tx_invert": tx_invert, "rx_invert": rx_invert})
     from kline.device.board import Board
     from kline.device.config import KLineConfig
-    from kline.device.kline_obd2 import KLineObd2
+    from kline.device.obd.tester import KLineObd2
     from kline.device.transport import KLineTransport
 
     if isinstance(script, str):

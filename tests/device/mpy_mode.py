@@ -4,7 +4,7 @@ from obd_pc import ObdPc
 from obd_rig import KWP
 from rig import frame
 
-from kline.protocol import records
+from kline.protocol.link import records
 
 
 def test_from_tester_to_ibus_and_back():

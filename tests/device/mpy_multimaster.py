@@ -6,7 +6,7 @@ import sim
 from contention import LATENCY_US, Contention, foreign_hits_of_a_module, percentile
 from rig import Rig, frame
 
-from kline.protocol import records
+from kline.protocol.link import records
 
 TIMEOUT = 170
 HEAP = "256M"

@@ -1,11 +1,11 @@
 """The tables of names work on MicroPython as they do on the PC."""
 
-from kline.protocol import e46, names
+from kline.protocol.ibus import commands, names
 
 
 def test_every_command_is_a_frame():
     count = 0
-    for command in e46.commands():
+    for command in commands.commands():
         frame = command.frame()
         x = 0
         for byte in frame:
@@ -13,9 +13,9 @@ def test_every_command_is_a_frame():
         assert x == 0 and frame[1] == len(frame) - 2 and frame[:-1] == command.body
         count += 1
     assert count == 115
-    assert [c.name for c in e46.find("Sunroof open")] == ["sunroof_open_a_bit"]
-    assert e46.get("cd_stop").frame() == b"\x68\x05\x18\x38\x01\x00\x4c"
-    assert e46.get("cd") is None
+    assert [c.name for c in commands.find("Sunroof open")] == ["sunroof_open_a_bit"]
+    assert commands.get("cd_stop").frame() == b"\x68\x05\x18\x38\x01\x00\x4c"
+    assert commands.get("cd") is None
 
 
 def test_names():

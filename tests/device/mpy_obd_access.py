@@ -3,7 +3,8 @@
 from obd_pc import ObdPc
 from obd_rig import KWP, SLOW, ObdRig, code_of
 
-from kline.protocol import records, timing
+from kline.protocol.link import records
+from kline.protocol.obd import timing
 
 OFFER = "00 01 0A FF 00"  # P2min 0, P2max 25 ms, P3min 5 ms, P3max without limit, P4min 0
 OWN = dict(SLOW, address="13", access_timing=OFFER)
@@ -26,15 +27,15 @@ def cycle_us(rig):
 
 
 def test_never_in_the_session_of_the_law():
-    from kline.device import obd_errors
-    from kline.protocol.timing import Timing
+    from kline.device.obd import errors
+    from kline.protocol.obd.timing import Timing
 
     for script, kind in ((dict(KWP, access_timing=OFFER), "fast_init"), (dict(SLOW, access_timing=OFFER), "slow_init")):
         rig = ObdRig(script)
         getattr(rig.obd, kind)()
         n = len(rig.asked())
         for words in ((), (Timing(),), (None, True)):
-            assert code_of(rig.obd.access_timing, *words) == obd_errors.NOT_ALLOWED
+            assert code_of(rig.obd.access_timing, *words) == errors.NOT_ALLOWED
         assert len(rig.asked()) == n, "nothing was sent"
 
 
@@ -53,12 +54,12 @@ def test_the_fastest_that_the_ecu_offers():
 
 
 def test_times_of_ones_own():
-    from kline.device import obd_errors
-    from kline.protocol.timing import Timing
+    from kline.device.obd import errors
+    from kline.protocol.obd.timing import Timing
 
     rig = own_session(access_timing="0A 02 14 14 05")
     for wanted in (Timing(p2_min_us=0), Timing(p3_min_us=5_000), Timing(p4_min_us=0)):
-        assert code_of(rig.obd.access_timing, wanted) == obd_errors.NOT_ALLOWED
+        assert code_of(rig.obd.access_timing, wanted) == errors.NOT_ALLOWED
     assert rig.obd.session.timing.values() == NORMAL
     wanted = Timing(p2_min_us=5_000, p3_min_us=10_000, p4_min_us=2_500)
     assert rig.obd.access_timing(wanted) is rig.obd.session.timing
@@ -67,19 +68,19 @@ def test_times_of_ones_own():
 
 
 def test_where_the_ecu_has_none():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     rig = ObdRig(SLOW, address="13")
     rig.obd.slow_init(0x13)
     for words in ((), (None, True)):
-        assert code_of(rig.obd.access_timing, *words) == obd_errors.REFUSED
+        assert code_of(rig.obd.access_timing, *words) == errors.REFUSED
     assert rig.obd.session.timing.values() == NORMAL and rig.obd.request_pid(1, 0x0C).frames == [RPM]
     rig = own_session(rules=[{"request": "83 00", "silent": True}])
-    assert code_of(rig.obd.access_timing, None, True) == obd_errors.SILENT
+    assert code_of(rig.obd.access_timing, None, True) == errors.SILENT
     rig = own_session(rules=[{"request": "83 00", "answer": "C3 00 01"}])
-    assert code_of(rig.obd.access_timing, None, True) == obd_errors.REFUSED, "too short"
+    assert code_of(rig.obd.access_timing, None, True) == errors.REFUSED, "too short"
     rig = own_session(rules=[{"request": "83 03", "nrc": "12"}])
-    assert code_of(rig.obd.access_timing, None, True) == obd_errors.REFUSED
+    assert code_of(rig.obd.access_timing, None, True) == errors.REFUSED
     assert rig.obd.session.timing.values() == NORMAL
 
 

@@ -102,8 +102,8 @@ class Watch:
 
 def line():
     sim.World()
-    from kline.device import obd_line
     from kline.device.config import KLineConfig
+    from kline.device.obd import line as obd_line
 
     clock, watch = Clock(), Watch()
     obd_line.ticks_us, obd_line.sleep_us = clock.ticks_us, clock.sleep_us
@@ -114,7 +114,7 @@ def line():
 
 
 def test_making_edges_allocates_little():
-    from kline.device.obd_line import drain
+    from kline.device.obd.line import drain
 
     cases = (("address_steps", (0x33,), 7), ("address_steps", (0x55,), 11), ("pulse_steps", (), 1))
     for name, args, stretches in cases:
@@ -133,7 +133,7 @@ def test_the_applications_turns_meanwhile_allocate_little():
     from mpy_alloc import application
 
     app, _ = application()
-    from kline.device.obd_service import ObdService
+    from kline.device.obd.service import ObdService
 
     app.obd = ObdService(app.transport, app.link, app._out)
     app.obd._steps = forever()
@@ -145,10 +145,10 @@ def test_the_applications_turns_meanwhile_allocate_little():
     app._poll = NoPoll()
     app.usb.read = lambda: 0  # the model's stdin allocates
     from kline.device import app as module
-    from kline.device import obd_service
+    from kline.device.obd import service
 
     clock = Clock()
-    module.ticks_ms = obd_service.ticks_ms = lambda: clock.ticks_us() // 1000
+    module.ticks_ms = service.ticks_ms = lambda: clock.ticks_us() // 1000
     module.sleep_us = clock.sleep_us
     for turns in (TURNS, TURNS):
         gc.collect()

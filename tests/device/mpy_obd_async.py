@@ -8,7 +8,7 @@ import asyncio
 
 def _beside(rig, steps, work_us):
     """Runs the steps beside a task that works for so long every 20 ms -> (result, how often that task ran)."""
-    from kline.device.obd_async import run
+    from kline.device.obd.aio import run
 
     turns = []
 
@@ -45,7 +45,7 @@ def test_each_init_beside_another_task():
 def test_a_cancelled_init_gives_the_line_back():
     import gc
 
-    from kline.device.obd_async import run
+    from kline.device.obd.aio import run
 
     rig = ObdRig()
 

@@ -4,8 +4,8 @@ from obd_pc import ObdPc
 from obd_rig import FAST, ISO, KWP, SLOW, with_gearbox
 from tester import Tester
 
-from kline.protocol import records
 from kline.protocol.checksum import sum8
+from kline.protocol.link import records
 
 DONE = records.END_DONE
 NOT_CONNECTED = records.END_ERROR + 13

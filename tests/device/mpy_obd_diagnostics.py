@@ -4,7 +4,7 @@ from obd_rig import ISO, KWP, VIN, ObdRig, code_of, with_gearbox
 
 
 def rigs(**changes):
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
         rig = ObdRig(script, **changes)
@@ -13,26 +13,26 @@ def rigs(**changes):
 
 
 def test_live_values_and_supported_pids():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     for rig, car in rigs(pids={"05": "49", "0C": "0D 20", "42": "37 14", "5C": "80"}):
         found = car.supported()
         assert found.pids() == [0, 1, 5, 0x0C, 0x20, 0x40, 0x42, 0x5C], found.pids()
         value = car.live(0x42)[0]
         assert (value.name, value.unit) == ("VOLTAGE", "V") and abs(value.value - 14.1) < 0.01
-        wanted = obd_errors.REFUSED if rig.ecu.setup.kwp else obd_errors.SILENT
+        wanted = errors.REFUSED if rig.ecu.setup.kwp else errors.SILENT
         assert code_of(car.live, 0x2F) == wanted
 
 
 def test_monitors_and_codes():
-    from kline.protocol import obd
+    from kline.protocol.obd import requests
 
     for _, car in rigs(monitors="07 65 04"):
         one = car.monitors()[0x10]
         assert one.mil and one.codes == 4 and not one.ready()
         assert car.codes() == ({0x10: ["P0133", "P0301", "P0420", "P0171"]}, True)
-        assert car.codes(obd.PENDING_CODES) == ({0x10: ["P0455"]}, True)
-        assert car.codes(obd.PERMANENT) == ({0x10: ["P0420"]}, True)
+        assert car.codes(requests.PENDING_CODES) == ({0x10: ["P0455"]}, True)
+        assert car.codes(requests.PERMANENT) == ({0x10: ["P0420"]}, True)
 
 
 def test_no_codes_is_only_believed_where_pid_01_agrees():
@@ -46,10 +46,10 @@ def test_no_codes_is_only_believed_where_pid_01_agrees():
 
 
 def test_clear_wants_to_be_sure():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     for _, car in rigs():
-        assert code_of(car.clear) == obd_errors.NOT_ALLOWED
+        assert code_of(car.clear) == errors.NOT_ALLOWED
         assert len(car.codes()[0][0x10]) == 4
         assert car.clear(sure=True) == {0x10: 0}
         assert car.codes() == ({0x10: []}, True)
@@ -66,8 +66,8 @@ def test_freeze_frame():
 
 
 def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it():
-    from kline.device import obd_errors
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd import errors
+    from kline.device.obd.diagnostics import Diagnostics
 
     script = with_gearbox(KWP)
     script["ecus"][0]["freeze"] = {"dtc": "P0133", "pids": {"05": "49", "0C": "0D 20"}}
@@ -80,7 +80,7 @@ def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it():
     rig.obd.connect()
     code, values = Diagnostics(rig.obd).freeze_frame()
     assert code == "P0720" and [(v.name, v.value) for v in values] == [("COOLANT", 0)]
-    for action, error in (("nrc", obd_errors.REFUSED), ("silent", obd_errors.SILENT)):
+    for action, error in (("nrc", errors.REFUSED), ("silent", errors.SILENT)):
         for _, car in rigs(rules=[{"request": "02", action: "11" if action == "nrc" else True}]):
             assert code_of(car.freeze_frame) == error
 
@@ -98,7 +98,7 @@ def test_vin_and_calibration_ids():
 
 
 def test_two_ecus_stay_apart():
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     script = with_gearbox(KWP)
     script["ecus"][1]["dtcs"] = ["P0720"]
@@ -114,7 +114,7 @@ def test_two_ecus_stay_apart():
 
 def two_ecus(**engine):
     """The engine has pending P0455 and an own rule; the gearbox speaks first, and has nothing."""
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     script = with_gearbox(KWP)
     script["ecus"][0].update(engine)
@@ -124,11 +124,11 @@ def two_ecus(**engine):
 
 
 def test_a_damaged_answer_is_not_passed_over_because_another_ecu_has_answered():
-    from kline.protocol import obd
+    from kline.protocol.obd import requests
 
     damage = {"bad_checksum": True, "times": 1}
     rig, car = two_ecus(rules=[dict(damage, request="07")])
-    assert car.codes(obd.PENDING_CODES) == ({0x18: [], 0x10: ["P0455"]}, True)
+    assert car.codes(requests.PENDING_CODES) == ({0x18: [], 0x10: ["P0455"]}, True)
     rig, car = two_ecus(rules=[dict(damage, request="01 00")])
     assert 0x0C in rig.obd.session.supported, "the bitmap of the engine was lost"
     # Of a live value one answer is enough.

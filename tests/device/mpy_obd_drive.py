@@ -8,8 +8,10 @@ No answer is taken for another request's or another ECU's, each call ends once, 
 from obd_faults import PIDS, PROTOCOLS, Faults, Pauses, S, check, script
 from obd_pc import ObdPc
 
-from kline.protocol import kwp, obd, records
-from kline.protocol import link as links
+from kline.protocol.link import link as links
+from kline.protocol.link import records
+from kline.protocol.obd import kwp
+from kline.protocol.obd import requests as obd
 
 HEAP = "64M"
 BACK_US = 85 * S  # the board's longest pause is 60 s, a try takes 15 s; a second of ours between two requests

@@ -2,6 +2,8 @@
 
 from obd_rig import ISO, KWP, SLOW, ObdRig
 
+from kline.device.obd import errors
+
 MS = 1000
 
 
@@ -88,8 +90,7 @@ CASES = (
 
 
 def test_each_error():
-    from kline.device import obd_errors
-    from kline.device.obd_errors import ObdError
+    from kline.device.obd.errors import ObdError
 
     for cause, script, changes, make, call, code, happened, attempt in CASES:
         rig = ObdRig(script, **changes)
@@ -102,7 +103,7 @@ def test_each_error():
                 getattr(rig.obd, call)()
             raise AssertionError(cause + ": no error")
         except ObdError as error:
-            assert error.code == getattr(obd_errors, code), (cause, error.code, error)
+            assert error.code == getattr(errors, code), (cause, error.code, error)
             assert happened in str(error) and attempt in str(error), (cause, str(error))
         rig.world.before_call = None
         rig.world.run_for(3_000_000)
@@ -111,9 +112,9 @@ def test_each_error():
 
 
 def test_each_error_of_a_session():
-    from kline.device import obd_errors
-    from kline.device.obd_diagnostics import Diagnostics
-    from kline.device.obd_errors import ObdError
+    from kline.device.obd import errors
+    from kline.device.obd.diagnostics import Diagnostics
+    from kline.device.obd.errors import ObdError
 
     def lost(rig):
         rig.car.ignition(False)
@@ -121,7 +122,7 @@ def test_each_error_of_a_session():
             try:
                 rig.obd.request_pid(1, 0x0C)
             except ObdError as error:
-                if error.code != obd_errors.NO_CAR:
+                if error.code != errors.NO_CAR:
                     raise
 
     def damaged(rig):
@@ -142,20 +143,19 @@ def test_each_error_of_a_session():
             call(rig)
             raise AssertionError(code)
         except ObdError as error:
-            assert error.code == getattr(obd_errors, code) and happened in str(error) and attempt in str(error), error
+            assert error.code == getattr(errors, code) and happened in str(error) and attempt in str(error), error
     rig = ObdRig(ISO)
     rig.obd.slow_init()
     try:
         Diagnostics(rig.obd).live(0x2F)
         raise AssertionError
     except ObdError as error:
-        assert error.code == obd_errors.SILENT and "01 2f" in str(error) and "does not have this one" in str(error)
+        assert error.code == errors.SILENT and "01 2f" in str(error) and "does not have this one" in str(error)
 
 
 def test_every_code_has_a_case():
-    from kline.device import obd_errors
-    from kline.device.obd_texts import TEXTS
+    from kline.device.obd.texts import TEXTS
 
     source = [case[5] for case in CASES] + ["TOO_SOON", "NOT_ALLOWED", "DAMAGED"]
-    names = {getattr(obd_errors, name) for name in source}
+    names = {getattr(errors, name) for name in source}
     assert names == set(TEXTS), set(TEXTS) - names

@@ -190,14 +190,14 @@ def test_an_address_is_a_byte():
 
 
 def test_key_bytes_unequal_swapped_unknown():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     for key, word in (("6B 8F", 2027), ("8F EF", 2031), ("D0 8F", 2000), ("94 94", 0)):
         rig = ObdRig(ISO if word == 0 else SLOW, key_bytes=key)
         assert rig.obd.slow_init().key.key_word == word
         rig.good()
     rig = ObdRig(SLOW, key_bytes="55 AA")
-    assert code_of(rig.obd.slow_init) == obd_errors.KEY_BYTES
+    assert code_of(rig.obd.slow_init) == errors.KEY_BYTES
     rig = ObdRig(key_bytes="8F EF")
     assert rig.obd.fast_init().key.key_word == 2031
 
@@ -213,11 +213,11 @@ def test_two_ecus_answer_the_fast_init():
 
 
 def test_errors_say_what_happened():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     for fault, code in (
-        ("tx_open", obd_errors.NO_ECHO), ("rx_open", obd_errors.NO_ECHO), ("tx_stuck", obd_errors.STUCK_LOW),
-        ("rx_stuck", obd_errors.STUCK_LOW), ("tx_inverted", obd_errors.STUCK_LOW),
+        ("tx_open", errors.NO_ECHO), ("rx_open", errors.NO_ECHO), ("tx_stuck", errors.STUCK_LOW),
+        ("rx_stuck", errors.STUCK_LOW), ("tx_inverted", errors.STUCK_LOW),
     ):  # fmt: skip
         for kind in ("slow_init", "fast_init", "connect"):
             rig = ObdRig()
@@ -225,19 +225,19 @@ def test_errors_say_what_happened():
             assert code_of(getattr(rig.obd, kind)) == code, (fault, kind)
     rig = ObdRig()
     rig.world.wire.power(False)
-    assert code_of(rig.obd.connect) == obd_errors.STUCK_LOW
+    assert code_of(rig.obd.connect) == errors.STUCK_LOW
     rig = ObdRig()
     rig.car.ignition(False)
-    assert code_of(rig.obd.slow_init) == obd_errors.NO_SYNC
-    assert code_of(rig.obd.fast_init) == obd_errors.SILENT
-    assert code_of(rig.obd.connect) == obd_errors.NO_CAR
+    assert code_of(rig.obd.slow_init) == errors.NO_SYNC
+    assert code_of(rig.obd.fast_init) == errors.SILENT
+    assert code_of(rig.obd.connect) == errors.NO_CAR
     rig = ObdRig(rules=[{"request": "81", "nrc": "10"}])
-    assert code_of(rig.obd.fast_init) == obd_errors.REFUSED
-    assert code_of(ObdRig().obd.request_pid, 1, 0) == obd_errors.NOT_CONNECTED
+    assert code_of(rig.obd.fast_init) == errors.REFUSED
+    assert code_of(ObdRig().obd.request_pid, 1, 0) == errors.NOT_CONNECTED
 
 
 def test_line_is_busy():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     rig = ObdRig()
 
@@ -246,4 +246,4 @@ def test_line_is_busy():
         rig.world.at(rig.world.now + 100 * MS, babble)
 
     babble(None)
-    assert code_of(rig.obd.slow_init) == obd_errors.BUSY
+    assert code_of(rig.obd.slow_init) == errors.BUSY

@@ -43,7 +43,7 @@ def test_p3_counts_from_a_late_answer():
         for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
             rig = connected(script, kind, rules=rule("01 0C", delay_ms=100, times=1))
             assert rig.obd.request_pid(1, 0x0C) is None
-            while rig.ecu.mouth.items:
+            while rig.ecu.sender.items:
                 rig.world.burn(500)
             rig.world.burn(after_ms * MS)
             assert rig.obd.request_pid(1, 0x0D).frames == [SPEED] and rig.refusals() == [], rig.car.refusals
@@ -53,7 +53,7 @@ def test_a_request_waits_for_the_end_of_a_late_answer():
     for into_ms in range(0, 8):
         rig = connected(rules=rule("01 0C", delay_ms=100, times=1))
         assert rig.obd.request_pid(1, 0x0C) is None
-        while not rig.ecu.mouth.speaking:
+        while not rig.ecu.sender.speaking:
             rig.world.burn(500)
         rig.world.burn(into_ms * MS)
         assert rig.obd.request_pid(1, 0x0D).frames == [SPEED] and rig.refusals() == [], (into_ms, rig.car.refusals)
@@ -131,7 +131,7 @@ def test_an_ecu_that_has_no_word_for_the_roll_call_is_not_missed():
 
 
 def test_an_answer_is_one_though_the_roll_call_after_it_fails():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     script = with_gearbox(KWP)
     script["ecus"][1]["unsupported"] = "silent"
@@ -148,13 +148,13 @@ def test_an_answer_is_one_though_the_roll_call_after_it_fails():
     while b"\x01\x00" not in asked:
         assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
         rig.world.burn(500 * MS)
-    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.STUCK_LOW
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == errors.STUCK_LOW
 
 
 def test_the_second_round_is_over_5_s_after_the_first():
     """An ECU whose P3max begins anew with every edge on the line: 4 s would be too short for it, and 6 s are wasted."""
-    from kline.device.kline_obd2 import SLOW as SLOW_INIT
-    from kline.device.obd_line import drain
+    from kline.device.obd.line import drain
+    from kline.device.obd.tester import SLOW as SLOW_INIT
 
     rig = ObdRig(ISO, reinit=False)
     rig.obd.slow_init()
@@ -167,13 +167,13 @@ def test_the_second_round_is_over_5_s_after_the_first():
 
 def test_an_ecu_that_wakes_up_within_the_address():
     """It takes the middle for the beginning; and so it would with each address that comes before its count's end."""
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     for boot_ms in range(600, 2_200, 400):
         for address in (0x33, 0x13):
             rig = ObdRig(SLOW, boot_ms=boot_ms, address="%02X" % address)
             for _ in range(2):
-                assert code_of(rig.obd.slow_init, address) == obd_errors.NO_SYNC, boot_ms
+                assert code_of(rig.obd.slow_init, address) == errors.NO_SYNC, boot_ms
             assert rig.obd.slow_init(address).address == address and rig.sessions() == 1, boot_ms
 
 

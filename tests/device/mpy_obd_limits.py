@@ -44,7 +44,7 @@ class Patch:
 
 
 def ended(patch, fn, *args):
-    from kline.device.obd_errors import ObdError
+    from kline.device.obd.errors import ObdError
 
     try:
         return fn(*args)
@@ -70,8 +70,8 @@ def initialised(kind, module, name, value, first=None, prepare=None):
 
 
 def w0(kind, us):
-    from kline.device import obd_line
-    from kline.protocol import timing
+    from kline.device.obd import line as obd_line
+    from kline.protocol.obd import timing
 
     if kind == "KWP slow":
         rig, good = initialised(kind, timing, "W0_USUAL_US", us)
@@ -87,15 +87,15 @@ def w0(kind, us):
 
 
 def w5(kind, us):
-    from kline.protocol import timing
+    from kline.protocol.obd import timing
 
     rig, good = initialised(kind, timing, "W0_USUAL_US", us, {"complement": "CD"})
     return rig, "W5", good
 
 
 def w4(kind, us):
-    from kline.device import obd_init
-    from kline.protocol import timing
+    from kline.device.obd import init as obd_init
+    from kline.protocol.obd import timing
 
     patch = Patch(timing, "W4_MAX_US", 60 * MS)  # else the tester would notice, and begin again
     rig, good = initialised(kind, obd_init, "_W4_US", us)
@@ -105,7 +105,7 @@ def w4(kind, us):
 
 def bit(kind, us):
     """us: of the worst edge, the last one, nine bits after the first."""
-    from kline.protocol import timing
+    from kline.protocol.obd import timing
 
     rig, good = initialised(kind, timing, "FIVE_BAUD_BIT_US", 200_000 + us // 9)
     return rig, "bit", good
@@ -113,7 +113,7 @@ def bit(kind, us):
 
 def fast(name, limit):
     def run(kind, us):
-        from kline.protocol import timing
+        from kline.protocol.obd import timing
 
         rig, good = initialised(kind, timing, name, us)
         return rig, limit, good
@@ -150,7 +150,7 @@ def p3_max(kind, us):
 
 
 def p4(kind, us):
-    from kline.protocol import timing
+    from kline.protocol.obd import timing
 
     def set_up(rig, times):
         times.p4_min_us = us
@@ -223,13 +223,13 @@ def test_limits_of_the_tester_in_requests():
 
 
 def ecu_rows():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     return (
-        ("W1", "W1", 60, 300, obd_errors.NO_SYNC),
-        ("W2", "W2", 5, 20, obd_errors.NO_KEY_BYTES),
-        ("W3", "W3", 0, 20, obd_errors.NO_KEY_BYTES),
-        ("W4 ECU", "W4", 25, 50, obd_errors.NO_ADDRESS),
+        ("W1", "W1", 60, 300, errors.NO_SYNC),
+        ("W2", "W2", 5, 20, errors.NO_KEY_BYTES),
+        ("W3", "W3", 0, 20, errors.NO_KEY_BYTES),
+        ("W4 ECU", "W4", 25, 50, errors.NO_ADDRESS),
     )
 
 
@@ -238,7 +238,7 @@ def early(least):
 
 
 def test_limits_of_the_ecu_in_a_5_baud_initialisation():
-    from kline.device.obd_errors import ObdError
+    from kline.device.obd.errors import ObdError
 
     for limit, name, least, most, code in ecu_rows():
         for kind in SLOW_KINDS:
@@ -278,7 +278,7 @@ def answered(script, init, actions):
 
 
 def test_the_table_has_all_limits():
-    from kline.protocol import timing
+    from kline.protocol.obd import timing
 
     listed = set([(row[0], row[1]) for row in TESTER])
     for row in ecu_rows() + ANSWERS:

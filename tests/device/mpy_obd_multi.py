@@ -10,7 +10,7 @@ ALL = b"\x01" + bytes(WANTED)
 
 def driven(script=KWP, rounds=4, **changes):
     """(rig, requests of each round) after so many rounds with the right values."""
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     rig = ObdRig(script, **changes)
     rig.obd.connect()
@@ -54,7 +54,7 @@ def test_what_is_missing_is_asked_alone():
 
 
 def test_a_spoilt_answer_now_and_then_does_not_end_it():
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     rig = ObdRig(multi_pid=6)
     rig.obd.connect()
@@ -77,7 +77,7 @@ def test_each_ecu_says_what_it_has():
 
 def test_fuel_trims_of_a_car_with_four_banks():
     """They have two bytes there, and are taken apart all the same."""
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     rig = ObdRig(multi_pid=6, pids={"06": "90 0D", "07": "70 81", "0D": "39", "0C": "0D 20"})
     rig.obd.connect()
@@ -90,7 +90,7 @@ def test_fuel_trims_of_a_car_with_four_banks():
 
 
 def test_more_than_six():
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     pids = {"%02X" % n: "%02X" % n for n in (0x04, 0x05, 0x06, 0x07, 0x0B, 0x0D, 0x0E, 0x0F)}
     rig = ObdRig(multi_pid=6, pids=pids)
@@ -107,7 +107,7 @@ def test_a_round_is_faster():
     times = []
     for most in (1, 6):
         rig, _ = driven(multi_pid=most, rounds=3)
-        from kline.device.obd_diagnostics import Diagnostics
+        from kline.device.obd.diagnostics import Diagnostics
 
         car = Diagnostics(rig.obd)
         for _ in range(3):

@@ -99,7 +99,7 @@ def masks(world):
 
 def test_interrupts_are_never_disabled_for_over_20_ms():
     """Also by the slowest sync byte, wherever it begins, and by a low that is none."""
-    from kline.device.obd_errors import ObdError
+    from kline.device.obd.errors import ObdError
 
     slow = dict(SLOW, baud=1200)
     cases = [(KWP, "fast_init", 0), (ISO, "slow_init", 0)]

@@ -38,12 +38,12 @@ def gaps(rig):
 
 
 def test_values_on_all_three():
-    from kline.protocol import obd, pids
+    from kline.protocol.obd import pids, requests
 
     for rig in each():
         answer = rig.obd.request_pid(1, pids.RPM)
         assert answer.ecu == 0x10 and answer.frames == [RPM]
-        assert pids.decode(0x0C, obd.payload(b"\x01\x0c", answer))[0].value == 840
+        assert pids.decode(0x0C, requests.payload(b"\x01\x0c", answer))[0].value == 840
         assert rig.obd.request_pid(1, pids.SPEED).frames == [b"\x0d\x39"]
         assert rig.refusals() == []
 
@@ -69,7 +69,7 @@ def test_p3max_ends_the_session_and_the_next_request_begins_a_new_one():
 
 
 def test_after_a_week_without_the_pc_a_session_is_over_and_a_failure_forgotten():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     week_us = 7 * 86_400_000_000  # ticks_ms() can't tell so much from the future
     rig = connected()
@@ -77,8 +77,8 @@ def test_after_a_week_without_the_pc_a_session_is_over_and_a_failure_forgotten()
     assert not rig.obd.alive()
     assert not rig.obd.keep_alive() and rig.sessions() == 1, "a car that is parked is not woken"
     rig.car.ignition(False)
-    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.NO_CAR
-    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.TOO_SOON
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == errors.NO_CAR
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == errors.TOO_SOON
     rig.car.ignition(True)
     rig.world.burn(week_us)
     assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
@@ -145,7 +145,7 @@ def test_a_stray_low_between_echo_and_answer():
 
 def test_a_stray_low_is_no_damaged_answer():
     """A car with one after each request: silence is silence, and "no codes" is believed."""
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     for us in (0, 60, 1000):
         rig = connected(ISO, "slow_init", rules=rule("", glitch_ms=5, glitch_us=us), dtcs=[], no_dtc="silent")
@@ -157,11 +157,11 @@ def test_a_stray_low_is_no_damaged_answer():
 def test_concatenated_answers():
     for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
         rig = connected(script, kind, rules=rule("", no_gap=True))
-        from kline.protocol import obd
+        from kline.protocol.obd import requests
 
         answer = rig.obd.request_pid(9, 2)
-        assert obd.vin(obd.payload(b"\x09\x02", answer)) == VIN
-        assert obd.codes(rig.obd.request_pid(3)) == ["P0133", "P0301", "P0420", "P0171"]
+        assert requests.vin(requests.payload(b"\x09\x02", answer)) == VIN
+        assert requests.codes(rig.obd.request_pid(3)) == ["P0133", "P0301", "P0420", "P0171"]
 
 
 def test_a_wrong_checksum_is_asked_again():
@@ -174,7 +174,7 @@ def test_a_wrong_checksum_is_asked_again():
 
 
 def test_damage_to_our_own_bytes_is_noticed_in_the_echo():
-    from kline.device import obd_errors
+    from kline.device.obd import errors
 
     rig = connected()
     hits = []
@@ -188,7 +188,7 @@ def test_damage_to_our_own_bytes_is_noticed_in_the_echo():
     rig.world.wire.listeners.append(spoil)
     assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
     rig.most = 99
-    assert code_of(rig.obd.request_pid, 1, 0x0C) == obd_errors.ECHO_WRONG
+    assert code_of(rig.obd.request_pid, 1, 0x0C) == errors.ECHO_WRONG
 
 
 # -- connect -----------------------------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_an_ecu_that_still_has_a_session_is_waited_for():
 
 def test_the_second_round_comes_after_p3max():
     """Where slow initialisation is all there is, the second try would come after 3 s, and be refused like the first."""
-    from kline.device.kline_obd2 import SLOW as SLOW_INIT
-    from kline.device.obd_line import drain
+    from kline.device.obd.line import drain
+    from kline.device.obd.tester import SLOW as SLOW_INIT
 
     rig = ObdRig(ISO, reinit=False)
     rig.obd.slow_init()
@@ -235,7 +235,7 @@ def test_the_second_round_comes_after_p3max():
 
 
 def test_ignition_off_and_on():
-    from kline.device.obd_errors import ObdError
+    from kline.device.obd.errors import ObdError
 
     for script in (KWP, ISO):
         rig = ObdRig(script)
@@ -337,7 +337,7 @@ def test_an_answer_to_another_question_is_not_taken():
 
 
 def test_a_vin_with_a_frame_missing_is_no_vin():
-    from kline.device.obd_diagnostics import Diagnostics
+    from kline.device.obd.diagnostics import Diagnostics
 
     frames = ["49 02 %02X 31 32 33 34" % n for n in (1, 2, 4, 5)]
     rig = connected(rules=rule("09 02", answer=frames, times=1))

@@ -3,7 +3,9 @@
 from obd_pc import ObdPc
 from obd_rig import FAST, ISO, KWP, SLOW, with_gearbox
 
-from kline.protocol import obd, records
+from kline.device.obd import errors
+from kline.protocol.link import records
+from kline.protocol.obd import requests
 
 DONE = records.END_DONE
 SLOW_33, FAST_33 = b"\x00\x33", b"\x01\x33"
@@ -14,11 +16,10 @@ def code(number):
 
 
 def test_the_codes_are_those_of_the_device():
-    from kline.device import obd_errors
-    from kline.device.obd_texts import TEXTS
+    from kline.device.obd.texts import TEXTS
 
     for i, name in enumerate(records.OBD_ERRORS):
-        found = getattr(obd_errors, {"busy": "BUSY"}.get(name, name.upper()))
+        found = getattr(errors, {"busy": "BUSY"}.get(name, name.upper()))
         assert found == i + 1, name
     assert i + 1 == max(TEXTS)
 
@@ -33,7 +34,7 @@ def test_each_kind_of_car_is_found():
         found = rig.connect(order)
         assert (found.kind, found.address, found.baud) == (kind, 0x33, 10400), found
         assert bytes(found.key_bytes).hex() == key and found.ecus == [0x10]
-        assert 0x0C in obd.PidSet(found.supported)
+        assert 0x0C in requests.PidSet(found.supported)
         assert rig.ends[-1].flags == records.END_ALIVE
         assert any(["key bytes" in text for text in rig.progress()]), rig.progress()
         # Where fast initialisation is all the car takes, the 5-baud address came first.

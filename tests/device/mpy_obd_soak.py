@@ -23,7 +23,7 @@ class Driver:
         self.outage_us = 0
 
     def drive(self, seconds):
-        from kline.device.obd_errors import ObdError
+        from kline.device.obd.errors import ObdError
 
         obd = self.rig.obd
         end = self.world.now + seconds * S

@@ -11,10 +11,11 @@ from rig import frame
 from update_rig import BOARD, PASSWORD, RESET, Board, Done, hello, pack
 
 from kline.device.updater import Updater
-from kline.protocol import records, update
 from kline.protocol.checksum import crc16
-from kline.protocol.link import OPEN
-from kline.protocol.link_device import DeviceLink
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.link import OPEN
+from kline.protocol.update import codes
 
 NEW = slot_app.files("0.2.0", filler=bytes(range(256)) * 20)
 
@@ -33,7 +34,7 @@ def test_every_frame_of_a_full_bus_is_reported_during_an_update_with_slow_flash(
         yield from pc.opened()
         made.append(Flood(pc.world, 25))
         begun_us = pc.world.now
-        assert (yield from pc.upload(data))[:2] == (update.OK, update.STATE_SWITCHING)
+        assert (yield from pc.upload(data))[:2] == (codes.OK, codes.STATE_SWITCHING)
         print("update of %d bytes: %.1f s (modelled)" % (len(data), (pc.world.now - begun_us) / 1e6))
 
     gc.collect()
@@ -78,7 +79,7 @@ def test_the_board_waits_with_its_restart_until_the_pc_knows():
         yield from pc.wait(0.3)
 
     assert board.start(script) == RESET
-    assert heard and heard[0][1] == update.STATE_SWITCHING, heard
+    assert heard and heard[0][1] == codes.STATE_SWITCHING, heard
 
 
 def until_nothing_is_heard(pc):
@@ -109,8 +110,8 @@ def test_once_the_board_switches_it_is_too_late_to_abort():
 
     def script(pc):
         yield from until_nothing_is_heard(pc)
-        yield from pc.send(update.UPDATE_ABORT, 0)
-        yield from pc.send(update.UPDATE_OPEN, update.pack_open(pc._out, PASSWORD))
+        yield from pc.send(codes.UPDATE_ABORT, 0)
+        yield from pc.send(codes.UPDATE_OPEN, codes.pack_open(pc._out, PASSWORD))
 
     assert board.start(script) == RESET
     assert board.start(hello) == Done
@@ -164,22 +165,22 @@ def test_the_memory_for_an_update_does_not_grow_with_it():
     link.queue = lambda kind, channel, buf, n: True
     out = bytearray(160)
     updater = Updater(kline_board(password=PASSWORD), board, link, lambda: 0)
-    updater.record(update.UPDATE_OPEN, out, 0, update.pack_open(out, PASSWORD))
-    n = update.pack_begin(out, len(data), crc16(data, 0, len(data)), 0, 2)
+    updater.record(codes.UPDATE_OPEN, out, 0, codes.pack_open(out, PASSWORD))
+    n = codes.pack_begin(out, len(data), crc16(data, 0, len(data)), 0, 2)
     gc.collect()
     before = gc.mem_alloc()
-    updater.record(update.UPDATE_BEGIN, out, 0, n)
-    while updater.state == update.STATE_IDLE or updater.state == update.STATE_OPEN:
+    updater.record(codes.UPDATE_BEGIN, out, 0, n)
+    while updater.state == codes.STATE_IDLE or updater.state == codes.STATE_OPEN:
         updater.step()
     most = at = 0
-    while updater.state != update.STATE_SWITCHING:
+    while updater.state != codes.STATE_SWITCHING:
         if at < len(data) and not updater.full():
-            n = update.pack_data(out, at, data[at : at + 128])
-            updater.record(update.UPDATE_DATA, out, 0, n)
+            n = codes.pack_data(out, at, data[at : at + 128])
+            updater.record(codes.UPDATE_DATA, out, 0, n)
             at += 128
         updater.step()
         gc.collect()
         most = max(most, gc.mem_alloc() - before)
-        assert updater.state != update.STATE_IDLE
+        assert updater.state != codes.STATE_IDLE
     print("at most %d bytes for a bundle of %d (64 bit)" % (most, len(data)))
     assert most < 24_000, most

@@ -14,7 +14,7 @@ import slot_app
 from sim.flash import PowerCut
 from update_rig import RESET, Board, Done, hello, pack
 
-from kline.protocol import update
+from kline.protocol.update import codes
 
 TIMEOUT = 120
 OLD, NEW, NEXT = "0.1.0", "0.2.0", "0.3.0"
@@ -26,7 +26,7 @@ def updating(version):
 
     def script(pc):
         status = yield from pc.upload(data, version=data[5:7])
-        assert status[:2] == (update.OK, update.STATE_SWITCHING), status
+        assert status[:2] == (codes.OK, codes.STATE_SWITCHING), status
 
     return script
 

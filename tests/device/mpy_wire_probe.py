@@ -4,7 +4,7 @@ import sim
 from rig import Rig, frame
 from sim import faults
 
-from kline.protocol import probe, records
+from kline.protocol.link import probe, records
 
 OURS = b"\x18\x04\xff\x02\x00"
 BIT_US = 104

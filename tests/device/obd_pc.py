@@ -4,7 +4,7 @@ from obd_rig import KWP
 from rig import Rig
 from sim.obdcar import Car
 
-from kline.protocol import records, unpack
+from kline.protocol.link import records, unpack
 
 
 class ObdPc(Rig):

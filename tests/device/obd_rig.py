@@ -51,7 +51,7 @@ class ObdRig:
         self.world = sim.World(seed=seed, board=fields)
         from kline.device.board import Board
         from kline.device.config import KLineConfig
-        from kline.device.kline_obd2 import KLineObd2
+        from kline.device.obd.tester import KLineObd2
         from kline.device.transport import KLineTransport
 
         script = dict(script)
@@ -81,7 +81,7 @@ class ObdRig:
 
 def code_of(fn, *args):
     """The ObdError's code that fn raises."""
-    from kline.device.obd_errors import ObdError
+    from kline.device.obd.errors import ObdError
 
     try:
         fn(*args)

@@ -2,10 +2,10 @@
 
 import sim
 
-from kline.protocol import records
-from kline.protocol.link import OPEN
-from kline.protocol.link_host import HostLink
-from kline.protocol.records import get_u16, get_u32
+from kline.protocol.link import records
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN
+from kline.protocol.link.records import get_u16, get_u32
 
 BOARD = {"rx": 16, "tx": 17, "led": 2, "spare": 4}
 

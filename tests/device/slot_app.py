@@ -8,9 +8,9 @@ real.
 import sys
 
 import kline.device.app
-import kline.device.obd_service
+import kline.device.obd.service
 import kline.device.updater
-import kline.protocol.link
+import kline.protocol.link.link
 from kline.device import board as boards
 
 STUB = "from slot_app import start\n\n\ndef run(boot):\n    start(%r, boot)\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import records
-from kline.protocol.link import OPEN
-from kline.protocol.link_host import HostLink
+from kline.protocol.link import records
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 20.0

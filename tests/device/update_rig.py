@@ -11,10 +11,11 @@ import slot_app
 from sim.flash import Flash, PowerCut
 from sim.porttimer import Timer
 
-from kline.protocol import bundle, records, update
 from kline.protocol.checksum import crc16
-from kline.protocol.link import CLOSED, OPEN
-from kline.protocol.link_host import HostLink
+from kline.protocol.link import records
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import CLOSED, OPEN
+from kline.protocol.update import bundle, codes
 
 PASSWORD = 0x8899AABB
 BOARD = {"board": "SIM", "rx": 16, "tx": 17, "led": 2, "spare": 4, "password": PASSWORD}
@@ -98,8 +99,8 @@ class Pc:
         self.world.at(self.world.now + 2000, self._next)
 
     def _on_record(self, kind, channel, buf, start, end):
-        if kind == update.UPDATE_STATUS:
-            self.statuses.append(update.unpack_status(buf, start))
+        if kind == codes.UPDATE_STATUS:
+            self.statuses.append(codes.unpack_status(buf, start))
         elif kind == records.FRAME:
             self.frames.append(bytes(memoryview(buf)[start + 5 : end]))
         elif kind == records.RESULT:
@@ -133,26 +134,26 @@ class Pc:
             yield
 
     def login(self, password=PASSWORD):
-        yield from self.send(update.UPDATE_OPEN, update.pack_open(self._out, password))
+        yield from self.send(codes.UPDATE_OPEN, codes.pack_open(self._out, password))
         return (yield from self.status())
 
     def begin(self, data, crc=None, length=None, version=(0, 2)):
         crc = crc16(data, 0, len(data)) if crc is None else crc
-        n = update.pack_begin(self._out, len(data) if length is None else length, crc, *version)
-        yield from self.send(update.UPDATE_BEGIN, n)
+        n = codes.pack_begin(self._out, len(data) if length is None else length, crc, *version)
+        yield from self.send(codes.UPDATE_BEGIN, n)
         return (yield from self.status())
 
-    def data(self, data, size=update.MAX_DATA):
+    def data(self, data, size=codes.MAX_DATA):
         for i in range(0, len(data), size):
-            yield from self.send(update.UPDATE_DATA, update.pack_data(self._out, i, data[i : i + size]))
+            yield from self.send(codes.UPDATE_DATA, codes.pack_data(self._out, i, data[i : i + size]))
 
     def upload(self, data, **begin):
         """-> the last status: SWITCHING, or a refusal."""
         yield from self.opened()
         status = yield from self.login()
-        if status[0] == update.OK:
+        if status[0] == codes.OK:
             status = yield from self.begin(data, **begin)
-        if status[0] == update.OK:
+        if status[0] == codes.OK:
             yield from self.data(data)
             status = yield from self.upload_ends()
         return status
@@ -161,7 +162,7 @@ class Pc:
         """-> the last status: SWITCHING, or a refusal."""
         while True:
             status = yield from self.status()
-            if status[0] != update.OK or status[1] == update.STATE_SWITCHING:
+            if status[0] != codes.OK or status[1] == codes.STATE_SWITCHING:
                 return status
 
 

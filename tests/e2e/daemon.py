@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.ports import free_port
 
+from openkline.bridge.status import default_port, fetch
 from openkline.log.formats import GatewayFormat, LogFrame, LogProblem
-from openkline.status import default_port, fetch
 
 from .rig import until
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kline.protocol.ibus import BYTE_US, encode
+from kline.protocol.ibus.frames import BYTE_US, encode
 from openkline.log.formats import GatewayFormat, LogFrame
 
 # Seconds between the end of one frame and the start of the next: back to back is what a bus of this kind can do.

@@ -28,7 +28,14 @@ from typing import Protocol
 from esp32_mock_bootloader.server import BootloaderConnection, FlashImage, handle_client
 from tests.e2e import esp_image
 
-from openkline.sim import EXIT_RESET, EXIT_SOFT_RESET, ROM_LINES, SOFT_RESET_LINES, die_with_parent, find_micropython
+from openkline.device.sim import (
+    EXIT_RESET,
+    EXIT_SOFT_RESET,
+    ROM_LINES,
+    SOFT_RESET_LINES,
+    die_with_parent,
+    find_micropython,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 _EN_RISES_S = 0.15  # the capacitor at EN, and RFC 2217's round trips
@@ -177,7 +184,7 @@ class FlashBoard:
             self._spawn()
 
     def _spawn(self) -> None:
-        """MicroPython on a pty, as openkline.sim starts it."""
+        """MicroPython on a pty, as openkline.device.sim starts it."""
         master, slave = os.openpty()
         tty.setraw(slave)
         sim = ROOT / "boards" / "SIM"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kline.protocol.ibus import encode
+from kline.protocol.ibus.frames import encode
 
 # Run by boards/SIM/boot.py --script on MicroPython: `sim` and `w` are there. Frames begin when the file GO exists.
 _SCRIPT = """
 import os
-from kline.protocol.ibus import encode
+from kline.protocol.ibus.frames import encode
 
 class Frames:
     def __len__(self):

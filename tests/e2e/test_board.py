@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import records
+from kline.protocol.link import records
 from openkline.bus import BusFrame, Outcome
-from openkline.device import State
+from openkline.device.device import State
+from openkline.device.sim import SimBoard, SimOptions, find_micropython
 from openkline.errors import SimulatorError
 from openkline.log.formats import GatewayFormat
-from openkline.sim import SimBoard, SimOptions, find_micropython
 
 from .rig import E39, E83, READY_S, needs_captures, sim_device, until
 
@@ -112,7 +112,7 @@ async def test_quit_leads_to_the_prompt_and_a_greeting_away_from_it() -> None:
 async def test_the_board_dies_with_us_however_we_go() -> None:
     program = (
         "import asyncio\n"
-        "from openkline.sim import SimBoard, SimOptions\n"
+        "from openkline.device.sim import SimBoard, SimOptions\n"
         "async def main():\n"
         "    board = SimBoard(SimOptions(car='none'))\n"
         "    await board.start()\n"
@@ -158,8 +158,8 @@ async def test_a_wrong_argument_of_the_virtual_board_is_told_at_once() -> None:
 
 
 async def test_a_board_that_cannot_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openkline.sim._CRASH_PAUSE_S", 0.01)
-    monkeypatch.setattr("openkline.sim._EXIT_USAGE", -1)  # as if it crashed
+    monkeypatch.setattr("openkline.device.sim._CRASH_PAUSE_S", 0.01)
+    monkeypatch.setattr("openkline.device.sim._EXIT_USAGE", -1)  # as if it crashed
     board = SimBoard(SimOptions(car="no such car"))
     await board.start()
     await until(lambda: board._failure is not None)

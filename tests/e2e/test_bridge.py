@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.ports import free_port
 
-from openkline.greeting import ask_for_port
+from openkline.gateway.greeting import ask_for_port
 
 from .daemon import COMMAND, bridge, command, free_ports, read_log
 from .fixtures import VECTOR

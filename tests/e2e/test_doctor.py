@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 
 from kline.version import VERSION
-from openkline import modules
 from openkline.cli.doctor import FAULTS
+from openkline.device.port import SimPort
+from openkline.device.sim import SimBoard, SimOptions
 from openkline.doctor import examine
 from openkline.doctor.facts import Facts, WireFacts
 from openkline.doctor.finding import Finding
 from openkline.doctor.judge import cause, judge
 from openkline.doctor.judge_wire import judge_wire
-from openkline.serial_io import SimPort
-from openkline.sim import SimBoard, SimOptions
+from openkline.firmware import modules
 
 from .terminal import Terminal
 from .test_update import fill_slot
@@ -187,13 +187,13 @@ async def test_files_of_a_flashed_board(flashed: Path) -> None:
     broken = flashed.parent / "broken"
     shutil.copytree(flashed, broken)
     # Modules that the application doesn't load: without others it would not start.
-    (broken / "a/kline/protocol/names.mpy").write_bytes(b"bit rot")
-    (broken / "a/kline/device/kline_obd2.mpy").unlink()
+    (broken / "a/kline/protocol/ibus/names.mpy").write_bytes(b"bit rot")
+    (broken / "a/kline/device/obd/tester.mpy").unlink()
     whole, found = await asyncio.gather(files(flashed), files(broken))
     assert whole.name == "files" and whole.level == "ok" and "digests they should have" in whole.text
     assert found.name == "files_damaged" and found.level == "fault"
     assert found.text.startswith("2 of its")
-    assert "kline/protocol/names.mpy" in found.text and "kline/device/kline_obd2.mpy" in found.text
+    assert "kline/protocol/ibus/names.mpy" in found.text and "kline/device/obd/tester.mpy" in found.text
 
 
 async def test_micropython_without_the_firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

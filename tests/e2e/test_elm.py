@@ -13,13 +13,13 @@ from pathlib import Path
 
 from tests.ports import free_port
 
-from openkline.device import Device
+from openkline.device.device import Device
+from openkline.device.port import SimPort
+from openkline.device.sim import SimOptions
 from openkline.elm.backend import BoardLine
 from openkline.elm.options import ElmOptions
 from openkline.elm.server import ElmServer
 from openkline.obd.session import SETTINGS
-from openkline.serial_io import SimPort
-from openkline.sim import SimOptions
 
 from .daemon import bridge
 from .rig import sim_device, until
@@ -54,7 +54,7 @@ class Phone:
 def busy(server: ElmServer) -> bool:
     """The client that drives waits for the car."""
     driver = server.driver
-    return driver is not None and driver.dialogue is not None and driver.dialogue.busy
+    return driver is not None and driver.session is not None and driver.session.busy
 
 
 # Run by boards/SIM/boot.py --script on MicroPython: a line for each burst that the board itself sends.

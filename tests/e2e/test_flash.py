@@ -23,9 +23,10 @@ from tests.e2e.flash_fronts import PtyFront, TcpFront
 from tests.e2e.terminal import Terminal
 
 from kline.version import VERSION
-from openkline import passwords
-from openkline.boards import find_profile
+from openkline.boards.catalogue import find_profile
+from openkline.device.port import port_for
 from openkline.errors import DeviceError
+from openkline.firmware.modules import compile_modules
 from openkline.flash import flasher, images, memory, selftest
 from openkline.flash.esp import BootLoader
 from openkline.flash.files import sha256
@@ -33,8 +34,7 @@ from openkline.flash.flasher import STEPS, Done, Flasher
 from openkline.flash.plan import Wishes
 from openkline.flash.progress import Progress
 from openkline.flash.trouble import FlashError
-from openkline.modules import compile_modules
-from openkline.serial_io import port_for
+from openkline.update import passwords
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARDS = {"esp32": "ESP32_GENERIC", "esp32s3": "ESP32_GENERIC_S3", "esp32c3": "ESP32_GENERIC_C3"}

@@ -10,11 +10,11 @@ import pytest
 from tests.e2e.flash_board import FlashBoard, program
 from tests.e2e.flash_fronts import PtyFront
 
+from openkline.device.port import port_for
 from openkline.flash import selftest
 from openkline.flash.files import BoardFiles
 from openkline.flash.prompt import reach_prompt
 from openkline.flash.trouble import FlashError
-from openkline.serial_io import port_for
 
 
 @pytest.fixture

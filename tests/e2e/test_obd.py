@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from openkline.device import DeviceSettings
+from openkline.device.device import DeviceSettings
+from openkline.device.sim import SimOptions
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import LiveValues
 from openkline.obd.session import SETTINGS, ObdSession, sender
-from openkline.sim import SimOptions
 
 from .rig import sim_device
 from .terminal import Terminal

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import records
-from kline.protocol.link_device import DeviceLink
-from openkline.device import Device, DeviceSettings, State
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.port import ProtocolFactory, SerialPort, SimPort
+from openkline.device.repl import QUIT_RECORD, PromptSeeker, reach_prompt
+from openkline.device.sim import SimOptions
 from openkline.errors import DeviceMissing
 from openkline.programs import python_program
-from openkline.repl import QUIT_RECORD, PromptSeeker, reach_prompt
-from openkline.serial_io import ProtocolFactory, SerialPort, SimPort
-from openkline.sim import SimOptions
 
 from .rig import READY_S
 from .terminal import Terminal
@@ -40,14 +40,14 @@ async def write(port: SimPort, keys: bytes, awaited: bytes) -> None:
     heard = bytearray()
     closed = asyncio.Event()
 
-    class Ears(asyncio.Protocol):
+    class Listener(asyncio.Protocol):
         def data_received(self, data: bytes) -> None:
             heard.extend(data)
 
         def connection_lost(self, error: Exception | None) -> None:
             closed.set()
 
-    transport = await port.connect(Ears)
+    transport = await port.connect(Listener)
     transport.write(keys)
     async with asyncio.timeout(LIMIT_S):
         while awaited not in heard:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from kline.protocol.ibus import BYTE_US
+from kline.protocol.ibus.frames import BYTE_US
+from openkline.device.sim import SimBoard, SimOptions
 from openkline.log.formats import LogFrame
-from openkline.sim import SimBoard, SimOptions
 
 from . import fullbus
 from .badclients import Bad

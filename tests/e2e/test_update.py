@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from openkline import bundle, modules
-from openkline.client import GatewayClient
+from openkline.device.sim import SimBoard, SimOptions
+from openkline.firmware import modules
+from openkline.gateway.client import GatewayClient
 from openkline.gateway.wire import FirmwareVersion
-from openkline.sim import SimBoard, SimOptions
+from openkline.update import bundle
 
 from .daemon import COMMAND, bridge, command, free_ports, read_log
 from .fixtures import VECTOR

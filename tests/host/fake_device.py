@@ -12,14 +12,14 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from kline.protocol import records, unpack
 from kline.protocol.checksum import xor8
-from kline.protocol.link_device import DeviceLink
+from kline.protocol.link import records, unpack
+from kline.protocol.link.device_end import DeviceLink
 from kline.protocol.ticks import TICKS_MASK
 from openkline.bus import TransmitResult
-from openkline.device import Device, DeviceSettings, State
+from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.port import ProtocolFactory
 from openkline.errors import DeviceError, DeviceMissing
-from openkline.serial_io import ProtocolFactory
 
 Fault = Callable[[bytes], bytes]
 

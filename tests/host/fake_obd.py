@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 
-from kline.protocol import obd, records, unpack
-from openkline.device import Device, State
+from kline.protocol.link import records, unpack
+from kline.protocol.obd import requests as obd
+from openkline.device.device import Device, State
 from openkline.obd.session import SETTINGS, ObdSession
 
 from .fake_device import FakeBoard, FakePort

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from crccheck.crc import CrcModbus
 
-from kline.protocol import records
-from kline.protocol import update as codes
+from kline.protocol.link import records
+from kline.protocol.update import codes
 
 from .fake_device import FakeBoard
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from openkline.board_profile import Profile, ProfileError
-from openkline.boards import board_json, find_interface, find_profile, load_profiles, profile_for_chip
-from openkline.chips import CHIPS, REFUSED, WARNING, find_chip, refused
+from openkline.boards.catalogue import board_json, find_interface, find_profile, load_profiles, profile_for_chip
+from openkline.boards.chips import CHIPS, REFUSED, WARNING, find_chip, refused
+from openkline.boards.profile import Profile, ProfileError
 from openkline.cli import main
-from openkline.sim import find_micropython
+from openkline.device.sim import find_micropython
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = load_profiles()

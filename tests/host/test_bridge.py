@@ -12,14 +12,14 @@ import pytest
 from click.testing import CliRunner
 from tests.ports import free_port
 
-from kline.protocol import records
-from openkline.bridge import Bridge, BridgeSettings
+from kline.protocol.link import records
+from openkline.bridge.bridge import Bridge, BridgeSettings
 from openkline.bus import BusFrame
 from openkline.cli import bridge as bridge_command
 from openkline.cli import main as command
-from openkline.client import GatewayClient
-from openkline.device import State
+from openkline.device.device import State
 from openkline.errors import DeviceFailed, DeviceRefused
+from openkline.gateway.client import GatewayClient
 from openkline.gateway.options import GatewayOptions
 from openkline.log.files import FrameLog, LogFile
 from openkline.log.formats import JsonFormat

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from openkline import events
+from openkline.bridge import events
+from openkline.bridge.config import BRIDGE_KEYS, GATEWAY_KEYS, parse
+from openkline.bridge.events import _KILL_AFTER_S, EventRunner, parse_events
 from openkline.cli.bridge import bridge
 from openkline.cli.log import log
-from openkline.config import BRIDGE_KEYS, GATEWAY_KEYS, parse
-from openkline.events import _KILL_AFTER_S, EventRunner, parse_events
 from openkline.log import files
 from openkline.log.formats import GatewayFormat, LogProblem
 

@@ -14,8 +14,9 @@ from crccheck.crc import CrcModbus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openkline import bundle, modules
 from openkline.cli.bundle import bundle as command
+from openkline.firmware import modules
+from openkline.update import bundle
 
 FILES = {"kline/b.mpy": b"M\x06 second", "kline/a.mpy": b"M\x06 first" * 100, "kline/protocol/c.mpy": b""}
 

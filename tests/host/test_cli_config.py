@@ -8,9 +8,9 @@ import pytest
 import rich_click as click
 from click.testing import CliRunner
 
+from openkline.bridge.config import Config
 from openkline.cli import main
 from openkline.cli.config import config_options, current_config
-from openkline.config import Config
 
 
 @click.command()
@@ -27,7 +27,7 @@ def small(port: int, allow: tuple[str, ...], read_only: bool, file: Path | None)
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings of the person who runs the tests."""
-    monkeypatch.setattr("openkline.config.places", lambda environment=None: [tmp_path / "default.toml"])
+    monkeypatch.setattr("openkline.bridge.config.places", lambda environment=None: [tmp_path / "default.toml"])
     monkeypatch.setattr("openkline.cli.config.places", lambda: [tmp_path / "default.toml"])
     monkeypatch.delenv("OPENKLINE_CONFIG", raising=False)
 
@@ -116,8 +116,8 @@ def test_a_start_says_the_same_and_where_it_stands(tmp_path: Path) -> None:
 
 
 def test_every_setting_for_the_command_line_is_one_of_its_options() -> None:
+    from openkline.bridge.config import BRIDGE_KEYS
     from openkline.cli.bridge import bridge
-    from openkline.config import BRIDGE_KEYS
 
     assert set(BRIDGE_KEYS) <= {parameter.name for parameter in bridge.params}
 

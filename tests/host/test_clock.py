@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kline.protocol.ticks import TICKS_PERIOD
-from openkline.clock import BLOCK_S, SLEW, STEP_S, WINDOW_S, DeviceClock
+from openkline.device.clock import BLOCK_S, SLEW, STEP_S, WINDOW_S, DeviceClock
 
 WALL_S = 1_700_000_000.0
 

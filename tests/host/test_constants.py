@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
-from openkline.constants import fold_constants
-from openkline.modules import board_modules, firmware_root
+from openkline.firmware.constants import fold_constants
+from openkline.firmware.modules import board_modules, firmware_root
 
 
 def folded(**modules: str) -> dict[str, str]:
@@ -136,7 +136,7 @@ def test_the_firmware_keeps_no_reference_to_what_was_taken_out() -> None:
     sources = {path: (root / path).read_text() for path in board_modules(root)}
     result = fold_constants(sources)
     assert sum(map(len, result.values())) < sum(map(len, sources.values()))
-    assert "FRAME = " not in result["kline/protocol/records.py"]
+    assert "FRAME = " not in result["kline/protocol/link/records.py"]
     for path, text in result.items():
         tree = ast.parse(text)
         plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]

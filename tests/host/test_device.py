@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from kline.protocol import records
+from kline.protocol.link import records
 from openkline.bus import BusFrame, Outcome, TransmitResult
-from openkline.device import Device, State
+from openkline.device.device import Device, State
+from openkline.device.queue import DETAIL_CLOSED, DETAIL_NOT_A_FRAME, DETAIL_TOO_LONG
 from openkline.errors import DeviceRefused
-from openkline.txqueue import DETAIL_CLOSED, DETAIL_NOT_A_FRAME, DETAIL_TOO_LONG
 
 from .fake_device import BODY, FAST, FakeBoard, FakePort, connected, frames, result_of, until
 

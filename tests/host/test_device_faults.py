@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from kline.protocol import records
+from kline.protocol.link import records
 from openkline.bus import Outcome
-from openkline.device import Device, State
+from openkline.device.device import Device, State
+from openkline.device.queue import DETAIL_NO_BOARD
+from openkline.device.repl import WAKE_KEYS
 from openkline.errors import DeviceBusy
-from openkline.repl import WAKE_KEYS
-from openkline.txqueue import DETAIL_NO_BOARD
 
 from .fake_device import BODY, FAST, FakePort, Noisy, connected, frames, result_of, until
 
@@ -126,7 +126,7 @@ async def test_a_start_that_is_told_together_with_its_welcome_is_over(caplog: py
         return data
 
     port.to_board = first
-    caplog.set_level(logging.DEBUG, "openkline.device")
+    caplog.set_level(logging.DEBUG, "openkline.device.device")
     async with connected(port) as device:
         port.board.send_frame(frames(1)[0])
         await until(lambda: device.counters.frames == 1)

@@ -16,17 +16,19 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import probe, records
+from kline.protocol.link import probe, records
 from kline.version import VERSION
-from openkline import modules, ports, serial_io
+from openkline.device import port as serial_io
+from openkline.device import ports
+from openkline.device.port import SerialPort, explain, port_for
+from openkline.device.welcome import BoardInfo
 from openkline.doctor import calls, examine, pc
 from openkline.doctor.board import PAYLOADS
 from openkline.doctor.facts import BoardFacts, BoardFile, Facts, LinkFacts, PcFacts, WireFacts
 from openkline.doctor.finding import Finding
 from openkline.doctor.judge import cause, judge, judge_link, judge_pc
 from openkline.doctor.judge_board import judge_board
-from openkline.serial_io import SerialPort, explain, port_for
-from openkline.welcome import BoardInfo
+from openkline.firmware import modules
 
 from .fake_device import FakeBoard, FakePort, no_fault
 

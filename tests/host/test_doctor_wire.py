@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import probe, records
+from kline.protocol.link import probe, records
 from openkline.cli.flash import flash
 from openkline.doctor import rates
 from openkline.doctor import wire as wire_questions

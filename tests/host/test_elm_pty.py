@@ -50,7 +50,7 @@ async def test_what_one_left_at_the_pty_the_next_does_not_get() -> None:
             settings[3] |= termios.ECHO | termios.ICANON
             termios.tcsetattr(fd, termios.TCSANOW, settings)
             os.close(fd)
-            await until(lambda: not server.seats and server.driver is None and not server.changing)
+            await until(lambda: not server.clients and server.driver is None and not server.changing)
             fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             assert not termios.tcgetattr(fd)[3] & (termios.ECHO | termios.ICANON)
             assert select.select([fd], [], [], 0)[0] == []

@@ -13,9 +13,8 @@ import pytest
 from openkline.elm import server as server_module
 from openkline.elm.operations import Close, Exchange, Initialise, Monitor
 from openkline.elm.options import ElmOptions, parse_listen
-from openkline.elm.server import Seat
-from openkline.errors import OpenklineError
-from openkline.gateway.options import GatewayOptionError
+from openkline.elm.server import ElmClient
+from openkline.errors import OpenklineError, OptionError
 
 from .elm_serving import KWP_RPM, Client, serving, until
 
@@ -55,7 +54,7 @@ async def test_the_next_one_waits_until_the_line_is_free() -> None:
         await until(lambda: line.cancelled)
         two = await Client.connect(server)
         two.send(b"ATI\r")
-        await until(lambda: server.changing and any(seat.held for seat in server.seats))
+        await until(lambda: server.changing and any(client.held for client in server.clients))
         line.hang = ()
         line.tidying.set()
         assert await two.read() == b"ATI\rELM327 v1.5\r\r>"
@@ -118,7 +117,7 @@ async def test_the_end_of_a_session_is_not_broken_off(pieces: tuple[bytes, ...])
         for piece in pieces:
             client.send(piece)
             await until(lambda: line.ran[-1] == Close())
-        await until(lambda: server.driver is not None and server.driver.dialogue.chip.cancel)  # type: ignore[union-attr]
+        await until(lambda: server.driver is not None and server.driver.session.chip.cancel)  # type: ignore[union-attr]
         assert line.busy
         line.tidying.set()
         assert await client.read() == b"OK\r\r>"
@@ -159,7 +158,7 @@ async def test_bad_clients_are_bounded_logged_and_without_effect(caplog: pytest.
             good = await Client.connect(server)
             assert await good.ask("ATI") == b"ATI\rELM327 v1.5\r\r>", bad[:20]
             await good.close()
-            await until(lambda: server.driver is None and not server.changing and not server.seats)
+            await until(lambda: server.driver is None and not server.changing and not server.clients)
         assert any("had no end, or was too long" in record.message for record in caplog.records)
         assert not any(record.exc_info for record in caplog.records)
         assert not line.busy
@@ -171,10 +170,10 @@ async def test_a_flood_of_input_waits_in_the_network() -> None:
         client.send(b"ATI\r" * 800)
         first = await client.read()
         assert first.endswith(b"v1.5\r\r>")
-        seat = server.driver
-        assert seat is not None
+        driver = server.driver
+        assert driver is not None
         await until(lambda: any(connection._owes for connection in server._connections))
-        assert seat.backlog() < 200_000
+        assert driver.backlog() < 200_000
         client.writer.transport.abort()
         await until(lambda: server.driver is None and not server.changing)
 
@@ -189,7 +188,7 @@ async def test_who_may_connect(caplog: pytest.LogCaptureFixture, monkeypatch: py
                 assert await three.reader.read() == b""  # no room
         for client in (one, two, three):
             await client.close()
-        assert not server.doorman.allowed("192.168.0.7")
+        assert not server.limiter.allowed("192.168.0.7")
     for address, why in (
         ("192.168.0.7", "192.168.0.7: not let in: it is in no network that --allow names"),
         ("10.0.0.7", "10.0.0.7: not let in: it connects more often than 0.1 times a second"),
@@ -202,11 +201,11 @@ async def test_who_may_connect(caplog: pytest.LogCaptureFixture, monkeypatch: py
                     assert await client.reader.read() == b""
             await client.close()
         assert caplog.records[-1].message == why
-    with pytest.raises(GatewayOptionError, match="--allow"):
+    with pytest.raises(OptionError, match="--allow"):
         ElmOptions(host="0.0.0.0")
     assert "no password" in ElmOptions(host="0.0.0.0", allow=("192.168.0.0/24",)).warning()
     for wrong in ({"port": 70000}, {"volts": 100.0}, {"allow": ("nonsense",)}):
-        with pytest.raises(GatewayOptionError):
+        with pytest.raises(OptionError):
             ElmOptions(**wrong)
 
 
@@ -222,13 +221,13 @@ def test_where_to_listen() -> None:
 async def test_who_has_gone_is_written_nothing() -> None:
     async with serving() as (server, line):
         written = bytearray()
-        seat = Seat(server, "one", written.extend, lambda: 0, lambda held: None)
-        server.join(seat)
-        seat.receive(b"ATE0\rATMA\r")
+        client = ElmClient(server, "one", written.extend, lambda: 0, lambda held: None)
+        server.join(client)
+        client.receive(b"ATE0\rATMA\r")
         await until(lambda: line.busy)
         line.tidying.clear()
         written.clear()
-        server.leave(seat)
+        server.leave(client)
         line.hear(KWP_RPM, True)  # before it is broken off, and then
         await until(lambda: line.cancelled)
         line.hear(KWP_RPM, True)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openkline.bridge.events import EventFileError, EventRunner, load_events, parse_events
 from openkline.bus import BusFrame
-from openkline.events import EventFileError, EventRunner, load_events, parse_events
 
 NEXT = bytes.fromhex("F0 04 3B 49 81 07")
 PYTHON = f'"{sys.executable}"'
@@ -116,7 +116,7 @@ async def test_a_frame_starts_the_command_with_the_frame_in_its_environment(tmp_
 
 
 async def test_no_shell_unless_asked(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "openkline.events")
+    caplog.set_level(logging.INFO, "openkline.bridge.events")
     logging.getLogger("openkline").propagate = True
     async with runner("echo a && echo b") as events:
         events(BusFrame(0.0, NEXT))
@@ -140,7 +140,7 @@ async def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_pat
 
 
 async def test_a_command_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openkline.events._KILL_AFTER_S", 0.2)
+    monkeypatch.setattr("openkline.bridge.events._KILL_AFTER_S", 0.2)
     pid, stubborn = tmp_path / "pid", "trap '' TERM; echo $$ > {}; while :; do sleep 0.05; done"
     async with runner(stubborn.format(pid), shell=True, timeout_s=0.5) as events:
         events(BusFrame(0.0, NEXT))
@@ -174,7 +174,7 @@ async def test_failures_are_counted_and_told(caplog: pytest.LogCaptureFixture) -
 
 async def test_a_talkative_command_is_read_to_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """What it says first is told, the rest is not kept."""
-    caplog.set_level(logging.INFO, "openkline.events")
+    caplog.set_level(logging.INFO, "openkline.bridge.events")
     logging.getLogger("openkline").propagate = True
     async with runner(f"{PYTHON} -c \"print('x' * 1000000)\"") as events:
         events(BusFrame(0.0, NEXT))

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from kline.version import VERSION
-from openkline.device import Device, State
-from openkline.modules import board_modules
-from openkline.serial_io import SimPort
-from openkline.sim import SimOptions, find_micropython
+from openkline.device.device import Device, State
+from openkline.device.port import SimPort
+from openkline.device.sim import SimOptions, find_micropython
+from openkline.firmware.modules import board_modules
 
 from .test_packaging import script
 
@@ -231,7 +231,7 @@ def test_the_wheel_carries_boards_and_firmware(wheel: Path) -> None:
 
 def test_an_installed_wheel_knows_boards_and_compiles_the_modules(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    code = "import openkline.modules as m; print(m.__file__); print(*m.compile_modules())"
+    code = "import openkline.firmware.modules as m; print(m.__file__); print(*m.compile_modules())"
     for words in (["-c", code], ["-m", "openkline", "boards", "ESP32_GENERIC"]):
         done = subprocess.run(
             [sys.executable, *words], env=dict(os.environ, PYTHONPATH=str(tmp_path)),

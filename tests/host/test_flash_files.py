@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.e2e import esp_image
 
-from openkline.boards import find_profile
+from openkline.boards.catalogue import find_profile
 from openkline.flash import flasher, images
 from openkline.flash.esp import Found
 from openkline.flash.files import BoardFiles, Seen, sha256

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from tests.e2e import esp_image
 
-from openkline.board_profile import Image, Profile
-from openkline.boards import find_profile
+from openkline.boards.catalogue import find_profile
+from openkline.boards.profile import Image, Profile
 from openkline.flash import images
 from openkline.flash.trouble import FlashError
 

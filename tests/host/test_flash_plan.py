@@ -14,8 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from openkline.board_profile import ProfileError
-from openkline.boards import find_profile, load_profiles
+from openkline.boards.catalogue import find_profile, load_profiles
+from openkline.boards.profile import ProfileError
 from openkline.cli import flash as cli_flash
 from openkline.cli import main
 from openkline.flash import find, flasher, images, memory, plan

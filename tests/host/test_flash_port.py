@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from openkline import ports
+from openkline.device import ports
+from openkline.device.ports import PortInfo
 from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
 from openkline.flash import find, trouble
 from openkline.flash.esp import BootLoader, Found
 from openkline.flash.trouble import FlashError
-from openkline.ports import PortInfo
 
 
 def nobody(question: str, lines: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from openkline.boards import find_profile
+from openkline.boards.catalogue import find_profile
 from openkline.flash import tools
 from openkline.flash.esp import BootLoader, Found
 from openkline.flash.progress import Progress
@@ -157,7 +157,12 @@ def test_a_bar_never_needs_a_second_line(columns: int, shown: int) -> None:
 def test_the_page_has_the_words_that_the_program_says() -> None:
     root = Path(__file__).resolve().parents[2]
     host = root / "host" / "openkline"
-    sources = [*(host / "flash").glob("*.py"), host / "programs.py", host / "boards.py", host / "cli" / "flash.py"]
+    sources = [
+        *(host / "flash").glob("*.py"),
+        host / "programs.py",
+        host / "boards" / "catalogue.py",
+        host / "cli" / "flash.py",
+    ]
     code = " ".join(" ".join(path.read_text() for path in sources).split()).replace('" f"', "").replace('" "', "")
     rows = (root / "docs" / "flash.md").read_text().split("| It says |")[1].splitlines()[2:]
     said = [row.split("|")[1].strip() for row in rows if row.startswith("|")]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openkline.gateway import server as server_module
-from openkline.gateway.limits import Doorman, TokenBucket
 from openkline.gateway.options import GatewayOptions
+from openkline.net.access import ConnectLimiter, TokenBucket
 
 from .openbm.conftest import serving
 from .openbm.raw import DISCONNECT, FRAME, HELLO, TOLD, Gateway, Raw, port_of, until
@@ -67,7 +67,7 @@ def test_a_bucket_never_gives_more_than_its_rate(steps: list[tuple[float, int]],
 )
 def test_who_may_connect(address: str, allowed: bool) -> None:
     networks = GatewayOptions(allow=("192.168.0.0/24", "fe80::/10")).networks()
-    assert Doorman(networks, 1, lambda: 0.0).allowed(address) is allowed
+    assert ConnectLimiter(networks, 1, lambda: 0.0).allowed(address) is allowed
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,19 @@ def test_who_may_connect(address: str, allowed: bool) -> None:
     ],
 )
 def test_networks_of_both_kinds(network: str, address: str, allowed: bool) -> None:
-    assert Doorman(GatewayOptions(allow=(network,)).networks(), 1, lambda: 0.0).allowed(address) is allowed
+    assert ConnectLimiter(GatewayOptions(allow=(network,)).networks(), 1, lambda: 0.0).allowed(address) is allowed
 
 
 def test_the_memory_of_addresses_is_bounded() -> None:
-    doorman = Doorman((), 1, lambda: 0.0)
-    assert all(doorman.in_time(f"10.0.{i >> 8}.{i & 255}") for i in range(5000))
-    assert len(doorman._rates) <= 256
+    limiter = ConnectLimiter((), 1, lambda: 0.0)
+    assert all(limiter.in_time(f"10.0.{i >> 8}.{i & 255}") for i in range(5000))
+    assert len(limiter._rates) <= 256
 
 
 async def test_an_address_that_is_not_allowed_is_closed_without_a_word() -> None:
     async with serving(host="0.0.0.0", allow=("127.0.0.0/8",)) as gateway:
         assert gateway.server is not None
-        gateway.server._doorman.allowed = lambda address: False  # type: ignore[method-assign]
+        gateway.server._limiter.allowed = lambda address: False  # type: ignore[method-assign]
         raw = await gateway.open()
         await raw.expect_end()
         assert gateway.server.counters.refused_address == 1
@@ -109,7 +109,7 @@ async def test_silent_connections_do_not_keep_others_out() -> None:
         assert gateway.server is not None
         silent = [await gateway.open() for _ in range(40)]
         await until(lambda: gateway.server.counters.accepted == 40)  # type: ignore[union-attr]
-        assert gateway.server.counters.evicted == 30 and len(gateway.server._doors) <= 11
+        assert gateway.server.counters.evicted == 30 and len(gateway.server._connecting) <= 11
         await (await gateway.join()).ping()
         for raw in silent[:29]:
             await raw.expect_end()

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 from tests.ports import free_port
 
-from openkline import client as client_module
-from openkline.client import ClientState, GatewayBusy, GatewayClient, GatewayLost, GatewayUnreachable
+from openkline.gateway import client as client_module
+from openkline.gateway.client import ClientState, GatewayBusy, GatewayClient, GatewayLost, GatewayUnreachable
 from openkline.gateway.wire import Data, FirmwareVersion
 
 from .openbm.conftest import serving
@@ -158,7 +158,7 @@ async def test_connecting_can_be_cancelled_and_tried_again() -> None:
                 await connecting
             await client.close()
             assert client.state is ClientState.CLOSED
-            await until(lambda: not gateway.server.sessions and not gateway.server._doors)  # type: ignore[union-attr]
+            await until(lambda: not gateway.server.sessions and not gateway.server._connecting)  # type: ignore[union-attr]
         await client.connect()
         assert client.state is ClientState.CONNECTED
         await client.close()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from openkline.config import Config, ConfigError, find, load, parse, places
+from openkline.bridge.config import Config, ConfigError, find, load, parse, places
 from openkline.gateway.options import GatewayOptions
 
 FULL = """

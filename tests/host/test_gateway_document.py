@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import update as codes
-from kline.protocol.ibus import MAX_FRAME, MIN_FRAME, IbusScanner
-from openkline import update
+from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME, IbusScanner
+from kline.protocol.update import codes
 from openkline.cli.bridge import bridge
 from openkline.gateway import firmware, outbox, wire
 from openkline.gateway.counters import ClientCounters, GatewayCounters
 from openkline.gateway.options import MAX_CLIENTS, GatewayOptions
 from openkline.gateway.rules import PRESETS, Rule, denied_by
+from openkline.update import errors, updater
 
 from .openbm.fakebus import with_checksum
 
@@ -64,15 +64,15 @@ def test_the_longest_message_that_the_board_takes_unless_told() -> None:
 
 
 def test_error_numbers() -> None:
-    errors = {row[0].strip("`"): row[1] for row in rows("Firmware") if re.fullmatch(r"`\d{4}`", row[0])}
-    assert errors == {f"{number:04X}": meaning for number, meaning in update.MEANINGS.items()}
-    used = {getattr(module, name) for module in (codes, update) for name in dir(module) if name.startswith("ERROR_")}
-    assert used == set(update.MEANINGS)
+    listed = {row[0].strip("`"): row[1] for row in rows("Firmware") if re.fullmatch(r"`\d{4}`", row[0])}
+    assert listed == {f"{number:04X}": meaning for number, meaning in errors.MEANINGS.items()}
+    used = {getattr(module, name) for module in (codes, errors) for name in dir(module) if name.startswith("ERROR_")}
+    assert used == set(errors.MEANINGS)
 
 
 def test_what_is_said_of_an_update() -> None:
     assert f"for {firmware._IDLE_S:.0f} s doesn't begin" in " ".join(TEXT.split())
-    assert "go on, within 3 s" in TEXT and update._OPEN_S < 3
+    assert "go on, within 3 s" in TEXT and updater._OPEN_S < 3
 
 
 @pytest.mark.parametrize("row", rows("Limits")[2:], ids=lambda row: row[0])

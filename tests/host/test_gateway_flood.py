@@ -59,7 +59,7 @@ async def test_a_flood_of_connections_keeps_nobody_out() -> None:
         assert counters.refused_rate == counters.full == 0
         assert counters.evicted > 100
         assert slowest_s < 1.0  # some milliseconds, when nothing else runs
-        await until(lambda: not gateway.server._doors or len(gateway.server._doors) <= 128)  # type: ignore[union-attr]
+        await until(lambda: not gateway.server._connecting or len(gateway.server._connecting) <= 128)  # type: ignore[union-attr]
 
 
 async def test_counters_of_clients_that_have_gone_are_kept() -> None:

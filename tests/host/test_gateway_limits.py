@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from openkline.gateway import door as door_module
+from openkline.gateway import main_port
 from openkline.gateway import session as session_module
 from openkline.gateway.session import SessionState
 
@@ -138,14 +138,14 @@ async def test_the_rest_for_a_client_that_does_not_read_is_given_up(monkeypatch:
 
 async def test_after_its_answer_the_main_port_does_not_wait_for_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client has its port, and leaves the first connection open."""
-    monkeypatch.setattr(door_module, "_LINGER_S", 0.05)
+    monkeypatch.setattr(main_port, "_LINGER_S", 0.05)
     async with serving() as gateway:
         assert gateway.server is not None
         raw = await gateway.open()
         await raw.send(HELLO)
         port = port_of(await raw.read(8))
         await raw.expect_end()
-        await until(lambda: not gateway.server._doors, "the first connection is gone")  # type: ignore[union-attr]
+        await until(lambda: not gateway.server._connecting, "the first connection is gone")  # type: ignore[union-attr]
         await (await gateway.open(port)).ping()
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from openkline.gateway.options import GatewayOptionError, GatewayOptions, host_port
+from openkline.errors import OptionError
+from openkline.gateway.options import GatewayOptions
+from openkline.net.access import host_port
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ from openkline.gateway.options import GatewayOptionError, GatewayOptions, host_p
     ],
 )
 def test_options_say_field_value_and_range(options: dict[str, object], says: str) -> None:
-    with pytest.raises(GatewayOptionError) as caught:
+    with pytest.raises(OptionError) as caught:
         GatewayOptions(**options)  # type: ignore[arg-type]
     assert says in str(caught.value)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from openkline.health import WINDOW, BusLoad, Window
-from openkline.problems import problems
+from openkline.bridge.health import WINDOW, BusLoad, Window
+from openkline.bridge.problems import problems
 
 
 class Clock:

@@ -77,5 +77,5 @@ def test_without_the_stubs_it_says_so(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_every_board_file_is_looked_at() -> None:
     names = {path.name for path in lint.board_files()}
-    assert {"main.py", "transport.py", "ibus.py"} <= names
+    assert {"main.py", "transport.py", "frames.py"} <= names
     assert "manifest.py" not in names

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol.ibus import encode
+from kline.protocol.ibus.frames import encode
 from openkline.bus import BusFrame
 from openkline.cli.common import pretty
 from openkline.log.formats import FORMATS, GatewayFormat, LogFrame, LogProblem, NavCoderFormat, detect

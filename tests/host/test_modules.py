@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol.link import OPEN
-from kline.protocol.link_host import HostLink
-from openkline import modules
-from openkline.sim import find_micropython
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN
+from openkline.device.sim import find_micropython
+from openkline.firmware import modules
 
 ROOT = Path(__file__).resolve().parents[2]
 # Nothing on the board imports these.
 PC_ONLY = {
     "kline/protocol/_types.py",
-    "kline/protocol/e46.py",
-    "kline/protocol/handshake.py",
-    "kline/protocol/link_host.py",
-    "kline/protocol/results.py",
-    "kline/protocol/unpack.py",
+    "kline/protocol/ibus/commands.py",
+    "kline/protocol/link/handshake.py",
+    "kline/protocol/link/host_end.py",
+    "kline/protocol/obd/results.py",
+    "kline/protocol/link/unpack.py",
 }
 
 
@@ -104,7 +104,8 @@ def test_examples_find_their_modules(compiled: dict[str, bytes]) -> None:
         for node in ast.walk(ast.parse(example.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("kline."):
                 path = node.module.replace(".", "/")
-                assert {f"{path}.mpy", f"{path}/__init__.mpy"} & compiled.keys(), (example.name, node.module)
+                files = {f"{path}.mpy", f"{path}/__init__.mpy", *(f"{path}/{name.name}.mpy" for name in node.names)}
+                assert files & compiled.keys(), (example.name, node.module)
 
 
 @pytest.mark.parametrize(

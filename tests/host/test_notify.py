@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from openkline.bridge import Bridge, BridgeSettings
+from openkline.bridge.bridge import Bridge, BridgeSettings
+from openkline.bridge.notify import SystemdNotifier, notify, status_line, watchdog_s
 from openkline.bus import BusFrame
-from openkline.device import State
+from openkline.device.device import State
 from openkline.gateway.options import GatewayOptions
 from openkline.log.files import FrameLog, LogFile
-from openkline.notify import Keeper, notify, status_line, watchdog_s
 
 from .fake_device import FAST, FakePort, frames, until
 
@@ -106,8 +106,8 @@ def test_the_watchdogs_period(environment: dict[str, str], period_s: float | Non
 async def test_well_then_in_trouble_then_well(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
     trouble = ""
-    keeper = Keeper(lambda: trouble, lambda: "one client")
-    keeper.start()
+    systemd = SystemdNotifier(lambda: trouble, lambda: "one client")
+    systemd.start()
     await until(lambda: manager.lines().count("WATCHDOG=1") >= 3)
     assert manager.heard[:2] == ["READY=1", "STATUS=one client"]
     assert manager.heard.count("STATUS=one client") == 1  # told when it changes
@@ -118,7 +118,7 @@ async def test_well_then_in_trouble_then_well(manager: Manager, monkeypatch: pyt
     assert manager.lines().count("WATCHDOG=1") == pets
     trouble = ""
     await until(lambda: manager.lines().count("WATCHDOG=1") > pets)
-    keeper.stop()
+    systemd.stop()
     pets = manager.lines().count("WATCHDOG=1")
     await asyncio.sleep(0.05)
     assert manager.lines()[-1] == "STOPPING=1"
@@ -131,31 +131,31 @@ async def test_a_state_that_cannot_be_had_is_trouble(manager: Manager, monkeypat
     def broken() -> str:
         raise ZeroDivisionError
 
-    keeper = Keeper(broken, lambda: "fine")
-    keeper.start()
+    systemd = SystemdNotifier(broken, lambda: "fine")
+    systemd.start()
     await until(lambda: any("ZeroDivisionError" in line for line in manager.lines()))
     assert "WATCHDOG=1" not in manager.lines()
-    keeper.stop()
+    systemd.stop()
 
 
 async def test_a_loop_that_hangs_is_silent(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
-    keeper = Keeper(lambda: "", lambda: "")
-    keeper.start()
+    systemd = SystemdNotifier(lambda: "", lambda: "")
+    systemd.start()
     await until(lambda: "WATCHDOG=1" in manager.lines())
     pets = manager.heard.count("WATCHDOG=1")
     time.sleep(0.1)
     assert manager.lines().count("WATCHDOG=1") == pets
     await until(lambda: manager.lines().count("WATCHDOG=1") > pets)
-    keeper.stop()
+    systemd.stop()
 
 
 async def test_without_a_manager_there_is_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    keeper = Keeper(lambda: "", lambda: "")
-    keeper.start()
-    assert keeper._timer is None
-    keeper.stop()
+    systemd = SystemdNotifier(lambda: "", lambda: "")
+    systemd.start()
+    assert systemd._timer is None
+    systemd.stop()
 
 
 def make_bridge(port: FakePort) -> Bridge:

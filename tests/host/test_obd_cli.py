@@ -13,7 +13,7 @@ import pytest
 import rich_click
 from click.testing import CliRunner, Result
 
-from kline.protocol import records, unpack
+from kline.protocol.link import records, unpack
 from openkline.cli import joining, main, obd_live
 from openkline.cli.obd_show import sparkline
 

@@ -13,9 +13,9 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from kline.protocol import records, unpack
+from kline.protocol.link import records, unpack
 from openkline.cli import joining, main
-from openkline.sim import find_micropython
+from openkline.device.sim import find_micropython
 
 from .fake_obd import ObdBoard, obd_port
 
@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def device_texts() -> ModuleType:
-    """kline.device.obd_texts, which runs here too; read as a file, as the host never imports kline.device."""
-    path = ROOT / "firmware" / "kline" / "device" / "obd_texts.py"
+    """kline.device.obd.texts, which runs here too; read as a file, as the host never imports kline.device."""
+    path = ROOT / "firmware" / "kline" / "device" / "obd/texts.py"
     spec = importlib.util.spec_from_file_location("device_obd_texts", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -67,8 +67,8 @@ ASK_THE_BOARD = """
 import json
 from mpy_obd_errors import CASES
 from obd_rig import ObdRig
-from kline.device.obd_errors import ObdError
-from kline.protocol.records import OBD_ERRORS
+from kline.device.obd.errors import ObdError
+from kline.protocol.link.records import OBD_ERRORS
 for cause, script, changes, make, call, *_ in CASES:
     rig = ObdRig(script, **changes)
     if make:

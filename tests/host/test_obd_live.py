@@ -8,7 +8,8 @@ import json
 import pytest
 from rich.console import Console
 
-from kline.protocol import pids, records, unpack
+from kline.protocol.link import records, unpack
+from kline.protocol.obd import pids
 from openkline.cli import joining, obd_live
 from openkline.cli.obd_common import shown
 from openkline.cli.obd_show import Table

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import records, unpack
+from kline.protocol.link import records, unpack
 from openkline.errors import ObdError, OpenklineError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics

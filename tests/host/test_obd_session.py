@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kline.protocol import records, unpack
+from kline.protocol.link import records, unpack
 from openkline.errors import DeviceRefused, ObdError
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import Cell

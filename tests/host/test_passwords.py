@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from openkline import passwords
+from openkline.update import passwords
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import serialx
 
-from openkline import ports
+from openkline.device import ports
+from openkline.device.port import AutoPort, SerialPort, explain, port_for, who_has
 from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
-from openkline.serial_io import AutoPort, SerialPort, explain, port_for, who_has
 
 
 def usb(

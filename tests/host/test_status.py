@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from openkline.bridge import Bridge, BridgeSettings
+from openkline.bridge.bridge import Bridge, BridgeSettings
+from openkline.bridge.status import MAX_VISITORS, StatusServer, default_port, fetch
 from openkline.cli import main
-from openkline.client import GatewayClient
-from openkline.device import State
+from openkline.device.device import State
 from openkline.elm.options import ElmOptions
 from openkline.errors import GatewayError
+from openkline.gateway.client import GatewayClient
 from openkline.gateway.options import GatewayOptions
-from openkline.status import MAX_VISITORS, StatusServer, default_port, fetch
 
 from .fake_device import FAST, FakePort, frames, until
 from .fake_obd import ObdBoard
@@ -88,7 +88,7 @@ async def elm_status() -> dict[str, Any]:
             writer.write(line)
             if line:
                 await reader.readuntil(b">")
-        await until(lambda: bridge.elm is not None and len(bridge.elm.seats) == 2)
+        await until(lambda: bridge.elm is not None and len(bridge.elm.clients) == 2)
         return await fetch(status_port)
 
 
@@ -174,7 +174,7 @@ async def test_a_taken_port_is_a_warning(caplog: pytest.LogCaptureFixture) -> No
 
 
 async def test_visitors_who_do_not_read_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openkline.status._LEAVE_S", 60)
+    monkeypatch.setattr("openkline.bridge.status._LEAVE_S", 60)
     async with serving(lambda: {"openkline": "x" * (6 << 20)}) as server:
         socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MAX_VISITORS)]
         try:
@@ -188,7 +188,7 @@ async def test_visitors_who_do_not_read_are_few(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_a_visitor_who_does_not_read_has_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openkline.status._LEAVE_S", 0.05)
+    monkeypatch.setattr("openkline.bridge.status._LEAVE_S", 0.05)
     async with serving(lambda: {"openkline": "x" * (6 << 20)}) as server:
         with socket.create_connection(("127.0.0.1", server.port)):
             await until(lambda: server.served == 1)

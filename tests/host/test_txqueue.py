@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from openkline.bus import Outcome, TransmitResult
-from openkline.txqueue import DETAIL_QUEUE_FULL, Message, TransmitQueue
+from openkline.device.queue import DETAIL_QUEUE_FULL, Message, TransmitQueue
 
 BODY = bytes.fromhex("68 03 18 01")
 

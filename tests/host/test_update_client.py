@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from kline.protocol import records
-from kline.protocol import update as codes
-from openkline import bundle, passwords, upload
+from kline.protocol.link import records
+from kline.protocol.update import codes
+from openkline.bridge.report import _device
 from openkline.cli import joining
 from openkline.cli import update as command
-from openkline.client import GatewayClient, GatewayLost
-from openkline.device import Device
+from openkline.device.device import Device
 from openkline.errors import GatewayError, OpenklineError, UpdateFailed
+from openkline.gateway import upload
+from openkline.gateway.client import GatewayClient, GatewayLost
 from openkline.gateway.wire import Data, InitFirmwareUpdate, Parser, UploadStatus
-from openkline.report import _device
-from openkline.update import MEANINGS, UpdateError
+from openkline.update import bundle, passwords
+from openkline.update.errors import MEANINGS, UpdateError
 
 from .fake_device import FakeBoard, FakePort
 from .fake_update import PASSWORD, FakeUpdates

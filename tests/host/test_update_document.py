@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import rich_click as click
 
-from kline.protocol.update import MAX_BUNDLE
-from openkline import bundle, update
+from kline.protocol.update.codes import MAX_BUNDLE
 from openkline.cli import main
 from openkline.cli.bundle import bundle as bundle_command
 from openkline.cli.update import update as update_command
+from openkline.update import bundle, errors, updater
 
 from .updating import updating
 
@@ -24,14 +24,14 @@ COMMANDS = re.findall(r"^openkline (.+?)(?:   .*)?$", TEXT, re.MULTILINE)
 
 def test_its_codes_are_those_of_the_gateway() -> None:
     codes = {int(code, 16) for code in re.findall(r"^\| 8, `([0-9A-F]{4})`", TEXT, re.MULTILINE)}
-    assert codes and codes <= set(update.MEANINGS)
+    assert codes and codes <= set(errors.MEANINGS)
 
 
 def test_its_numbers() -> None:
     assert f"at most {MAX_BUNDLE:,} bytes" in TEXT
-    assert f"in pieces of\n   {update._PIECE} bytes" in TEXT
+    assert f"in pieces of\n   {updater._PIECE} bytes" in TEXT
     assert f"({1 << bundle._WINDOWS[0]} bytes to {(1 << bundle._WINDOWS[-1]) >> 10} KiB)" in TEXT
-    assert update.UpdateError.exit_code == 8
+    assert errors.UpdateError.exit_code == 8
 
 
 @pytest.mark.parametrize("line", COMMANDS)

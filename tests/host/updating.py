@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from tests.ports import free_port
 
-from openkline.device import Device, State
+from openkline.device.device import Device, State
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
-from openkline.update import Updater
+from openkline.update.updater import Updater
 
 from .fake_device import FAST, FakeBoard, FakePort
 from .fake_update import FakeUpdates, crc_of

@@ -16,8 +16,9 @@ obd = pytest.importorskip("obd", reason="python-OBD lives in an environment of i
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
 
-from kline.protocol import dtc, pids, status  # noqa: E402
-from kline.protocol import obd as ours  # noqa: E402
+from kline.protocol.link import status  # noqa: E402
+from kline.protocol.obd import dtc, pids  # noqa: E402
+from kline.protocol.obd import requests as ours  # noqa: E402
 
 # The quantity that python-OBD takes from a PID with several, and PIDs whose bits and codes have tests below.
 SECOND = dict.fromkeys((*range(36, 44), *range(52, 60)), 1)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from cobs import cobs
 
-from kline.protocol import records
-from kline.protocol.framing import encode_record
-from kline.protocol.link import OPEN, Link
-from kline.protocol.link_device import DeviceLink
-from kline.protocol.link_host import HostLink
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.framing import encode_record
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN, Link
 from kline.protocol.ticks import TICKS_MASK
 
 SESSION = 0x11223344

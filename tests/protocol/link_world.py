@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable
 from itertools import pairwise
 
-from kline.protocol import records
-from kline.protocol.framing import RAW_AT
-from kline.protocol.link import OPEN, Link
-from kline.protocol.link_device import DeviceLink
-from kline.protocol.link_host import HostLink
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.framing import RAW_AT
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN, Link
 from kline.protocol.ticks import TICKS_PERIOD
 
 STEP_US = 10_000

@@ -10,12 +10,12 @@ import gc
 
 import micropython
 
-from kline.protocol import records
-from kline.protocol.framing import Deframer, encode_record
-from kline.protocol.ibus import IbusScanner, encode
-from kline.protocol.link import LOST, OPEN
-from kline.protocol.link_device import DeviceLink
-from kline.protocol.link_host import HostLink
+from kline.protocol.ibus.frames import IbusScanner, encode
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.framing import Deframer, encode_record
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import LOST, OPEN
 from kline.protocol.ring import RingBuffer
 
 ROUNDS = 200

@@ -4,7 +4,8 @@ import os
 
 import kline_vectors
 
-from kline.protocol import dtc, keybytes, kwp, nrc, obd, pids, status, timing
+from kline.protocol.link import status
+from kline.protocol.obd import dtc, keybytes, kwp, nrc, pids, requests, timing
 
 VECTORS = kline_vectors.read((os.getenv("OPENKLINE_ROOT") or ".") + "/tests/vectors")
 
@@ -34,18 +35,18 @@ def test_key_bytes():
 def test_exchanges():
     for _, request, answers, meaning in _rows("ask"):
         parser = kwp.FrameParser(kwp.HEAR_ADDRESSED)
-        assembly = obd.Assembly(request[3:-1])
+        assembly = requests.Assembly(request[3:-1])
         parser.feed(b"\x00" + b"".join(answers))
         frame = parser.take()
         while frame:
-            assert assembly.add(frame) == obd.TAKEN
+            assert assembly.add(frame) == requests.TAKEN
             frame = parser.take()
         answer = assembly.best()
         assert len(assembly.answers) == len(answers) and answer.ecu == 0x10
-        if request[3] == obd.STORED:
-            assert obd.codes(answer) == [meaning]
+        if request[3] == requests.STORED:
+            assert requests.codes(answer) == [meaning]
         else:
-            value = pids.decode(request[4], obd.payload(assembly.request, answer))[0]
+            value = pids.decode(request[4], requests.payload(assembly.request, answer))[0]
             name, number, unit = meaning.split()
             assert (value.name, value.value, value.unit) == (name, float(number), unit)
 

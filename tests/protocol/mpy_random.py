@@ -4,11 +4,11 @@ import random
 
 from reference import Driver
 
-from kline.protocol import records
-from kline.protocol.ibus import MAX_FRAME, IbusScanner, encode
-from kline.protocol.link import OPEN
-from kline.protocol.link_device import DeviceLink
-from kline.protocol.link_host import HostLink
+from kline.protocol.ibus.frames import MAX_FRAME, IbusScanner, encode
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN
 from kline.protocol.ring import RingBuffer
 from kline.protocol.ticks import TICKS_MASK, TICKS_PERIOD
 

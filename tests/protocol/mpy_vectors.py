@@ -3,8 +3,9 @@
 from reference import Driver
 from vectors import check_checksums, check_cobs, check_records, check_streams
 
-from kline.protocol import checksum, framing
-from kline.protocol.ibus import IbusScanner
+from kline.protocol import checksum
+from kline.protocol.ibus.frames import IbusScanner
+from kline.protocol.link import framing
 from kline.protocol.ring import RingBuffer
 from kline.protocol.ticks import TICKS_PERIOD
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import bundle
-from openkline import bundle as builder
+from kline.protocol.update import bundle
+from openkline.update import bundle as builder
 
 ROOT = Path(__file__).parents[2]
 NAME = st.text("abcXYZ019_-", min_size=1, max_size=8)
@@ -154,7 +154,7 @@ def test_other_formats_are_told_from_broken_ones() -> None:
 
 UNPACK = """
 import deflate, hashlib, json
-from kline.protocol.bundle import MAX_HEADER, Unpacker, parse_header
+from kline.protocol.update.bundle import MAX_HEADER, Unpacker, parse_header
 found = {}
 with open("bundle", "rb") as file:
     header = parse_header(file.read(MAX_HEADER))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import kwp
-from kline.protocol.burst import next_message
+from kline.protocol.obd import kwp
+from kline.protocol.obd.burst import next_message
 
 
 def split(data: bytes) -> list[tuple[bytes, bool]]:

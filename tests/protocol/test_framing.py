@@ -8,9 +8,9 @@ from crccheck.crc import Crc16Modbus, Crc16Usb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kline.protocol import records, unpack
 from kline.protocol.checksum import crc16
-from kline.protocol.framing import MAX_PAYLOAD, Deframer, buffer_size, encode_record, wire_size
+from kline.protocol.link import records, unpack
+from kline.protocol.link.framing import MAX_PAYLOAD, Deframer, buffer_size, encode_record, wire_size
 
 # Long runs without a 00, and long runs of it, are what COBS is about.
 payloads = st.one_of(

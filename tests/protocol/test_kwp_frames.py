@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import kwp
-from kline.protocol.keybytes import KeyBytes
+from kline.protocol.obd import kwp
+from kline.protocol.obd.keybytes import KeyBytes
 
 from .kline_vectors import read
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import keybytes, timing
-from kline.protocol.keybytes import KeyBytes
+from kline.protocol.obd import keybytes, timing
+from kline.protocol.obd.keybytes import KeyBytes
 
 from .kline_vectors import read
 

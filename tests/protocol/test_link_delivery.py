@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from kline.protocol import records
-from kline.protocol.outbox import RESEND_CAP_US, RESEND_US
+from kline.protocol.link import records
+from kline.protocol.link.outbox import RESEND_CAP_US, RESEND_US
 
 from .link_ends import open_device, open_pair, sequenced, talk
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kline.protocol import bundle, link, link_device, link_host, outbox, probe, records, unpack, update
 from kline.protocol.checksum import crc16
+from kline.protocol.link import device_end, host_end, link, outbox, probe, records, unpack
+from kline.protocol.update import bundle
+from kline.protocol.update import codes as update
 
 from .vectors import load
 
@@ -112,14 +114,14 @@ def test_constants_of_the_document() -> None:
 
     for module, names in (
         (link, ("HEARTBEAT_US", "PEER_LOST_US")),
-        (link_device, ("ANNOUNCE_US",)),
-        (link_host, ("HELLO_US", "TEXT_IDLE_US")),
+        (device_end, ("ANNOUNCE_US",)),
+        (host_end, ("HELLO_US", "TEXT_IDLE_US")),
         (outbox, ("RESEND_US, RESEND_CAP_US",)),
     ):
         for row in names:
             values = ", ".join(shown(getattr(module, name)) for name in row.split(", "))
             assert f"| {row} | {values} |" in text, row
-    assert f"| DEVICE_WINDOW, HOST_WINDOW | {link_device.DEVICE_WINDOW}, {link_host.HOST_WINDOW} |" in text
+    assert f"| DEVICE_WINDOW, HOST_WINDOW | {device_end.DEVICE_WINDOW}, {host_end.HOST_WINDOW} |" in text
     assert f"| MAX_OUTSTANDING | {outbox.MAX_OUTSTANDING} |" in text
     assert link.BAD_ACKS == 8  # "Eight in a row"
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import records
-from kline.protocol.link import CLOSED, OPEN, OPENING
-from kline.protocol.link_device import DeviceLink
-from kline.protocol.link_host import HELLO_US, HostLink
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.host_end import HELLO_US, HostLink
+from kline.protocol.link.link import CLOSED, OPEN, OPENING
 
 from .link_ends import SESSION, DeviceEnd, HostEnd, hello, open_pair, sequenced, talk
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kline.protocol import records
-from kline.protocol.link import LOST, OPEN
+from kline.protocol.link import records
+from kline.protocol.link.link import LOST, OPEN
 
 from .link_ends import DeviceEnd, hello, open_device, open_pair, talk
 

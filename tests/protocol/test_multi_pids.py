@@ -5,16 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import obd, pids
-from kline.protocol.keybytes import KeyBytes
-from kline.protocol.multi import MultiPids
+from kline.protocol.obd import pids, requests
+from kline.protocol.obd.keybytes import KeyBytes
+from kline.protocol.obd.multi import MultiPids
 
 KWP, ISO = KeyBytes(0xE9, 0x8F), KeyBytes(0x08, 0x08)
 numbers = st.lists(st.integers(0, 255), max_size=20, unique=True)
 
 
-def answer(ecu: int, *frames: bytes) -> obd.Answer:
-    found = obd.Answer(ecu)
+def answer(ecu: int, *frames: bytes) -> requests.Answer:
+    found = requests.Answer(ecu)
     found.frames = list(frames)
     return found
 
@@ -24,7 +24,7 @@ def test_groups_hold_each_pid_once(wanted: list[int]) -> None:
     groups = MultiPids(KWP).groups(wanted)
     assert sorted(pid for group in groups for pid in group) == sorted(wanted)
     for group in groups:
-        assert 1 <= len(group) <= obd.MAX_MULTI
+        assert 1 <= len(group) <= requests.MAX_MULTI
         assert len(group) == 1 or all(pids.length(pid) and pid % 0x20 for pid in group)
     assert MultiPids(ISO).groups(wanted) == [[pid] for pid in wanted]
 
@@ -59,7 +59,7 @@ def test_two_ecus_that_have_the_same_pid() -> None:
 def test_it_is_given_up_after_two_failures_in_a_row() -> None:
     multi = MultiPids(KWP)
     good = [answer(0x10, b"\x0c\x0d\x20\x0d\x02")]
-    refused = [obd.Answer(0x10)]
+    refused = [requests.Answer(0x10)]
     refused[0].nrc = 0x12
     for answers, takes in ((refused, True), (good, True), ([], True), (good, True), (refused, True), ([], False)):
         multi.read([0x0C, 0x0D], answers)

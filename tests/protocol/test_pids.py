@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import pids, status
+from kline.protocol.link import status
+from kline.protocol.obd import pids
 
 
 def values(pid: int, data: str) -> list[tuple[str, float | None, str]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol import results
+from kline.protocol.obd import results
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kline.protocol import ring as ring_module
-from kline.protocol.record_ring import OVERHEAD, RecordRing
+from kline.protocol.link.record_ring import OVERHEAD, RecordRing
 from kline.protocol.ring import RingBuffer
 
 operations = st.lists(
@@ -104,7 +104,7 @@ def test_without_memory(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
             raise MemoryError
         return bytearray()
 
-    module = ring_module if kind is RingBuffer else __import__("kline.protocol.record_ring", fromlist=["x"])
+    module = ring_module if kind is RingBuffer else __import__("kline.protocol.link.record_ring", fromlist=["x"])
     monkeypatch.setattr(module, "bytearray", no_memory, raising=False)
     ring = kind(256)
     assert ring.size == 0

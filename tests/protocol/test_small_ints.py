@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kline.protocol import records
 from kline.protocol.checksum import CRC_TABLE, crc16
-from kline.protocol.ibus import IbusScanner, encode
-from kline.protocol.link import OPEN
-from kline.protocol.link_device import DeviceLink
-from kline.protocol.link_host import HostLink
+from kline.protocol.ibus.frames import IbusScanner, encode
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.host_end import HostLink
+from kline.protocol.link.link import OPEN
 from kline.protocol.ring import RingBuffer
 from kline.protocol.ticks import TICKS_HALF, TICKS_MASK, TICKS_PERIOD, count_up, ticks_add, ticks_diff
 

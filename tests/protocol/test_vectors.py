@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kline.protocol import checksum, framing
-from kline.protocol.ibus import IbusScanner
+from kline.protocol import checksum
+from kline.protocol.ibus.frames import IbusScanner
+from kline.protocol.link import framing
 from kline.protocol.ring import RingBuffer
 from kline.protocol.ticks import TICKS_PERIOD
 

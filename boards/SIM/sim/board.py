@@ -7,7 +7,7 @@ from .stage import Stage
 DEFAULTS = {"board": "SIM", "rx": 16, "tx": 17, "led": 2, "uart": 1, "tx_invert": True, "rx_invert": False, "spare": 4}
 # Pins by the chip of the board whose settings are on the flash: how many, which do not exist, which go to the flash
 # chip, from which on there are only inputs (ESP-IDF Programming Guide, "GPIO Summary" of each chip; the same table on
-# the PC: host/openkline/chips.py).
+# the PC: host/openkline/boards/chips.py).
 _ESP32 = (40, (20, 24, 28, 29, 30, 31), range(6, 12), 34)
 _CHIPS = {
     "ESP32_GENERIC_S3": (49, (22, 23, 24, 25), range(26, 33), 49),

@@ -168,7 +168,7 @@ class Init:
             self._refuse("scripted", "stops after %d bytes" % self._sent)
             return
         self._sent += 1
-        self.ecu.mouth.say(self._keys[self._sent - 1 : self._sent], 0, self._key_sent)
+        self.ecu.sender.say(self._keys[self._sent - 1 : self._sent], 0, self._key_sent)
 
     def _key_sent(self, good):
         if not good:
@@ -207,7 +207,7 @@ class Init:
     def _send_address(self, _):
         self._event = None
         complement = octet(self._rule.get("complement", self.setup.init_address ^ 0xFF), "complement")
-        self.ecu.mouth.say(bytes((complement,)), 0, self._connected)
+        self.ecu.sender.say(bytes((complement,)), 0, self._connected)
 
     def _connected(self, good):
         if not good:

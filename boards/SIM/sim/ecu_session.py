@@ -2,9 +2,9 @@
 
 from .ecu_data import SERVICE_UNKNOWN, SUBFUNCTION_UNKNOWN
 from .ecu_frames import complete, data_of, encode, good, words
-from .ecu_mouth import Item
 from .ecu_script import octet, octets, pick, us
 from .ecu_timing import DEFAULTS, timing_of, within
+from .ecu_transmitter import Item
 
 PENDING_MS = 100
 BYTE_LATE_US = 2_000
@@ -42,7 +42,7 @@ class Session:
         if self.open:
             self.open = False
             self.ecu.notes.event("session_end", why)
-            self.ecu.mouth.abort()
+            self.ecu.sender.abort()
         self._timed_out = why == "P3"
         self.forget()
 
@@ -78,7 +78,7 @@ class Session:
         self._p3_waits = False
         if not self.open or self.limits["P3"][1] is None:
             return
-        busy = self.ecu.ear.active or self._rx or self.ecu.mouth.items or self.ecu.mouth.speaking
+        busy = self.ecu.ear.active or self._rx or self.ecu.sender.items or self.ecu.sender.speaking
         if self.world.now < self._p3_due() or busy:
             self._p3_waits = True
             self.world.put(self._p3_timer, max(self._p3_due(), self.world.now + BYTE_LATE_US))
@@ -123,7 +123,7 @@ class Session:
                 self._drop("P3", gap)
             else:
                 self._ignore = "no_session"
-        elif self.ecu.mouth.items:
+        elif self.ecu.sender.items:
             self._drop("pending", gap)
         elif not within((self.limits["P3"][0], None), gap):
             self._drop("P3", gap)
@@ -222,7 +222,7 @@ class Session:
         frames = [self._spoiled(encode(d, self.setup), rule) for d in found]
         if "raw" in rule:
             frames = [octets(rule["raw"], "raw")]
-        ecu.mouth.queue(self._items(frames, data, rule), then)
+        ecu.sender.queue(self._items(frames, data, rule), then)
 
     def _spoiled(self, frame, rule):
         if rule.get("bad_checksum"):

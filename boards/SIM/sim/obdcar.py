@@ -21,17 +21,17 @@ and the measured value. It shares no code with the firmware: each is the other's
 
 from .ecu_data import Data
 from .ecu_init import NONE, START, W4_BYTE, Init
-from .ecu_mouth import Mouth
 from .ecu_script import Rule, load, setups
 from .ecu_session import Session
 from .ecu_timing import Notes
+from .ecu_transmitter import FrameSender
 from .module import Peer
 from .rng import Rng
 from .uart import FRAMING_ERROR, Format, Receiver
 
 
 class Ecu(Peer):
-    """One ECU. setup: an ecu_script.Setup; init, session, mouth, data: its parts; notes: what happened.
+    """One ECU. setup: an ecu_script.Setup; init, session, sender, data: its parts; notes: what happened.
 
     bus_end_us  end of the last byte on the wire, anyone's; idle_us: how long it was quiet before the last fall
     used        something was said since the ignition came on (an address must then wait for W5, not W0)
@@ -51,7 +51,7 @@ class Ecu(Peer):
         super().__init__(car.wire, "ecu %02X" % setup.address)
         self.notes = Notes(self.world, keep)
         self.data = Data(setup)
-        self.mouth = Mouth(self)
+        self.sender = FrameSender(self)
         self.session = Session(self)
         self.init = Init(self)
         self.ear = Receiver(self.world, car.wire, self.fmt, self._byte)
@@ -90,7 +90,7 @@ class Ecu(Peer):
         if self._boot is not None:
             self.world.drop(self._boot)
             self._boot = None
-        self.mouth.abort()
+        self.sender.abort()
         self.init.stop()
         self.session.close(why)
         self.powered = False
@@ -116,19 +116,19 @@ class Ecu(Peer):
         now = self.world.now
         if level:
             self.rose_us = now
-            if self.powered and not self.mouth.speaking:
+            if self.powered and not self.sender.speaking:
                 self.init.rise(now)
         else:
             self.idle_us = now - max(self.rose_us, self.bus_end_us)
             self.fell_us = now
-            if self.powered and not self.mouth.speaking:
+            if self.powered and not self.sender.speaking:
                 self.init.fall(now)
 
     def _byte(self, value, flags):
         if not self.powered:
             return
-        if self.mouth.speaking:
-            self.mouth.echo(value, flags)
+        if self.sender.speaking:
+            self.sender.echo(value, flags)
             return
         now = self.world.now
         start = now - self.fmt.frame_us

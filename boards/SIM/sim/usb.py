@@ -236,7 +236,7 @@ class UsbHost:
         return self.world.now & ((1 << 30) - 1)
 
     def attach(self, link, period_us=2000):
-        """Feeds this HostLink (kline.protocol.link_host) and pumps it regularly."""
+        """Feeds this HostLink (kline.protocol.link.host_end) and pumps it regularly."""
         self.link = link
         self._period_us = period_us
         self._pump(None)

@@ -20,10 +20,10 @@ from kline.device.config import KLineConfig
 from kline.device.ibus_handler import IbusHandler
 from kline.device.transport import KLineTransport
 from kline.device.usb_link import UsbLink
-from kline.protocol import records
-from kline.protocol.ibus import MAX_FRAME, MIN_FRAME
-from kline.protocol.link import OPEN
-from kline.protocol.link_device import DeviceLink
+from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME
+from kline.protocol.link import records
+from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.link import OPEN
 from kline.version import VERSION
 
 # A poll of 1..10 ms is one tick of FreeRTOS; the UART's interrupt ends it with the byte.
@@ -79,7 +79,7 @@ class Application:
         self.mode = mode
         self.start_bus(preset(tx_invert=self.board.tx_invert, rx_invert=self.board.rx_invert))
         if mode == records.MODE_OBD:
-            from kline.device.obd_service import ObdService
+            from kline.device.obd.service import ObdService
 
             self.obd = ObdService(self.transport, self.link, self._out)
 

@@ -1,6 +1,6 @@
 """Settings of one bus: what differs between BMW's I/K-Bus and OBD-II on a K-line."""
 
-from kline.protocol.ibus import MAX_FRAME, MIN_FRAME
+from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME
 
 XOR = 0
 MOD256 = 1

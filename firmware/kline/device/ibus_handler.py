@@ -1,9 +1,9 @@
-"""BMW I/K-Bus on a KLineTransport: frames in, frames out. The state machine itself is protocol/ibus.py."""
+"""BMW I/K-Bus on a KLineTransport: frames in, frames out. The state machine itself is protocol/ibus/frames.py."""
 
 import sys
 from time import ticks_add, ticks_us
 
-from kline.protocol.ibus import MIN_FRAME, IbusScanner
+from kline.protocol.ibus.frames import MIN_FRAME, IbusScanner
 
 MAX_FILTER = 16
 

@@ -1,6 +1,6 @@
 """What the board can tell `openkline doctor` of itself: what it is, and whether its files are as they were flashed.
 
-Loaded by wire_probe.py; records: protocol/probe.py.
+Loaded by wire_probe.py; records: protocol/link/probe.py.
 """
 
 import gc
@@ -10,7 +10,7 @@ import sys
 
 import machine
 
-from kline.protocol import probe
+from kline.protocol.link import probe
 from kline.version import VERSION
 
 _CHUNK = 512

@@ -6,7 +6,7 @@ from time import ticks_add, ticks_diff, ticks_us
 from kline.device import sender as attempt
 from kline.device.quiet_car import GO, WAIT, QuietCar
 from kline.device.transmit_queue import TransmitQueue
-from kline.protocol import records
+from kline.protocol.link import records
 
 # A line that stays dominant so long is no character: something holds it.
 _STUCK_US = 1_000_000

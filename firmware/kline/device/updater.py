@@ -3,9 +3,9 @@
     UPDATE_OPEN -> password -> UPDATE_BEGIN -> the slot is emptied -> UPDATE_DATA .. -> CRC -> unpacked, each file
     compared with its digest -> slot.json -> boot.json -> restart
 
-The records are those of protocol/update.py. record() only notes what came; step(), once each turn of the application,
-does one piece of work, so bus and link go on. Erasing a block of flash stops the CPU for some 50 ms; it happens before
-the acknowledgement that lets the PC send more, so what arrives meanwhile fits the UART's FIFO.
+The records are those of protocol/update/codes.py. record() only notes what came; step(), once each turn of the
+application, does one piece of work, so bus and link go on. Erasing a block of flash stops the CPU for some 50 ms; it
+happens before the acknowledgement that lets the PC send more, so what arrives meanwhile fits the UART's FIFO.
 """
 
 import binascii
@@ -17,13 +17,13 @@ from time import ticks_diff, ticks_ms
 import machine
 
 from kline.device import slots
-from kline.protocol import bundle, update
 from kline.protocol.checksum import crc16
-from kline.protocol.records import HELLO, get_u16, get_u32
+from kline.protocol.link.records import HELLO, get_u16, get_u32
+from kline.protocol.update import bundle, codes
 
 _BUFFER = 768
 # One read of the link can complete one record of MAX_DATA and begin or hold smaller ones.
-_MARGIN = 2 * update.MAX_DATA
+_MARGIN = 2 * codes.MAX_DATA
 _SAFE = 4096  # the file is synchronised each so many bytes; the PC sees it as progress
 _PIECE = 1024
 _SILENCE_MS = 30_000  # without data from the PC: its client has gone
@@ -45,7 +45,7 @@ class Updater:
     """board: name and password; boot: main.py's Boot, None without; uptime_s(): seconds since the start."""
 
     def __init__(self, board, boot, link, uptime_s):
-        self.state = update.STATE_IDLE
+        self.state = codes.STATE_IDLE
         self._board = board
         self._boot = boot
         self._link = link
@@ -71,7 +71,7 @@ class Updater:
 
     def record(self, kind, buf, start, end):
         """A record of the PC, or HELLO of a new session. Touches no file."""
-        if kind == update.UPDATE_DATA:
+        if kind == codes.UPDATE_DATA:
             self._take(buf, start, end)
         else:
             self._orders.append((kind, bytes(memoryview(buf)[start:end])))
@@ -84,8 +84,8 @@ class Updater:
             self._refuse(self._failed)
         if self._work is not None:
             self._go_on(self._work)
-        elif self.state == update.STATE_OPEN and self._uptime_s() - self._opened_s > _OPEN_S:
-            self.state = update.STATE_IDLE
+        elif self.state == codes.STATE_OPEN and self._uptime_s() - self._opened_s > _OPEN_S:
+            self.state = codes.STATE_IDLE
         while self._due and self._send(*self._due[0]):
             self._due.pop(0)
 
@@ -95,16 +95,16 @@ class Updater:
         except _Refused as refused:
             self._refuse(refused.code)
         except bundle.UnsupportedError as error:
-            self._refuse(update.ERROR_UNSUPPORTED, error)
+            self._refuse(codes.ERROR_UNSUPPORTED, error)
         except bundle.BundleError as error:
-            self._refuse(update.ERROR_BUNDLE, error)
+            self._refuse(codes.ERROR_BUNDLE, error)
         except MemoryError as error:
-            self._refuse(update.ERROR_NO_ROOM, error)
+            self._refuse(codes.ERROR_NO_ROOM, error)
         except OSError as error:
-            self._refuse(update.ERROR_NO_ROOM if error.errno == _ENOSPC else update.ERROR_FILE_SYSTEM, error)
+            self._refuse(codes.ERROR_NO_ROOM if error.errno == _ENOSPC else codes.ERROR_FILE_SYSTEM, error)
         except Exception as error:
             sys.print_exception(error)
-            self._refuse(update.ERROR_FILE_SYSTEM)
+            self._refuse(codes.ERROR_FILE_SYSTEM)
 
     def _refuse(self, code, error=None):
         if error is not None:
@@ -118,67 +118,67 @@ class Updater:
         self._work = None
         self._buffer = bytearray()
         self._fill = self._failed = 0
-        self.state = update.STATE_IDLE
+        self.state = codes.STATE_IDLE
         if work is not None:
             try:
                 work.close()
             except OSError:
                 pass  # closing its file: there is no more to lose
 
-    def _report(self, code=update.OK, count=0, wait_s=0):
+    def _report(self, code=codes.OK, count=0, wait_s=0):
         self._due.append((code, self.state, count, wait_s))
 
     def _send(self, code, state, count, wait_s):
-        n = update.pack_status(self._out, code, state, count, wait_s)
-        return self._link.queue(update.UPDATE_STATUS, 0, self._out, n)
+        n = codes.pack_status(self._out, code, state, count, wait_s)
+        return self._link.queue(codes.UPDATE_STATUS, 0, self._out, n)
 
     # -- orders ------------------------------------------------------------------------------------------------------
 
     def _obey(self, kind, data):
-        if self.state == update.STATE_SWITCHING:
+        if self.state == codes.STATE_SWITCHING:
             return  # too late for anything
         if kind == HELLO:
             self._due.clear()
             self._stop()
-        elif kind == update.UPDATE_ABORT:
+        elif kind == codes.UPDATE_ABORT:
             self._stop()
             self._report()
-        elif kind == update.UPDATE_OPEN and len(data) >= 4:
+        elif kind == codes.UPDATE_OPEN and len(data) >= 4:
             self._open(get_u32(data, 0))
-        elif kind == update.UPDATE_BEGIN and len(data) >= 8:
+        elif kind == codes.UPDATE_BEGIN and len(data) >= 8:
             self._begin(data)
 
     def _open(self, password):
         if self._work is not None:
-            self._report(update.ERROR_BUSY)
+            self._report(codes.ERROR_BUSY)
             return
-        self.state = update.STATE_IDLE
+        self.state = codes.STATE_IDLE
         now_s = self._uptime_s()
         if self._board.password is None or self._boot is None or not self._boot.slot:
-            self._report(update.ERROR_UNSUPPORTED)
+            self._report(codes.ERROR_UNSUPPORTED)
         elif now_s < self._next_try_s:
-            self._report(update.ERROR_PASSWORD, 0, self._next_try_s - now_s)
+            self._report(codes.ERROR_PASSWORD, 0, self._next_try_s - now_s)
         elif password != self._board.password:
             self._wrong += 1
             self._next_try_s = now_s + _wait_s(self._wrong)
             _write_wrong(self._wrong)
-            self._report(update.ERROR_PASSWORD, 0, _wait_s(self._wrong))
+            self._report(codes.ERROR_PASSWORD, 0, _wait_s(self._wrong))
         else:
             if self._wrong:
                 self._wrong = 0
                 _write_wrong(0)
-            self.state = update.STATE_OPEN
+            self.state = codes.STATE_OPEN
             self._opened_s = now_s
             self._report()
 
     def _begin(self, data):
         length = get_u32(data, 0)
         if self._work is not None:
-            self._report(update.ERROR_BUSY)
-        elif self.state != update.STATE_OPEN:
-            self._refuse(update.ERROR_NOT_INITIALISED)
-        elif not bundle.MIN_HEADER <= length <= update.MAX_BUNDLE:
-            self._refuse(update.ERROR_WRONG_LENGTH)
+            self._report(codes.ERROR_BUSY)
+        elif self.state != codes.STATE_OPEN:
+            self._refuse(codes.ERROR_NOT_INITIALISED)
+        elif not bundle.MIN_HEADER <= length <= codes.MAX_BUNDLE:
+            self._refuse(codes.ERROR_WRONG_LENGTH)
         else:
             self._length = length
             self._work = self._steps(get_u16(data, 4), (data[6], data[7]))
@@ -190,14 +190,14 @@ class Updater:
         n = end - start - 4
         if self._failed:
             return
-        if self.state == update.STATE_UNPACKING:
-            self._failed = update.ERROR_WRONG_LENGTH
-        elif self.state != update.STATE_WRITING:
+        if self.state == codes.STATE_UNPACKING:
+            self._failed = codes.ERROR_WRONG_LENGTH
+        elif self.state != codes.STATE_WRITING:
             pass  # what was under way when the update was refused
-        elif not 0 < n <= min(update.MAX_DATA, _BUFFER - self._fill) or get_u32(buf, start) != self._received:
-            self._failed = update.ERROR_CHUNK
+        elif not 0 < n <= min(codes.MAX_DATA, _BUFFER - self._fill) or get_u32(buf, start) != self._received:
+            self._failed = codes.ERROR_CHUNK
         elif self._received + n > self._length:
-            self._failed = update.ERROR_WRONG_LENGTH
+            self._failed = codes.ERROR_WRONG_LENGTH
         else:
             self._buffer[self._fill : self._fill + n] = memoryview(buf)[start + 4 : end]
             self._fill += n
@@ -208,16 +208,16 @@ class Updater:
         slot = slots.other(self._boot.slot)
         yield from slots.clear_steps(slot)
         if slots.free_bytes() < self._length:
-            raise _Refused(update.ERROR_NO_ROOM)
+            raise _Refused(codes.ERROR_NO_ROOM)
         if (yield from self._receive_steps(slot + _FILE)) != crc:
-            raise _Refused(update.ERROR_CRC)
-        self.state = update.STATE_UNPACKING
-        self._report(update.OK, self._length)
+            raise _Refused(codes.ERROR_CRC)
+        self.state = codes.STATE_UNPACKING
+        self._report(codes.OK, self._length)
         yield
         yield from self._unpack_steps(slot, version)
         self._boot.try_next(slot)
-        self.state = update.STATE_SWITCHING
-        self._report(update.OK, self._length)
+        self.state = codes.STATE_SWITCHING
+        self._report(codes.OK, self._length)
         yield
         begun_ms = ticks_ms()
         while self._link.outbox.ring.used and ticks_diff(ticks_ms(), begun_ms) < _FAREWELL_MS:
@@ -231,7 +231,7 @@ class Updater:
         self._received = 0
         written = safe = 0
         with open(path, "wb") as file:
-            self.state = update.STATE_WRITING
+            self.state = codes.STATE_WRITING
             self._report()
             heard_ms = ticks_ms()
             while written < self._length:
@@ -244,12 +244,12 @@ class Updater:
                     written += n
                     heard_ms = ticks_ms()
                 elif ticks_diff(ticks_ms(), heard_ms) >= _SILENCE_MS:
-                    raise _Refused(update.ERROR_WRONG_LENGTH)
+                    raise _Refused(codes.ERROR_WRONG_LENGTH)
                 if written - safe >= _SAFE and written < self._length:
                     file.flush()
                     safe = written
-                    self._report(update.OK, safe)
-        self._report(update.OK, written)
+                    self._report(codes.OK, safe)
+        self._report(codes.OK, written)
         return crc
 
     def _unpack_steps(self, slot, version):
@@ -260,11 +260,11 @@ class Updater:
         with open(path, "rb") as file:
             header = bundle.parse_header(file.read(bundle.MAX_HEADER))
             if not header.fits(self._board.name):
-                raise _Refused(update.ERROR_WRONG_BOARD)
+                raise _Refused(codes.ERROR_WRONG_BOARD)
             if header.version[:2] != version:
                 raise bundle.BundleError("version %s, announced was %s" % (header.version, version))
             if slots.free_bytes() < header.unpacked:
-                raise _Refused(update.ERROR_NO_ROOM)
+                raise _Refused(codes.ERROR_NO_ROOM)
             file.seek(header.size)
             unpacker = bundle.Unpacker(deflate.DeflateIO(file, deflate.RAW, header.wbits), header)
             piece = bytearray(_PIECE)

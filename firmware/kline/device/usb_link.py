@@ -1,4 +1,4 @@
-"""The USB serial stream of the board and the record link (protocol/link_device.py) that speaks over it."""
+"""The USB serial stream of the board and the record link (protocol/link/device_end.py) that speaks over it."""
 
 import select
 from time import ticks_diff, ticks_us

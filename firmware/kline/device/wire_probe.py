@@ -14,8 +14,8 @@ from time import sleep_us, ticks_add, ticks_diff, ticks_us
 from machine import Pin, disable_irq, enable_irq, time_pulse_us
 
 from kline.device.self_probe import SelfProbe
-from kline.protocol import probe
-from kline.protocol.records import get_u16, get_u32
+from kline.protocol.link import probe
+from kline.protocol.link.records import get_u16, get_u32
 
 # From a pull, or an edge of ours, until the level is there: an optocoupler's slowest edge, with room.
 _SETTLE_US = 800

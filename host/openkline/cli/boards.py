@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import rich_click as click
 
-from openkline import boards as boards_module
-from openkline.board_profile import Pins, Profile
+from openkline.boards import catalogue as boards_module
+from openkline.boards.profile import Pins, Profile
 from openkline.cli.common import json_option
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol import records
-from openkline import __version__, ports
-from openkline.bridge import Bridge, BridgeSettings
+from kline.protocol.link import records
+from openkline import __version__
+from openkline.bridge.bridge import Bridge, BridgeSettings
+from openkline.bridge.events import EventRunner, load_events
+from openkline.bridge.status import default_port
 from openkline.cli.bridge_logs import add_logs
 from openkline.cli.common import (
     DEFAULT_ADDRESS,
@@ -25,16 +27,15 @@ from openkline.cli.common import (
     tell,
 )
 from openkline.cli.config import config_options, current_config
-from openkline.device import DeviceSettings
+from openkline.device import ports
+from openkline.device.device import DeviceSettings
+from openkline.device.port import port_for
+from openkline.device.sim import SimOptions
 from openkline.elm.options import ElmOptions, parse_listen
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
-from openkline.events import EventRunner, load_events
-from openkline.gateway.options import host_port
-from openkline.serial_io import port_for
-from openkline.sim import SimOptions
-from openkline.status import default_port
+from openkline.net.access import host_port
 
-log = logging.getLogger("openkline.bridge")
+log = logging.getLogger("openkline.bridge.bridge")
 
 
 @dataclass(slots=True)
@@ -243,11 +244,11 @@ async def _serve(options: Options) -> None:
     try:
         await _start(bridge, options)
         _introduce(options, device)
-        bridge.keeper.start()
+        bridge.systemd.start()
         await bridge.run()
         tell("stopping")
     finally:
-        bridge.keeper.stop()
+        bridge.systemd.stop()
         await bridge.close()
 
 

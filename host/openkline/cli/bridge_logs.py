@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openkline.bridge import Bridge
+from openkline.bridge.bridge import Bridge
 from openkline.bus import BusFrame
 from openkline.cli.common import JsonLines, terminal_renderer
 from openkline.errors import OpenklineError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from openkline import bundle as bundles
 from openkline.cli.common import json_option
+from openkline.update import bundle as bundles
 
 
 @click.command(epilog="Examples: openkline bundle; openkline bundle -o new.okb --board ESP32_GENERIC")

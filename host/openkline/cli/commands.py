@@ -11,7 +11,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from kline.protocol import e46
+from kline.protocol.ibus import commands as e46
 from openkline.cli.common import json_option
 from openkline.errors import OpenklineError
 from openkline.log.formats import hex_bytes

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from kline.protocol import names
-from openkline import passwords
+from kline.protocol.ibus import names
 from openkline.bus import BusFrame
 from openkline.log.formats import JsonFormat, hex_bytes
+from openkline.update import passwords
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from openkline.config import Config, ConfigError, load, places
+from openkline.bridge.config import Config, ConfigError, load, places
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_META = "openkline.config"
+_META = "openkline.bridge.config"
 
 
 def config_options(function: F) -> F:

@@ -10,11 +10,11 @@ import sys
 import rich_click as click
 
 from openkline.cli.common import device_option, json_option, set_up_logging
+from openkline.device.port import port_for
+from openkline.device.sim import SimOptions
 from openkline.doctor import examine, report
 from openkline.doctor.facts import WireFacts
 from openkline.doctor.judge import cause, judge
-from openkline.serial_io import port_for
-from openkline.sim import SimOptions
 
 EXIT_FINDINGS = 9
 # Of the virtual board (boards/SIM/sim/faults.py); what they are: docs/doctor.md.

@@ -8,16 +8,16 @@ import errno
 import rich_click as click
 
 from openkline.cli.common import device_option, set_up_logging, shell_words, stop_on_signals, tell
-from openkline.device import Device
+from openkline.device.device import Device
+from openkline.device.port import port_for
+from openkline.device.sim import SimOptions
 from openkline.elm.backend import BoardLine
 from openkline.elm.options import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_VOLTS, ElmOptions, parse_listen
 from openkline.elm.pseudo import PseudoPort
 from openkline.elm.server import ElmServer
 from openkline.errors import OpenklineError
-from openkline.gateway.options import host_port
+from openkline.net.access import host_port
 from openkline.obd.session import SETTINGS
-from openkline.serial_io import port_for
-from openkline.sim import SimOptions
 
 
 @click.command(

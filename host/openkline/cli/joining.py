@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 
 import rich_click as click
 
-from kline.protocol import records
+from kline.protocol.link import records
 from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT
-from openkline.device import Device, DeviceSettings, State
+from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.port import port_for
+from openkline.device.sim import SimOptions
 from openkline.errors import DeviceError, DeviceMissing
-from openkline.serial_io import port_for
-from openkline.sim import SimOptions
 
 _IBUS = DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_IBUS),))  # whatever its board.json says
 READY_TIMEOUT_S = 20.0  # a board that starts anew needs some seconds
@@ -51,7 +51,7 @@ async def opened_device(
     name = name or "auto"
     device = Device(port_for(name, SimOptions(car=car)), settings or _IBUS)
     click.echo(f"{about}opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
-    device_log = logging.getLogger("openkline.device")
+    device_log = logging.getLogger("openkline.device.device")
     device_log.setLevel(logging.ERROR)  # what goes wrong until it is ready is the error that we end with
     try:
         await device.start()

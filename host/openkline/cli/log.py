@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import rich_click as click
 
-from kline.protocol import names
-from kline.protocol.ibus import BYTE_US
+from kline.protocol.ibus import names
+from kline.protocol.ibus.frames import BYTE_US
 from openkline.bus import BusFrame
 from openkline.cli.common import pretty
 from openkline.log.formats import FORMATS, LogFormat, LogFrame, LogProblem, detect

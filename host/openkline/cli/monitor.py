@@ -8,7 +8,7 @@ import time
 
 import rich_click as click
 
-from kline.protocol.ibus import encode
+from kline.protocol.ibus.frames import encode
 from openkline.bus import BusFrame, FrameCallback
 from openkline.cli.common import (
     address_option,
@@ -20,9 +20,9 @@ from openkline.cli.common import (
     terminal_renderer,
 )
 from openkline.cli.joining import goes_through_bridge, opened_device
-from openkline.client import GatewayClient
-from openkline.gateway.options import host_port
+from openkline.gateway.client import GatewayClient
 from openkline.log.files import FdSink, FrameLog
+from openkline.net.access import host_port
 
 
 @click.command(epilog="Examples: openkline monitor; openkline monitor --json | jq .data; openkline monitor -d sim")

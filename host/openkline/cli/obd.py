@@ -7,8 +7,9 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol import dtc, nrc, records, timing
-from kline.protocol import obd as protocol
+from kline.protocol.link import records
+from kline.protocol.obd import dtc, nrc, timing
+from kline.protocol.obd import requests as protocol
 from openkline.cli.common import HexBytes, ask, json_option
 from openkline.cli.obd_common import (
     car_options,

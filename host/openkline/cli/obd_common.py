@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from kline.protocol import pids, status
+from kline.protocol.link import status
+from kline.protocol.obd import pids
 from openkline.cli.common import device_option, set_up_logging
 from openkline.cli.joining import opened_device
 from openkline.errors import ObdError, OpenklineError

@@ -11,7 +11,7 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol import pids
+from kline.protocol.obd import pids
 from openkline.cli.common import json_option, stop_on_signals
 from openkline.cli.obd_common import car_options, ecu_name, opened_car, reach_of
 from openkline.cli.obd_show import Csv, Json, Lines, Show, Table

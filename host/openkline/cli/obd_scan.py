@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol import pids
+from kline.protocol.obd import pids
 from openkline.cli.common import json_option
 from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of
 from openkline.errors import ObdError

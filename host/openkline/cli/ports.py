@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import rich_click as click
 
-from openkline import ports as ports_module
 from openkline.cli.common import json_option
+from openkline.device import ports as ports_module
 
 
 @click.command(epilog="Example: openkline ports --json")

@@ -8,11 +8,11 @@ import sys
 import rich_click as click
 
 from openkline.cli.common import device_option
+from openkline.device.port import Port, SimPort, port_for
+from openkline.device.repl import reach_prompt
+from openkline.device.sim import SimOptions
 from openkline.errors import DeviceError
 from openkline.programs import python_program
-from openkline.repl import reach_prompt
-from openkline.serial_io import Port, SimPort, port_for
-from openkline.sim import SimOptions
 
 
 @click.command(epilog="Examples: openkline repl; openkline repl -d sim --car obd")

@@ -7,9 +7,9 @@ import json
 
 import rich_click as click
 
-from kline.protocol import names
 from kline.protocol.checksum import xor8
-from kline.protocol.ibus import encode
+from kline.protocol.ibus import names
+from kline.protocol.ibus.frames import encode
 from openkline.bus import DEFAULT_PRIORITY
 from openkline.cli.commands import resolve_command
 from openkline.cli.common import (
@@ -22,8 +22,8 @@ from openkline.cli.common import (
     set_up_logging,
 )
 from openkline.cli.joining import goes_through_bridge, opened_device
-from openkline.client import GatewayClient
 from openkline.errors import NotSent
+from openkline.gateway.client import GatewayClient
 from openkline.log.formats import hex_bytes
 
 _SEEN_TIMEOUT_S = 5.0

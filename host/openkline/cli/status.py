@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from openkline.bridge.problems import REFUSALS
+from openkline.bridge.status import default_port, fetch
 from openkline.cli.common import DEFAULT_PORT, json_option
 from openkline.errors import OpenklineError
-from openkline.gateway.options import host_port
-from openkline.problems import REFUSALS
-from openkline.status import default_port, fetch
+from openkline.net.access import host_port
 
 
 @click.command(epilog="Examples: openkline status; openkline status --json | jq .bus")

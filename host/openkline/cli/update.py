@@ -11,8 +11,7 @@ from typing import Any
 
 import rich_click as click
 
-from openkline import bundle as bundles
-from openkline import passwords
+from openkline.bridge.status import default_port, fetch
 from openkline.cli.bundle import load, summary
 from openkline.cli.common import (
     DEFAULT_ADDRESS,
@@ -24,14 +23,15 @@ from openkline.cli.common import (
     tell,
 )
 from openkline.cli.joining import opened_device, someone_serves
-from openkline.client import GatewayClient
-from openkline.device import DeviceSettings
+from openkline.device.device import DeviceSettings
+from openkline.device.welcome import BoardInfo
 from openkline.errors import GatewayError, UpdateFailed
 from openkline.flash.progress import Progress, Step
-from openkline.gateway.options import host_port
-from openkline.status import default_port, fetch
-from openkline.update import Updater
-from openkline.welcome import BoardInfo
+from openkline.gateway.client import GatewayClient
+from openkline.net.access import host_port
+from openkline.update import bundle as bundles
+from openkline.update import passwords
+from openkline.update.updater import Updater
 
 # The board's boot window, the import of all modules, and when the new version fails, its minute of trial before.
 _BACK_S = 120.0
@@ -111,7 +111,7 @@ class _Work:
                 await updater.abort_and_wait()
                 raise
             with progress.step("restart") as step:
-                logging.getLogger("openkline.device").setLevel(logging.ERROR)  # that it is away is what we want
+                logging.getLogger("openkline.device.device").setLevel(logging.ERROR)  # that it is away is what we want
                 info = await updater.back(_BACK_S)
                 self._ended(step, before, _Runs.of(info) if info is not None else None)
 

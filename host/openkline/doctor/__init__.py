@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from kline.protocol import records
-from openkline.device import Device, DeviceSettings
+from kline.protocol.link import records
+from openkline.device.device import Device, DeviceSettings
+from openkline.device.port import Port
 from openkline.doctor import board, pc, wire
 from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import BoardFacts, Facts
 from openkline.doctor.wire import Consent
-from openkline.serial_io import Port
 
 READY_TIMEOUT_S = 15.0  # a board that starts anew needs some seconds
 

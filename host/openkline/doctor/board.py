@@ -10,13 +10,13 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from kline.protocol import probe, records
-from openkline import modules
-from openkline.device import Device, State
+from kline.protocol.link import probe, records
+from openkline.device.device import Device, State
+from openkline.device.repl import is_prompt
 from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import BoardFacts, BoardFile, LinkFacts
 from openkline.errors import DeviceRefused
-from openkline.repl import is_prompt
+from openkline.firmware import modules
 
 ALL_BYTES = bytes(range(256))
 # Payloads that cross a COBS block and the board's window; together all byte values, each at least once.

@@ -1,11 +1,11 @@
-"""Calls to the board's probe: one PROBE_CALL out, at most one answer, one PROBE_END. Layouts: protocol/probe.py."""
+"""Calls to the board's probe: one PROBE_CALL out, at most one answer, one PROBE_END. Layouts: link/probe.py."""
 
 from __future__ import annotations
 
 import asyncio
 
-from kline.protocol import probe, records
-from openkline.device import Device, State
+from kline.protocol.link import probe, records
+from openkline.device.device import Device, State
 from openkline.errors import DeviceError
 
 CALL_TIMEOUT_S = 3.0

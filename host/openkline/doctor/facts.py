@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kline.protocol import probe
-from openkline.welcome import BoardInfo
+from kline.protocol.link import probe
+from openkline.device.welcome import BoardInfo
 
 
 @dataclass(frozen=True, slots=True)

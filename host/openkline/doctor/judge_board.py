@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kline.protocol import probe
+from kline.protocol.link import probe
 from kline.version import VERSION
 from openkline.doctor.facts import BoardFacts
 from openkline.doctor.finding import FAULT, OK, WARNING, Finding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kline.protocol import records
+from kline.protocol.link import records
 from openkline.doctor import rates
 from openkline.doctor.facts import WireFacts
 from openkline.doctor.finding import WARNING, Finding, wire_fault

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kline.protocol import probe
+from kline.protocol.link import probe
 from openkline.doctor.facts import ActiveFacts, Echo, Pulls, WireFacts
 from openkline.doctor.finding import FAULT, NOTE, OK, WARNING, Finding, wire_fault
 from openkline.doctor.judge_traffic import damaged, judge_traffic

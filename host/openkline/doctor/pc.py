@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from openkline import ports
+from openkline.device import ports
+from openkline.device.port import Port, group_of, who_has
 from openkline.doctor.facts import PcFacts
 from openkline.errors import (
     DeviceAmbiguous,
@@ -14,7 +15,6 @@ from openkline.errors import (
     DeviceMissing,
     SimulatorError,
 )
-from openkline.serial_io import Port, group_of, who_has
 
 _KINDS: tuple[tuple[type[DeviceError], str], ...] = (
     (DeviceAmbiguous, "several"),

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from kline.protocol import probe
-from openkline.device import Device
+from kline.protocol.link import probe
+from openkline.device.device import Device
 from openkline.doctor.board import count
 from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import ActiveFacts, Echo, Pulls, Pulse, WireFacts

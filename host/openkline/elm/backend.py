@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from kline.protocol import records, unpack
-from openkline.device import Device, State
+from kline.protocol.link import records, unpack
+from openkline.device.device import Device, State
 from openkline.elm.operations import (
     NOT_CONNECTED,
     Bypass,

@@ -10,7 +10,7 @@ Without AT AL seven bytes of data are shown, but all where the message itself sa
 
 from __future__ import annotations
 
-from kline.protocol import kwp
+from kline.protocol.obd import kwp
 from openkline.elm.state import NORMAL_DATA, Settings
 
 _SHORTEST = 5  # three bytes of header, one of data, the checksum

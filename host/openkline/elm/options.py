@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from openkline.gateway.options import GatewayOptionError, is_local, networks_of
+from openkline.errors import OptionError
+from openkline.net.access import is_local, networks_of
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 35000  # what apps expect of a Wi-Fi adapter
@@ -33,12 +34,12 @@ class ElmOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
-            raise GatewayOptionError(f"port is {self.port}, must be 0..65535")
+            raise OptionError(f"port is {self.port}, must be 0..65535")
         if not 0 <= self.volts < 100:
-            raise GatewayOptionError(f"voltage is {self.volts}, must be 0..99.9")
+            raise OptionError(f"voltage is {self.volts}, must be 0..99.9")
         networks_of(self.allow)
         if not is_local(self.host) and not self.allow:
-            raise GatewayOptionError(
+            raise OptionError(
                 f"host is {self.host!r}, which other computers can reach, and an ELM327 knows no passwords: "
                 "allow must name the networks that may connect, such as --allow 192.168.0.0/24"
             )
@@ -54,8 +55,8 @@ class ElmOptions:
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """`[HOST:]PORT`, `[::1]:35000`. GatewayOptionError."""
+    """`[HOST:]PORT`, `[::1]:35000`. OptionError."""
     host, _, port = text.rpartition(":")
     if not port.isdecimal():
-        raise GatewayOptionError(f"{text!r} is not HOST:PORT, such as {DEFAULT_HOST}:{DEFAULT_PORT}")
+        raise OptionError(f"{text!r} is not HOST:PORT, such as {DEFAULT_HOST}:{DEFAULT_PORT}")
     return host.strip("[]") or DEFAULT_HOST, int(port)

@@ -11,7 +11,7 @@ import os
 import select
 import sys
 
-from openkline.elm.server import ElmServer, Seat
+from openkline.elm.server import ElmClient, ElmServer
 from openkline.errors import OpenklineError
 
 _READ_SIZE = 4096
@@ -27,7 +27,7 @@ class PseudoPort:
         self._out = bytearray()
         self._writing = False
         self._held = False
-        self._seat: Seat | None = None
+        self._client: ElmClient | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.path = ""
 
@@ -63,8 +63,8 @@ class PseudoPort:
         if events & select.POLLHUP and not events & select.POLLIN:
             self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
             return
-        self._seat = Seat(self._server, self.path, self._write, lambda: len(self._out), self._hold)
-        self._server.join(self._seat)
+        self._client = ElmClient(self._server, self.path, self._write, lambda: len(self._out), self._hold)
+        self._server.join(self._client)
         asyncio.get_running_loop().add_reader(self._master, self._readable)
 
     def _close_seat(self) -> None:
@@ -74,9 +74,9 @@ class PseudoPort:
             loop.remove_writer(self._master)
         self._writing = self._held = False
         self._out.clear()
-        if self._seat is not None:
-            self._server.leave(self._seat)
-            self._seat = None
+        if self._client is not None:
+            self._server.leave(self._client)
+            self._client = None
             self._forget_unread()
 
     def _forget_unread(self) -> None:
@@ -100,8 +100,8 @@ class PseudoPort:
             return
         except OSError:  # EIO: closed
             data = b""
-        if data and self._seat is not None:
-            self._seat.receive(data)
+        if data and self._client is not None:
+            self._client.receive(data)
         else:
             self._close_seat()
             self._look()
@@ -111,7 +111,7 @@ class PseudoPort:
         loop = asyncio.get_running_loop()
         if held:
             loop.remove_reader(self._master)
-        elif self._seat is not None:
+        elif self._client is not None:
             loop.add_reader(self._master, self._readable)
 
     def _write(self, data: bytes) -> None:

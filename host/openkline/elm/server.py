@@ -1,6 +1,6 @@
 """The ELM327 for programs: TCP clients and perhaps a pty, of which one drives; the others are told who does.
 
-    bytes of a client -> Seat -> (its turn?) -> Dialogue -> Interpreter -> Line
+    bytes of a client -> ElmClient -> (its turn?) -> ElmSession -> Interpreter -> Line
                                  else: BUSY ..
 
 Who first sends something drives, until the connection ends, or it has been silent for idle_s and another one sends.
@@ -18,13 +18,11 @@ import time
 from collections.abc import Callable
 
 from openkline.elm.backend import Line
-from openkline.elm.client import MAX_BACKLOG, Dialogue
 from openkline.elm.interpreter import Interpreter
 from openkline.elm.memory import Memory
 from openkline.elm.options import ElmOptions
-from openkline.gateway.door import peer_address
-from openkline.gateway.limits import Doorman, TokenBucket
-from openkline.gateway.options import host_port, networks_of
+from openkline.elm.session import MAX_BACKLOG, ElmSession
+from openkline.net.access import ConnectLimiter, TokenBucket, host_port, networks_of, peer_address
 
 log = logging.getLogger("openkline.elm327")
 
@@ -35,7 +33,7 @@ _KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 _CLOSING_S = 5.0
 
 
-class Seat:
+class ElmClient:
     """A client that may drive. write, backlog: its bytes; hold: stop or go on reading from it."""
 
     def __init__(
@@ -50,7 +48,7 @@ class Seat:
         self.write = write
         self.backlog = backlog
         self.hold = hold
-        self.dialogue: Dialogue | None = None
+        self.session: ElmSession | None = None
         self.heard_s = 0.0
         self.held = b""
         self._server = server
@@ -58,8 +56,8 @@ class Seat:
     def receive(self, data: bytes) -> None:
         self.heard_s = time.monotonic()
         if self._server.turn_of(self):
-            assert self.dialogue is not None
-            self.dialogue.receive(data)
+            assert self.session is not None
+            self.session.receive(data)
         elif self._server.changing:
             self.held = (self.held + data)[-_MAX_HELD:]
             self.hold(True)
@@ -82,25 +80,25 @@ class Seat:
 
 
 class ElmServer:
-    """start(), stop(); seats may also be made by others (pseudo.py). All calls from one event loop."""
+    """start(), stop(); clients may also be made by others (pseudo.py). All calls from one event loop."""
 
     def __init__(self, line: Line, options: ElmOptions | None = None) -> None:
         self.line = line
         self.options = options or ElmOptions()
         self.port = self.options.port
         self.memory = Memory()
-        self.seats: list[Seat] = []
-        self.driver: Seat | None = None
+        self.clients: list[ElmClient] = []
+        self.driver: ElmClient | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._listener: asyncio.Server | None = None
         self._connections: set[Connection] = set()
-        self.doorman: Doorman
+        self.limiter: ConnectLimiter
 
     async def start(self) -> None:
         """Listen. OSError: the address or the port can't be had."""
         loop = asyncio.get_running_loop()
         options = self.options
-        self.doorman = Doorman(networks_of(options.allow), options.accepts_per_s, loop.time)
+        self.limiter = ConnectLimiter(networks_of(options.allow), options.accepts_per_s, loop.time)
         self._listener = await loop.create_server(
             lambda: Connection(self), options.host, options.port, backlog=_BACKLOG
         )
@@ -129,11 +127,11 @@ class ElmServer:
             "max_clients": self.options.clients,
             "clients": [
                 {
-                    "name": seat.name,
-                    "drives": seat is self.driver,
-                    "silent_s": round(now_s - seat.heard_s, 1) if seat.heard_s else None,
+                    "name": client.name,
+                    "drives": client is self.driver,
+                    "silent_s": round(now_s - client.heard_s, 1) if client.heard_s else None,
                 }
-                for seat in self.seats
+                for client in self.clients
             ],
         }
 
@@ -144,58 +142,58 @@ class ElmServer:
         """The one before is still being tidied up."""
         return self._leaving is not None
 
-    def join(self, seat: Seat) -> None:
-        self.seats.append(seat)
-        log.info("%s: connected", seat.name)
+    def join(self, client: ElmClient) -> None:
+        self.clients.append(client)
+        log.info("%s: connected", client.name)
 
-    def turn_of(self, seat: Seat) -> bool:
+    def turn_of(self, client: ElmClient) -> bool:
         """Whether this one drives, or may now."""
-        if self.driver is seat:
+        if self.driver is client:
             return True
         if self.driver is not None and time.monotonic() - self.driver.heard_s >= self.options.idle_s:
-            log.info("%s: silent for %.0f s; %s takes its place", self.driver.name, self.options.idle_s, seat.name)
+            log.info("%s: silent for %.0f s; %s takes its place", self.driver.name, self.options.idle_s, client.name)
             self._vacate()
         if self.driver is not None or self.changing:
             return False
-        self.driver = seat
-        seat.dialogue = Dialogue(
-            Interpreter(self.memory, self.options.volts), self.line, seat.write, seat.backlog, seat.name
+        self.driver = client
+        client.session = ElmSession(
+            Interpreter(self.memory, self.options.volts), self.line, client.write, client.backlog, client.name
         )
-        log.info("%s: drives", seat.name)
+        log.info("%s: drives", client.name)
         return True
 
-    def leave(self, seat: Seat) -> None:
+    def leave(self, client: ElmClient) -> None:
         """Its connection has ended."""
-        if seat in self.seats:
-            self.seats.remove(seat)
-            log.info("%s: gone", seat.name)
-        if self.driver is seat:
+        if client in self.clients:
+            self.clients.remove(client)
+            log.info("%s: gone", client.name)
+        if self.driver is client:
             self._vacate()
 
     def _vacate(self) -> None:
-        seat, self.driver = self.driver, None
-        if seat is not None and seat.dialogue is not None:
-            dialogue, seat.dialogue = seat.dialogue, None
-            dialogue.hush()
-            self._leaving = asyncio.get_running_loop().create_task(self._tidy(dialogue), name="elm327 tidying up")
+        client, self.driver = self.driver, None
+        if client is not None and client.session is not None:
+            session, client.session = client.session, None
+            session.hush()
+            self._leaving = asyncio.get_running_loop().create_task(self._tidy(session), name="elm327 tidying up")
 
-    async def _tidy(self, dialogue: Dialogue) -> None:
+    async def _tidy(self, session: ElmSession) -> None:
         try:
-            await dialogue.close()
+            await session.close()
         except Exception:
-            log.exception("%s: an error of ours at its end", dialogue.name)
+            log.exception("%s: an error of ours at its end", session.name)
         finally:
             self._leaving = None
-        for seat in list(self.seats):
-            seat.go_on()
+        for client in list(self.clients):
+            client.go_on()
 
     # -- TCP
 
     def admit(self, connection: Connection, address: str) -> bool:
         why = ""
-        if not self.doorman.allowed(address):
+        if not self.limiter.allowed(address):
             why = "it is in no network that --allow names"
-        elif not self.doorman.in_time(address):
+        elif not self.limiter.in_time(address):
             why = f"it connects more often than {self.options.accepts_per_s:g} times a second"
         elif len(self._connections) >= self.options.clients:
             why = f"{len(self._connections)} clients are connected"
@@ -215,7 +213,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: ElmServer) -> None:
         self._server = server
         self._bucket: TokenBucket
-        self._seat: Seat | None = None
+        self._client: ElmClient | None = None
         self._full = self._held = self._owes = False
         self._transport: asyncio.Transport
 
@@ -231,17 +229,17 @@ class Connection(asyncio.Protocol):
         self._bucket = TokenBucket(rate, rate, asyncio.get_running_loop().time)
         peer = transport.get_extra_info("peername")
         name = host_port(*peer[:2]) if isinstance(peer, tuple) and len(peer) > 1 else "client"
-        self._seat = Seat(self._server, name, transport.write, transport.get_write_buffer_size, self._hold)
-        self._server.join(self._seat)
+        self._client = ElmClient(self._server, name, transport.write, transport.get_write_buffer_size, self._hold)
+        self._server.join(self._client)
 
     def data_received(self, data: bytes) -> None:
-        if self._seat is None:
+        if self._client is None:
             return
         if debt_s := self._bucket.owes_s(len(data)):
             self._owes = True
             self._read_or_not()
             asyncio.get_running_loop().call_later(debt_s, self._paid)
-        self._seat.receive(data)
+        self._client.receive(data)
         self._read_or_not()
 
     def _paid(self) -> None:
@@ -264,7 +262,7 @@ class Connection(asyncio.Protocol):
         """What prints for as long as nobody interrupts it (AT MA) must be interruptible."""
         if self._transport.is_closing():
             return
-        busy = self._seat is not None and self._seat.dialogue is not None and self._seat.dialogue.busy
+        busy = self._client is not None and self._client.session is not None and self._client.session.busy
         if self._held or self._owes or (self._full and not busy):
             self._transport.pause_reading()
         else:
@@ -272,9 +270,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.gone(self)
-        if self._seat is not None:
-            self._server.leave(self._seat)
-            self._seat = None
+        if self._client is not None:
+            self._server.leave(self._client)
+            self._client = None
 
     def end(self) -> None:
         self._transport.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kline.protocol import kwp
-from kline.protocol.keybytes import ISO_9141, KeyBytes
+from kline.protocol.obd import kwp
+from kline.protocol.obd.keybytes import ISO_9141, KeyBytes
 
 ISO_9141_2, KWP_SLOW, KWP_FAST = 3, 4, 5
 K_LINE = (ISO_9141_2, KWP_SLOW, KWP_FAST)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import replace
 
-from kline.protocol import kwp
 from kline.protocol.checksum import sum8
-from kline.protocol.keybytes import KeyBytes
+from kline.protocol.obd import kwp
+from kline.protocol.obd.keybytes import KeyBytes
 from openkline.elm import lines
 from openkline.elm.chip import Accept, Chip, Steps
 from openkline.elm.operations import (

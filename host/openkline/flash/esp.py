@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from openkline.chips import Chip
+from openkline.boards.chips import Chip
 from openkline.flash import tools
 from openkline.flash.images import Part
 from openkline.flash.trouble import explain

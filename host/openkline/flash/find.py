@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from openkline import ports
+from openkline.device import ports
+from openkline.device.port import explain, port_for, who_has
 from openkline.errors import DeviceAmbiguous, DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
 from openkline.flash.esp import BootLoader
 from openkline.flash.trouble import FlashError, busy, no_permission
-from openkline.serial_io import explain, port_for, who_has
 
 Choose = Callable[[str, list[str]], int | None]
 

@@ -7,9 +7,13 @@ import json
 from dataclasses import dataclass
 
 from kline.version import VERSION
-from openkline import passwords, ports
-from openkline.board_profile import Interface, Profile
-from openkline.boards import board_json
+from openkline.boards.catalogue import board_json
+from openkline.boards.profile import Interface, Profile
+from openkline.device import ports
+from openkline.device.port import port_for
+from openkline.device.sim import find_tree
+from openkline.device.welcome import GOOD_MICROPYTHON, OLDEST_MICROPYTHON
+from openkline.firmware.modules import compile_modules
 from openkline.flash import find, images, memory, plan, selftest
 from openkline.flash.esp import BootLoader, Found
 from openkline.flash.files import BoardFiles, Seen, sha256
@@ -17,10 +21,7 @@ from openkline.flash.plan import Choose, Wishes
 from openkline.flash.progress import Progress
 from openkline.flash.prompt import reach_prompt
 from openkline.flash.trouble import HOLD_BOOT, FlashError
-from openkline.modules import compile_modules
-from openkline.serial_io import port_for
-from openkline.sim import find_tree
-from openkline.welcome import GOOD_MICROPYTHON, OLDEST_MICROPYTHON
+from openkline.update import passwords
 
 STEPS = 10
 _PROMPT_S = 30.0  # a new file system is made at the first start: seconds on a big flash

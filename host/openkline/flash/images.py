@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from openkline.board_profile import Image, Profile
-from openkline.chips import Chip
+from openkline.boards.chips import Chip
+from openkline.boards.profile import Image, Profile
 from openkline.flash import tools
 from openkline.flash.trouble import FlashError
 from openkline.userfiles import downloads_folder

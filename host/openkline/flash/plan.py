@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from openkline.board_profile import Interface, Profile, ProfileError
-from openkline.boards import find_interface, find_profile, load_profiles, profile_for_chip
+from openkline.boards.catalogue import find_interface, find_profile, load_profiles, profile_for_chip
+from openkline.boards.profile import Interface, Profile, ProfileError
 from openkline.flash import images, memory
 from openkline.flash.trouble import FlashError
 

@@ -1,7 +1,7 @@
 """MicroPython's prompt after a start, from whatever the board is doing; and why it doesn't come, from what it says.
 
-openkline.repl.PromptSeeker knows the keys. Here: the port may go away and come back (a chip's own USB port does at a
-reset), and a board that can't start says so in its boot messages.
+openkline.device.repl.PromptSeeker knows the keys. Here: the port may go away and come back (a chip's own USB port
+does at a reset), and a board that can't start says so in its boot messages.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import asyncio
 import re
 import time
 
+from openkline.device.port import Port
+from openkline.device.repl import PromptSeeker
 from openkline.errors import DeviceError
 from openkline.flash.trouble import HOLD_BOOT, FlashError
-from openkline.repl import PromptSeeker
-from openkline.serial_io import Port
 
 _TURN_S = 0.05
 _REOPEN_S = 0.25
@@ -43,31 +43,31 @@ _TROUBLE = (
 async def reach_prompt(port: Port, timeout_s: float) -> None:
     """Return with the port closed and the board at its prompt. FlashError says why it isn't; DeviceError: the port."""
     end_s = time.monotonic() + timeout_s
-    ears = _Ears()
+    listener = _Listener()
     while True:
         try:
-            transport = await port.connect(lambda: ears)
+            transport = await port.connect(lambda: listener)
         except DeviceError:
             if time.monotonic() >= end_s:
                 raise
             await asyncio.sleep(_REOPEN_S)
             continue
-        ears.opened()
+        listener.opened()
         try:
-            while not ears.closed.is_set():
-                transport.write(ears.seeker.turn(time.monotonic()))
-                if ears.seeker.found:
+            while not listener.closed.is_set():
+                transport.write(listener.seeker.turn(time.monotonic()))
+                if listener.seeker.found:
                     return
-                ears.raise_trouble(port.name)
+                listener.raise_trouble(port.name)
                 if time.monotonic() >= end_s:
-                    raise FlashError(f"{port.name}: {ears.why_not(timeout_s)}")
+                    raise FlashError(f"{port.name}: {listener.why_not(timeout_s)}")
                 await asyncio.sleep(_TURN_S)
         finally:
             transport.close()
-            await asyncio.wait_for(ears.closed.wait(), 5)
+            await asyncio.wait_for(listener.closed.wait(), 5)
 
 
-class _Ears(asyncio.Protocol):
+class _Listener(asyncio.Protocol):
     """What the board says, over all openings of the port."""
 
     def __init__(self) -> None:

@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from kline.protocol import records
+from kline.protocol.link import records
 from kline.version import VERSION
-from openkline.device import Device, DeviceSettings, State
+from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.port import Port
+from openkline.device.welcome import BoardInfo
 from openkline.flash.trouble import FlashError
-from openkline.serial_io import Port
-from openkline.welcome import BoardInfo
 
 HELLO_S = 40.0  # reset, boot window, and import of all modules on a slow chip
 _AFTER_ERROR_S = 5.0  # the link starts the firmware once more when it sees a prompt

@@ -9,8 +9,8 @@ import os
 import re
 from pathlib import Path
 
+from openkline.device.port import permission_hint, who_has
 from openkline.errors import OpenklineError
-from openkline.serial_io import permission_hint, who_has
 
 UDEV_LINE = 'SUBSYSTEM=="tty", ATTRS{idVendor}=="303a|10c4|1a86|0403", TAG+="uaccess"'
 HOLD_BOOT = "hold the board's BOOT button, press and release EN (or RST), let go of BOOT, and run this again"

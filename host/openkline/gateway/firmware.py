@@ -5,7 +5,7 @@
       '--------------'----------------------------'---------------'-------------------------'   66 75 with an error
 
 The version is answered from the board's own. An upload is kept only while an update of this client is open; otherwise
-its bytes are counted and thrown away. Nothing of it ever reaches the bus. Errors: openkline.update.
+its bytes are counted and thrown away. Nothing of it ever reaches the bus. Errors: openkline.update.errors.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from kline.protocol import update as codes
 from kline.protocol.checksum import crc16
-from openkline import update
+from kline.protocol.update import codes
 from openkline.bus import Bus
 from openkline.gateway.counters import ClientCounters
 from openkline.gateway.wire import FirmwareVersion, InitFirmwareUpdate, UploadData, UploadFirmware, UploadStatus
-from openkline.update import UpdateError, Updater
+from openkline.update import errors
+from openkline.update.errors import UpdateError
+from openkline.update.updater import Updater
 
 log = logging.getLogger("openkline.gateway")
 
 _IDLE_S = 30.0  # an open update waits so long for its upload, and an upload for its next bytes
 
 
-class DeskState(enum.Enum):
+class FirmwareState(enum.Enum):
     IDLE = "idle"
     ASKING = "asking"
     OPEN = "open"
@@ -37,7 +38,7 @@ class DeskState(enum.Enum):
     WRITING = "writing"
 
 
-class FirmwareDesk:
+class FirmwareSession:
     """handle() each message; close() when the client has gone. write: bytes to this client."""
 
     def __init__(
@@ -48,7 +49,7 @@ class FirmwareDesk:
         read_only: bool,
         write: Callable[[bytes], None],
     ) -> None:
-        self.state = DeskState.IDLE
+        self.state = FirmwareState.IDLE
         self._bus = bus
         self._updater = updater
         self._counters = counters
@@ -64,7 +65,7 @@ class FirmwareDesk:
     @property
     def answers(self) -> bool:
         """From "go on" to the last answer 66 75 means an answer to this client, and must not mean a bus message."""
-        return self.state in (DeskState.OPEN, DeskState.RECEIVING, DeskState.WRITING)
+        return self.state in (FirmwareState.OPEN, FirmwareState.RECEIVING, FirmwareState.WRITING)
 
     def handle(self, message: FirmwareVersion | InitFirmwareUpdate | UploadFirmware | UploadData) -> None:
         if isinstance(message, FirmwareVersion):
@@ -80,22 +81,22 @@ class FirmwareDesk:
 
     def close(self) -> None:
         """The client has gone, or must go: the board forgets what it has of an upload."""
-        if self.state is DeskState.RECEIVING:
+        if self.state is FirmwareState.RECEIVING:
             self._end(codes.ERROR_WRONG_LENGTH)
-        elif self.state is not DeskState.IDLE:
+        elif self.state is not FirmwareState.IDLE:
             self._end()
 
     # -- messages
 
     def _init(self, password: int) -> None:
         if self._read_only:
-            self._refuse(update.ERROR_READ_ONLY)
+            self._refuse(errors.ERROR_READ_ONLY)
         elif self._updater is None:
-            self._refuse(update.ERROR_NO_UPDATE)
-        elif self.state not in (DeskState.IDLE, DeskState.OPEN) or not self._updater.take(self):
-            self._refuse(update.ERROR_OTHER_CLIENT)
+            self._refuse(errors.ERROR_NO_UPDATE)
+        elif self.state not in (FirmwareState.IDLE, FirmwareState.OPEN) or not self._updater.take(self):
+            self._refuse(errors.ERROR_OTHER_CLIENT)
         else:
-            self.state = DeskState.ASKING
+            self.state = FirmwareState.ASKING
             self._start(partial(self._ask, self._updater, password))
 
     def _begin(self, upload: UploadFirmware) -> None:
@@ -104,15 +105,15 @@ class FirmwareDesk:
         self._answered = False
         self._buffer = bytearray()
         self._crc = 0xFFFF
-        if self.state is DeskState.OPEN:
-            self.state = DeskState.RECEIVING
+        if self.state is FirmwareState.OPEN:
+            self.state = FirmwareState.RECEIVING
             self._wait()
         if not upload.length:
             self._received()
 
     def _receive(self, part: UploadData) -> None:
         self._counters.upload_bytes += len(part.data)
-        if self.state is DeskState.RECEIVING:
+        if self.state is FirmwareState.RECEIVING:
             self._buffer += part.data
             self._crc = crc16(part.data, 0, len(part.data), self._crc)
             self._wait()
@@ -123,23 +124,23 @@ class FirmwareDesk:
         """The upload is whole, wherever its bytes went."""
         if self._answered:
             return
-        if self.state in (DeskState.IDLE, DeskState.ASKING):
+        if self.state in (FirmwareState.IDLE, FirmwareState.ASKING):
             self._refuse(codes.ERROR_NOT_INITIALISED)
-        elif self.state is DeskState.WRITING:
-            self._refuse(update.ERROR_OTHER_CLIENT)
+        elif self.state is FirmwareState.WRITING:
+            self._refuse(errors.ERROR_OTHER_CLIENT)
         elif not self._buffer:
             self._end(codes.ERROR_WRONG_LENGTH)
         elif self._crc != self._upload.crc:
             self._end(codes.ERROR_CRC)
         elif self._updater is not None:
-            self.state = DeskState.WRITING
+            self.state = FirmwareState.WRITING
             self._start(partial(self._to_board, self._updater, self._upload, bytes(self._buffer)))
 
     # -- the update
 
     async def _ask(self, updater: Updater, password: int) -> None:
         await updater.open(password)
-        self.state = DeskState.OPEN
+        self.state = FirmwareState.OPEN
         self._write(InitFirmwareUpdate().to_bytes())
         self._wait()
 
@@ -161,27 +162,27 @@ class FirmwareDesk:
         try:
             await work()
         except UpdateError as error:
-            log.log(logging.INFO if self.state is DeskState.WRITING else logging.DEBUG, "%s", error)
+            log.log(logging.INFO if self.state is FirmwareState.WRITING else logging.DEBUG, "%s", error)
             self._finish()
             self._refuse(error.code)
 
     def _end(self, code: int = 0) -> None:
         """Break it off from our side."""
-        self._answered = self.state is DeskState.RECEIVING
+        self._answered = self.state is FirmwareState.RECEIVING
         if self._task is not None:
             self._task.cancel()
         if self._updater is not None:
             self._updater.abort()
         self._finish()
         if code:
-            log.info("update broken off: %s", update.MEANINGS[code])
+            log.info("update broken off: %s", errors.MEANINGS[code])
             self._refuse(code)
 
     def _finish(self) -> None:
         self._stop_waiting()
         self._buffer = bytearray()
         self._task = None
-        self.state = DeskState.IDLE
+        self.state = FirmwareState.IDLE
         if self._updater is not None:
             self._updater.free(self)
 
@@ -194,7 +195,7 @@ class FirmwareDesk:
 
     def _wait(self) -> None:
         self._stop_waiting()
-        self._timer = asyncio.get_running_loop().call_later(_IDLE_S, self._end, update.ERROR_TOO_SLOW)
+        self._timer = asyncio.get_running_loop().call_later(_IDLE_S, self._end, errors.ERROR_TOO_SLOW)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:

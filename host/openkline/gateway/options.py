@@ -2,57 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
-from openkline.errors import OpenklineError
+from openkline.errors import OptionError
 from openkline.gateway.rules import PRESETS, Rule
+from openkline.net.access import Network, is_local, networks_of
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4287  # "IBUS" on a telephone's keys
 MAX_CLIENTS = 64
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class GatewayOptionError(OpenklineError, ValueError):
-    """An option has a value that it can't have: wrong usage."""
-
-    exit_code = 2
-
-
-def host_port(host: str, port: int) -> str:
-    """As people and --gateway write it: 127.0.0.1:4287, [::1]:4287."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_local(host: str) -> bool:
-    """Whether only this computer can connect to a server that listens on `host`."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _unmapped(network: Network) -> Network:
-    """::ffff:192.168.0.0/120 is 192.168.0.0/24, as the addresses of clients are taken."""
-    mapped = network.network_address.ipv4_mapped if network.version == 6 else None
-    return network if mapped is None else ipaddress.IPv4Network((mapped, network.prefixlen - 96))
-
-
-def networks_of(allow: tuple[str, ...]) -> tuple[Network, ...]:
-    """Those networks. GatewayOptionError names the text that is none."""
-    found = []
-    for text in allow:
-        try:
-            found.append(_unmapped(ipaddress.ip_network(text, strict=False)))
-        except ValueError:
-            raise GatewayOptionError(
-                f"allow is {text!r}, must be an address or a network such as 192.168.0.0/24 or fe80::/10"
-            ) from None
-    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +53,7 @@ class GatewayOptions:
         self._check("port", self.port, 0, 65535)
         self._check("clients", self.clients, 1, MAX_CLIENTS)
         if self.port + self.clients > 65535:
-            raise GatewayOptionError(
-                f"port is {self.port} with {self.clients} clients: port + clients must be at most 65535"
-            )
+            raise OptionError(f"port is {self.port} with {self.clients} clients: port + clients must be at most 65535")
         self._check("alive_timeout_s", self.alive_timeout_s, 0.01, 86400)
         self._check("rate_per_s", self.rate_per_s, 0, 1_000_000)
         self._check("burst", self.burst, 1, 1_000_000)
@@ -110,7 +66,7 @@ class GatewayOptions:
         self.networks()
         self.rules()
         if not self.local and not self.allow:
-            raise GatewayOptionError(
+            raise OptionError(
                 f"host is {self.host!r}, which other computers can reach, and the protocol knows no passwords: "
                 "allow must name the networks that may connect, such as 192.168.0.0/24"
             )
@@ -118,7 +74,7 @@ class GatewayOptions:
     @staticmethod
     def _check(name: str, value: object, low: float, high: float) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise GatewayOptionError(f"{name} is {value!r}, must be {low}..{high}")
+            raise OptionError(f"{name} is {value!r}, must be {low}..{high}")
 
     @property
     def local(self) -> bool:
@@ -134,7 +90,7 @@ class GatewayOptions:
             try:
                 found.extend(Rule.parse(line) for line in PRESETS.get(text, (text,)))
             except ValueError as error:
-                raise GatewayOptionError(f"deny is {text!r}: {error}") from None
+                raise OptionError(f"deny is {text!r}: {error}") from None
         return tuple(found)
 
     def warning(self) -> str:

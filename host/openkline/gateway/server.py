@@ -13,16 +13,16 @@ from collections import Counter
 from dataclasses import asdict
 from functools import partial
 
-from kline.protocol.ibus import MIN_FRAME
+from kline.protocol.ibus.frames import MIN_FRAME
 from openkline.bus import Bus, BusFrame, Unsubscribe
 from openkline.gateway.counters import ClientCounters, GatewayCounters
-from openkline.gateway.door import Door, DoorState
-from openkline.gateway.limits import Doorman
+from openkline.gateway.main_port import MainPortConnection, MainPortState
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.outbox import Dispatcher
 from openkline.gateway.session import Arrival, Session, SessionState
 from openkline.gateway.wire import UPLOAD, encode_frame
-from openkline.update import Updater
+from openkline.net.access import ConnectLimiter
+from openkline.update.updater import Updater
 
 log = logging.getLogger("openkline.gateway")
 
@@ -45,8 +45,8 @@ class GatewayServer:
         self.dispatcher = Dispatcher(bus, self.options.clients, self.options.queue, self.counters)
         self.port = self.options.port
         self.sessions: dict[int, Session] = {}
-        self._doorman: Doorman
-        self._doors: dict[Door, None] = {}
+        self._limiter: ConnectLimiter
+        self._connecting: dict[MainPortConnection, None] = {}
         self._open: set[Session] = set()  # with a connection, even if their port is free again
         self._idle = asyncio.Event()
         self._listeners: list[asyncio.Transport] = []  # replaced, never changed: writing may drop one
@@ -63,8 +63,10 @@ class GatewayServer:
         """Listen. OSError: the address or the port can't be had."""
         loop = asyncio.get_running_loop()
         options = self.options
-        self._doorman = Doorman(options.networks(), options.accepts_per_s, loop.time)
-        self._listener = await loop.create_server(lambda: Door(self), options.host, options.port, backlog=_BACKLOG)
+        self._limiter = ConnectLimiter(options.networks(), options.accepts_per_s, loop.time)
+        self._listener = await loop.create_server(
+            lambda: MainPortConnection(self), options.host, options.port, backlog=_BACKLOG
+        )
         names = [sock.getsockname() for sock in self._listener.sockets]
         self.port = names[0][1]
         self._hosts = [options.host] if len(names) == 1 else [name[0] for name in names]
@@ -86,8 +88,8 @@ class GatewayServer:
         self._running = False
         if self._listener is not None:
             self._listener.close()
-        for door in list(self._doors):
-            door.abort()
+        for connection in list(self._connecting):
+            connection.abort()
         for task in list(self._tasks):
             task.cancel()
         for session in list(self.sessions.values()):
@@ -109,7 +111,7 @@ class GatewayServer:
         """Until no connection is left (and nothing that clients sent waits for the bus), but not longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self.sessions or self._open or self._doors:
+                while self.sessions or self._open or self._connecting:
                     self._idle.clear()
                     await self._idle.wait()
                 if and_orphans:
@@ -145,39 +147,43 @@ class GatewayServer:
 
     # -- the main port
 
-    def may_enter(self, door: Door) -> bool:
+    def may_enter(self, connection: MainPortConnection) -> bool:
         """Whether this connection to the main port is taken; when too many wait there, the oldest goes."""
         counters = self.counters
-        self._doors[door] = None
+        self._connecting[connection] = None
         if not self._running:
             return False
         counters.accepted += 1
-        if not self._doorman.allowed(door.address):
+        if not self._limiter.allowed(connection.address):
             counters.refused_address += 1
             return False
-        if not self._doorman.in_time(door.address):
+        if not self._limiter.in_time(connection.address):
             counters.refused_rate += 1
             return False
-        if len(self._doors) > self.options.pending:
-            self._evict(door)
+        if len(self._connecting) > self.options.pending:
+            self._evict(connection)
         return True
 
-    def _evict(self, newest: Door) -> None:
+    def _evict(self, newest: MainPortConnection) -> None:
         """Close the oldest that has said nothing, of the address that has most connections waiting."""
-        waiting = [door for door in self._doors if door is not newest and door.state is DoorState.WAITING]
-        candidates = waiting or [door for door in self._doors if door is not newest]
+        waiting = [
+            connection
+            for connection in self._connecting
+            if connection is not newest and connection.state is MainPortState.WAITING
+        ]
+        candidates = waiting or [connection for connection in self._connecting if connection is not newest]
         if candidates:
-            most = Counter(door.address for door in candidates).most_common(1)[0][0]
+            most = Counter(connection.address for connection in candidates).most_common(1)[0][0]
             self.counters.evicted += 1
-            next(door for door in candidates if door.address == most).abort()
+            next(connection for connection in candidates if connection.address == most).abort()
 
-    def hello(self, door: Door) -> None:
+    def hello(self, connection: MainPortConnection) -> None:
         self.counters.hello += 1
-        task = asyncio.get_running_loop().create_task(self._reserve(door), name="openkline gateway hello")
+        task = asyncio.get_running_loop().create_task(self._reserve(connection), name="openkline gateway hello")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reserve(self, door: Door) -> None:
+    async def _reserve(self, connection: MainPortConnection) -> None:
         """The lowest free port for this client; the next, when another program has it."""
         loop = asyncio.get_running_loop()
         last = min(self.port + self.options.clients, 65535)
@@ -186,12 +192,12 @@ class GatewayServer:
             free = (n for n in range(self.port + 1, last + 1) if n not in self.sessions and n not in taken)
             port = next(free, None)
             if port is None:
-                port = self._take_reservation(door.address)
+                port = self._take_reservation(connection.address)
             if port is None:
                 self.counters.full += 1
-                door.answer(None)
+                connection.answer(None)
                 return
-            session = self.sessions[port] = Session(self, port, door.address)
+            session = self.sessions[port] = Session(self, port, connection.address)
             try:
                 session.listener = await loop.create_server(
                     partial(Arrival, self, session), self._hosts, port, backlog=4
@@ -204,7 +210,7 @@ class GatewayServer:
             except asyncio.CancelledError:
                 session.abort()
                 raise
-            if session.state is not SessionState.RESERVED or not door.answer(port):
+            if session.state is not SessionState.RESERVED or not connection.answer(port):
                 session.abort()
             return
 
@@ -226,8 +232,8 @@ class GatewayServer:
         oldest.abort()
         return oldest.port
 
-    def left(self, door: Door) -> None:
-        self._doors.pop(door, None)
+    def left(self, connection: MainPortConnection) -> None:
+        self._connecting.pop(connection, None)
         self._idle.set()
 
     # -- sessions

@@ -18,9 +18,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from openkline.gateway.counters import ClientCounters
-from openkline.gateway.door import peer_address
-from openkline.gateway.firmware import FirmwareDesk
-from openkline.gateway.limits import TokenBucket
+from openkline.gateway.firmware import FirmwareSession
 from openkline.gateway.rules import denied_by
 from openkline.gateway.wire import (
     DISCONNECT,
@@ -36,6 +34,7 @@ from openkline.gateway.wire import (
     UploadData,
     UploadFirmware,
 )
+from openkline.net.access import TokenBucket, peer_address
 
 if TYPE_CHECKING:
     from openkline.gateway.server import GatewayServer
@@ -77,7 +76,7 @@ class Session(asyncio.BufferedProtocol):
         self._parser = Parser()
         self._buffer = memoryview(bytearray(_READ_SIZE))
         options = server.options
-        self.firmware = FirmwareDesk(server.bus, server.updater, self.counters, options.read_only, self._write)
+        self.firmware = FirmwareSession(server.bus, server.updater, self.counters, options.read_only, self._write)
         self._rate = TokenBucket(options.rate_per_s, options.burst, self._loop.time)
         self._input = TokenBucket(options.input_bytes_per_s, 4 * options.input_bytes_per_s, self._loop.time)
         self._resume_timer: asyncio.TimerHandle | None = None

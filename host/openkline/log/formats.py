@@ -5,7 +5,7 @@ gateway   2010-Jul-20 10:07:00.767817: C0 04 68 32 11 8F     local time; the ori
 navcoder  1/26/2010 5:04:11 PM.213:  3B 05 80 41 01 01 FF    local time; lines that explain a frame in words between
 json      {"time": 1279613220.767817, "source": "C0", "destination": "68", "data": "32 11", "frame": "C0 .. 8F",
            "own": false}                                     one object a line; unix time
-raw       the bytes of the line as they came, without times; frames are found by the decoder rule (kline.protocol.ibus)
+raw       the bytes of the line as they came, without times; kline.protocol.ibus.frames finds the frames
 
 Readers never raise on what they read: a line that is no frame is handed to `problem` with its number, and skipped.
 """
@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from kline.protocol.checksum import xor8
-from kline.protocol.ibus import MAX_FRAME, IbusScanner
+from kline.protocol.ibus.frames import MAX_FRAME, IbusScanner
 from kline.protocol.ring import RingBuffer
 from openkline.bus import BusFrame
 

@@ -1,7 +1,7 @@
 """Calls to the board's OBD service: one OBD_CALL out, texts and answers in, until its OBD_END.
 
-Layouts: kline/protocol/records.py, docs/link-protocol.md. A call that is cancelled here is cancelled on the board. Two
-may be under way: the board begins the second when the first is done, with no time lost on the USB line.
+Layouts: kline/protocol/link/records.py, docs/link-protocol.md. A call that is cancelled here is cancelled on the
+board. Two may be under way: the board begins the second when the first is done, with no time lost on the USB line.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kline.protocol import records, unpack
-from openkline.device import Device, State
+from kline.protocol.link import records, unpack
+from openkline.device.device import Device, State
 from openkline.errors import ObdError
 
 Progress = Callable[[str], None]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from kline.protocol import nrc, obd, pids, results, status
+from kline.protocol.link import status
+from kline.protocol.obd import nrc, pids, requests, results
 from openkline.errors import ObdError
 from openkline.obd.live import Cell, no_answer
 from openkline.obd.session import ObdSession
@@ -25,21 +26,21 @@ class Diagnostics:
         self.session = session
         self.damaged = False
 
-    async def _ask(self, request: bytes) -> obd.Assembly:
+    async def _ask(self, request: bytes) -> requests.Assembly:
         assembly = await self.session.request(request)
         self.damaged = self.damaged or assembly.broken
         return assembly
 
-    async def supported(self) -> obd.PidSet:
+    async def supported(self) -> requests.PidSet:
         """PIDs of mode 01, of all ECUs together; asked once for a car, then its profile knows."""
         car = self.session.car
-        have = car.pids() if car is not None else obd.PidSet()
+        have = car.pids() if car is not None else requests.PidSet()
         before = have.bits()
         whole = True
         base = 0
         while base <= _LAST_BITMAP and (base in have or not base):
             if not any(base < pid <= base + 0x20 for pid in have.pids()):
-                assembly = await self._ask(bytes((obd.LIVE, base)))
+                assembly = await self._ask(bytes((requests.LIVE, base)))
                 whole = whole and not assembly.broken
                 for answer in assembly.positive():
                     have.add_bitmap(base, answer.frames[0], 1)
@@ -59,7 +60,7 @@ class Diagnostics:
                 found[answer.ecu] = one
         return found
 
-    async def codes(self, service: int = obd.STORED) -> tuple[dict[int, list[str]], bool]:
+    async def codes(self, service: int = requests.STORED) -> tuple[dict[int, list[str]], bool]:
         """({ecu: codes}, certain) of stored (03), pending (07) or permanent (0A) codes.
 
         Silence means "none" only where PID 01 says zero, and the number of stored codes has to fit PID 01's, for each
@@ -69,16 +70,16 @@ class Diagnostics:
         found: dict[int, list[str]] = {}
         damaged = self.damaged
         for _ in range(_TRIES):
-            monitors = await self.monitors() if service == obd.STORED else {}
+            monitors = await self.monitors() if service == requests.STORED else {}
             assembly = await self._ask(bytes((service,)))
-            found = {answer.ecu: obd.codes(answer) for answer in assembly.positive()}
-            known = self.session.car.ecus if self.session.car is not None and service == obd.STORED else ()
+            found = {answer.ecu: requests.codes(answer) for answer in assembly.positive()}
+            known = self.session.car.ecus if self.session.car is not None and service == requests.STORED else ()
             certain = bool(found or monitors) and not assembly.broken
-            if obd.without_a_word(known, monitors, assembly):
+            if requests.without_a_word(known, monitors, assembly):
                 certain = False
             for ecu, monitor in monitors.items():
-                judged = obd.judge_codes(len(found.get(ecu, [])), ecu in found, monitor.codes)
-                certain = certain and judged != obd.UNCERTAIN
+                judged = requests.judge_codes(len(found.get(ecu, [])), ecu in found, monitor.codes)
+                certain = certain and judged != requests.UNCERTAIN
             if certain:
                 self.damaged = damaged  # what was not whole has been asked again
                 return found, True
@@ -89,7 +90,7 @@ class Diagnostics:
 
         ObdError: no ECU answered.
         """
-        assembly = await self._ask(bytes((obd.CLEAR,)))
+        assembly = await self._ask(bytes((requests.CLEAR,)))
         if not assembly.answers and assembly.broken:
             raise ObdError("the answer to the request to clear was damaged: read the codes, they say whether it was"
                            " done", "damaged")  # fmt: skip
@@ -107,12 +108,12 @@ class Diagnostics:
         found: dict[int, list[tuple[str, results.O2Result]]] = {}
         for pid in (0x13, 0x1D):
             sensors = 0
-            for answer in (await self._ask(bytes((obd.LIVE, pid)))).positive():
-                sensors |= (obd.payload(bytes((obd.LIVE, pid)), answer) or b"\0")[0]
+            for answer in (await self._ask(bytes((requests.LIVE, pid)))).positive():
+                sensors |= (requests.payload(bytes((requests.LIVE, pid)), answer) or b"\0")[0]
             for sensor in (1 << i for i in range(8) if sensors >> i & 1):
-                for ecu, frame in await self._frames(bytes((obd.OXYGEN, 0, sensor))):
+                for ecu, frame in await self._frames(bytes((requests.OXYGEN, 0, sensor))):
                     for test in results.supported(frame):
-                        for other, one in await self._frames(bytes((obd.OXYGEN, test, sensor))):
+                        for other, one in await self._frames(bytes((requests.OXYGEN, test, sensor))):
                             result = results.o2_result(one) if other == ecu else None
                             if result is not None:
                                 found.setdefault(ecu, []).append((results.sensor_name(sensor, pid), result))
@@ -123,9 +124,9 @@ class Diagnostics:
     async def monitor_tests(self) -> dict[int, list[results.TestResult]]:
         """Mode 06: {ecu: results}; {} where no ECU has it."""
         found: dict[int, list[results.TestResult]] = {}
-        for ecu, frame in await self._frames(bytes((obd.TESTS, 0))):
+        for ecu, frame in await self._frames(bytes((requests.TESTS, 0))):
             for test in results.supported(frame):
-                for other, one in await self._frames(bytes((obd.TESTS, test))):
+                for other, one in await self._frames(bytes((requests.TESTS, test))):
                     result = results.test_result(one) if other == ecu else None
                     if result is not None:
                         found.setdefault(ecu, []).append(result)
@@ -141,12 +142,12 @@ class Diagnostics:
 
         ObdError refused, silent or damaged: nobody says whether there is one.
         """
-        assembly = await self._ask(obd.freeze_request(0x02))
-        stored = dict(obd.frozen_by(assembly))
+        assembly = await self._ask(requests.freeze_request(0x02))
+        stored = dict(requests.frozen_by(assembly))
         if not stored:
             _all_said(assembly)
             return {}
-        have = {ecu: obd.PidSet() for ecu in stored}
+        have = {ecu: requests.PidSet() for ecu in stored}
         base = 0
         while base <= _LAST_BITMAP and (not base or any(base in pid_set for pid_set in have.values())):
             frozen = await self._frozen(base)
@@ -163,14 +164,14 @@ class Diagnostics:
 
     async def _frozen(self, pid: int) -> dict[int, bytes]:
         """{ecu: data} of a PID in the freeze frames."""
-        assembly = await self._ask(obd.freeze_request(pid))
-        return {answer.ecu: obd.payload(assembly.request, answer) or b"" for answer in assembly.positive()}
+        assembly = await self._ask(requests.freeze_request(pid))
+        return {answer.ecu: requests.payload(assembly.request, answer) or b"" for answer in assembly.positive()}
 
     # -- vehicle information
 
     async def vins(self) -> dict[int, str]:
         """{ecu: vehicle identification number}, of those that tell one: an ECU of another car tells that one's."""
-        told = {ecu: obd.vin(data) for ecu, data in (await self._info(obd.VIN)).items()}
+        told = {ecu: requests.vin(data) for ecu, data in (await self._info(requests.VIN)).items()}
         found = {ecu: told[ecu] for ecu in sorted(told) if told[ecu]}
         car, vin = self.session.car, next(iter(found.values()), "")
         if vin and car is not None and car.vin != vin:
@@ -178,33 +179,35 @@ class Diagnostics:
         return found
 
     async def calibration_ids(self) -> dict[int, list[str]]:
-        return {ecu: obd.calibration_ids(data) for ecu, data in (await self._info(obd.CALIBRATION_IDS)).items()}
+        return {
+            ecu: requests.calibration_ids(data) for ecu, data in (await self._info(requests.CALIBRATION_IDS)).items()
+        }
 
     async def calibration_numbers(self) -> dict[int, list[str]]:
         """CVN, the check sum of each calibration, as hexadecimal; an ECU may take seconds to compute it."""
-        found = await self._info(obd.CALIBRATION_NUMBERS)
-        return {ecu: obd.calibration_numbers(data) for ecu, data in found.items()}
+        found = await self._info(requests.CALIBRATION_NUMBERS)
+        return {ecu: requests.calibration_numbers(data) for ecu, data in found.items()}
 
     async def ecu_names(self) -> dict[int, str]:
-        return {ecu: obd.text(data) for ecu, data in (await self._info(obd.ECU_NAME)).items()}
+        return {ecu: requests.text(data) for ecu, data in (await self._info(requests.ECU_NAME)).items()}
 
     async def standard(self) -> str:
         """Which OBD standard the car says that it keeps; "" where it doesn't."""
-        request = bytes((obd.LIVE, _STANDARD))
+        request = bytes((requests.LIVE, _STANDARD))
         for answer in (await self._ask(request)).positive():
-            words = status.describe(_STANDARD, obd.payload(request, answer) or b"")
+            words = status.describe(_STANDARD, requests.payload(request, answer) or b"")
             return words[0] if words else ""
         return ""
 
     async def _info(self, kind: int) -> dict[int, bytes]:
         """{ecu: joined data} of an info type; asked again where a frame is missing."""
         found: dict[int, bytes] = {}
-        request = bytes((obd.INFO, kind))
+        request = bytes((requests.INFO, kind))
         for _ in range(_TRIES):
             assembly = await self.session.request(request)
             whole = not assembly.broken
             for answer in assembly.positive():
-                data = obd.payload(request, answer)
+                data = requests.payload(request, answer)
                 if data is None:
                     whole = False
                 else:
@@ -215,7 +218,7 @@ class Diagnostics:
         return found
 
 
-def _all_said(assembly: obd.Assembly) -> None:
+def _all_said(assembly: requests.Assembly) -> None:
     """ObdError: nobody has answered with data, or somebody whose answer was damaged may have."""
     words = assembly.request.hex(" ").upper()
     answer = assembly.best()

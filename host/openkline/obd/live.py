@@ -7,7 +7,8 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kline.protocol import nrc, obd, pids
+from kline.protocol.obd import nrc, pids
+from kline.protocol.obd import requests as obd
 from openkline.obd.session import ObdSession
 
 SILENT = "no answer"

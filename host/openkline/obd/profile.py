@@ -13,8 +13,8 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from kline.protocol.keybytes import KeyBytes
-from kline.protocol.obd import PidSet
+from kline.protocol.obd.keybytes import KeyBytes
+from kline.protocol.obd.requests import PidSet
 from openkline import userfiles
 from openkline.errors import OpenklineError
 

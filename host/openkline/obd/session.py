@@ -14,10 +14,12 @@ import contextlib
 import dataclasses
 from types import TracebackType
 
-from kline.protocol import kwp, obd, records, timing, unpack
-from kline.protocol.keybytes import KeyBytes
-from kline.protocol.multi import MultiPids
-from openkline.device import Device, DeviceSettings, State
+from kline.protocol.link import records, unpack
+from kline.protocol.obd import kwp, timing
+from kline.protocol.obd import requests as obd
+from kline.protocol.obd.keybytes import KeyBytes
+from kline.protocol.obd.multi import MultiPids
+from openkline.device.device import Device, DeviceSettings, State
 from openkline.errors import DeviceRefused, ObdError
 from openkline.obd import profile as profiles
 from openkline.obd.calls import Done, ObdCalls, Progress

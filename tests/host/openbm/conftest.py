@@ -47,7 +47,7 @@ async def serving(bus: FakeBus | None = None, **options: object) -> AsyncIterato
         await server.stop()
     assert not server._tasks and not [task for task in asyncio.all_tasks() if "gateway hello" in task.get_name()]
     assert not bus.callbacks, "still subscribed"
-    assert not server.sessions and not server._open and not server._doors
+    assert not server.sessions and not server._open and not server._connecting
     assert not escaped, escaped
     for port in range(server.port, server.port + made.clients + 1):
         with pytest.raises(ConnectionRefusedError):

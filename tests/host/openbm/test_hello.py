@@ -204,7 +204,7 @@ async def test_a_client_that_resets_right_after_hello(gateway: Gateway, server: 
         raw = await gateway.open()
         raw.writer.write(HELLO)
         await raw.reset()
-    await until(lambda: not server._doors)
+    await until(lambda: not server._connecting)
     assert server.counters.accepted == 20
     for port in list(server.sessions):
         await (await gateway.open(port)).ping()

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from kline.protocol import records
-from kline.protocol import update as codes
-from openkline.device import Device
+from kline.protocol.link import records
+from kline.protocol.update import codes
+from openkline.device.device import Device
 
 from ..fake_update import crc_of
 from ..updating import ASK_VERSION, BUNDLE, GO_ON, INIT, WRONG_INIT, Setup, answer, upload

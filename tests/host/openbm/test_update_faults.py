@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from kline.protocol import update as codes
-from openkline import update
-from openkline.device import Device, State
+from kline.protocol.update import codes
+from openkline.device.device import Device, State
 from openkline.gateway import firmware
+from openkline.update import updater
 
 from ..updating import ASK_VERSION, BUNDLE, GO_ON, INIT, WRONG_INIT, Setup, answer, upload
 from .raw import DISCONNECT, until
@@ -74,7 +74,7 @@ async def test_without_a_board(setup: Setup) -> None:
 
 
 async def test_a_board_that_says_nothing_to_the_password(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(update, "_OPEN_S", 0.1)
+    monkeypatch.setattr(updater, "_OPEN_S", 0.1)
     setup.updates.deaf_to.add(codes.UPDATE_OPEN)
     raw = await setup.join()
     await raw.send(INIT)
@@ -85,7 +85,7 @@ async def test_a_board_that_says_nothing_to_the_password(setup: Setup, monkeypat
 
 
 async def test_a_board_that_falls_silent(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(update, "_SILENT_S", 0.2)
+    monkeypatch.setattr(updater, "_SILENT_S", 0.2)
     setup.updates.deaf_to.add(codes.UPDATE_DATA)
     raw = await setup.opened()
     await raw.send(upload(BUNDLE[:1000]))

@@ -1,0 +1,68 @@
+"""One request on the line: P3 before it, its repetitions, what all ECUs answer."""
+
+from time import ticks_add, ticks_us
+
+from kline.device.obd import errors, init
+from kline.device.obd.errors import ObdError
+from kline.device.obd.line import wait_until
+from kline.protocol.obd import kwp, requests
+
+_BUSY_TRIES = 10
+_BUSY_PAUSE_US = 100_000
+_DAMAGED_TRIES = 3
+
+
+def exchange_steps(tester, data, p2_max_us=0):
+    """Ask `data` (service ..) in the session of `tester` (KLineObd2), which is open: an requests.Assembly.
+
+    21 asks again; so does damage that left no data, or not everybody's. ObdError of the line.
+    p2_max_us: instead of the session's; 0: that.
+    """
+    session = tester.session
+    frame = kwp.build_request(session.key, data, session.address, session.legislated())
+    assembly = requests.Assembly(data)
+    before = tester.newest
+    damaged_left = _DAMAGED_TRIES
+    for tries_left in range(_BUSY_TRIES - 1, -1, -1):
+        damaged = yield from _try_steps(tester, frame, assembly, damaged_left <= 1, p2_max_us)
+        damaged_left -= damaged
+        late = before is not None and assembly.late(before)
+        if late:
+            before = None  # only once: what comes to the repetition answers it
+        if assembly.busy():
+            yield from wait_until(ticks_add(ticks_us(), _BUSY_PAUSE_US))
+        elif not late and (assembly.enough() or not damaged or damaged_left <= 0):
+            break
+        if tries_left:
+            assembly.restart()
+    assembly.broken = assembly.broken or damaged and not assembly.answers
+    tester.newest = assembly
+    return assembly
+
+
+def _try_steps(tester, frame, assembly, last, p2_max_us):
+    """Send and listen once. True: bytes were damaged (in the echo: ObdError, where it is the last try)."""
+    line, parser, times = tester.line, tester.parser, tester.session.timing
+    dropped = parser.dropped_bytes
+    broken = parser.bad_checksum + parser.incomplete
+    if tester.on_request:
+        tester.on_request(assembly.request)
+    try:
+        yield from line.pause_steps(times.p3_min_us)
+        yield from line.send_steps(frame, times.p4_min_us)
+    except ObdError as error:
+        if last or error.code not in (errors.ECHO_WRONG, errors.LATE):
+            raise
+        return True
+    usual_us = times.p2_max_us
+    times.p2_max_us = p2_max_us or usual_us
+    try:
+        yield from init.listen_steps(line, parser, assembly, times, tester.on_frame)
+    finally:
+        times.p2_max_us = usual_us
+    if parser.bad_checksum + parser.incomplete != broken:
+        assembly.broken = True
+    # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
+    cut = line.gap_most_us > times.p4_max_us and not assembly.answers
+    # A single byte is a glitch, as some cars have one after each request.
+    return cut or assembly.broken or parser.dropped_bytes - dropped > 1

@@ -1,0 +1,1 @@
+"""Which boards there are: chips, pins, interfaces, flash offsets."""

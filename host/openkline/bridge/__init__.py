@@ -1,0 +1,1 @@
+"""The daemon: board on one side, clients on the other, and what watches over both."""

@@ -1,0 +1,350 @@
+"""The board as the PC sees it: a connection that comes back by itself, and a Bus for everybody else.
+
+    CLOSED -> OPENING -> GREETING -> READY        start(); port open, HELLO sent; WELCOME came
+                 ^  '-> WAITING <-'--'            the port can't be opened, or closed under us: again, after a pause
+                 '---------'                      that doubles from 0.25 s to 5 s
+    any -> REFUSED                                the board's versions don't fit: nothing to wait for
+    any -> CLOSED                                 stop()
+
+A pulled cable: the session is resumed when the same port is back within `resume_s` and the board has kept its state;
+then nothing is lost and nothing is sent twice. Otherwise what the board had taken ends in `unknown_after_reset`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Protocol
+
+from kline.protocol.link import records
+from kline.protocol.link.host_end import HOST_WINDOW
+from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, FrameCallback, TransmitResult, Unsubscribe
+from openkline.device.connection import Connection
+from openkline.device.link import BoardLink, BusEvent
+from openkline.device.port import Port
+from openkline.device.queue import TransmitQueue
+from openkline.device.repl import ReplWaker, StartWatch, is_prompt
+from openkline.device.state import DeviceCounters as DeviceCounters
+from openkline.device.state import DeviceSettings as DeviceSettings
+from openkline.device.state import State as State
+from openkline.device.subscribers import EventCallback, Subscribers
+from openkline.device.welcome import BoardInfo, check
+from openkline.errors import DeviceFailed, DeviceRefused
+
+log = logging.getLogger("openkline.device.device")
+board_log = logging.getLogger("openkline.board")
+
+_TICK_S = 0.05
+# Once the board is there, ticks only expire messages and acknowledge the last frames before a silence (the board
+# repeats after 500 ms); on a busy bus both go along with what comes, at most every _BUSY_S. Few, because a processor
+# that was asleep takes as long for a tick as for a frame.
+_BUSY_S = 0.34
+_BUSY_BYTES = HOST_WINDOW // 2  # or after so much, when the board has a backlog: it waits for our word after twice that
+_QUIET_TICK_S = 0.4
+
+
+class Service(Protocol):
+    """A user of record types of its own. on_reset: a new session: what was asked in the old one gets no answer."""
+
+    def on_record(self, kind: int, payload: bytes) -> None: ...
+
+    def on_reset(self) -> None: ...
+
+
+class Device:
+    """A board behind a Port. Implements openkline.bus.Bus."""
+
+    def __init__(self, port: Port, settings: DeviceSettings | None = None) -> None:
+        self.port = port
+        self.settings = settings or DeviceSettings()
+        self.counters = DeviceCounters()
+        self.board_counters: dict[str, int] = {}
+        self.board_counted_s = 0.0  # time.monotonic() when they came
+        self.info: BoardInfo | None = None
+        self.refusal: DeviceRefused | None = None
+        self.failure: Exception | None = None  # an error of ours that ended the connecting for good
+        self.trouble: str = ""  # why there is no connection, for a person; "" when there is
+        self.queue = TransmitQueue(self.settings.queue_limit, self.settings.in_flight, self.settings.patience_s)
+        self.link = BoardLink(self)
+        self._state = State.CLOSED
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._connection = Connection(port, self.settings, self.counters, self)
+        self._subscribers = Subscribers(self.counters)
+        self.on_frame = self._subscribers.frame
+        self._services: dict[range, Service] = {}
+        self._repl = ReplWaker()
+        self._starts = StartWatch()
+        self._lost_at_s: float | None = None
+        self._greeting_since_s = 0.0
+        self._was_ready = False
+        self._pumped_s = 0.0
+        self._pumped_at = 0  # bytes_in then
+
+    # -- life
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    async def start(self) -> None:
+        """Begin to connect, and go on until stop(). Does not wait: see wait_for()."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="openkline device")
+
+    async def stop(self) -> None:
+        """Close the port, give each waiting message its result, end the virtual board."""
+        task, self._task = self._task, None
+        try:
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        finally:
+            self._connection.drop()
+            self.queue.close()
+            await self.port.close()
+            self._set_state(State.CLOSED)
+
+    async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
+        """Wait for one of the states. TimeoutError; DeviceRefused, DeviceFailed when it never will come."""
+        async with asyncio.timeout(timeout_s):
+            while self._state not in states:
+                if self.refusal is not None:
+                    raise self.refusal
+                if self.failure is not None:
+                    raise DeviceFailed(
+                        f"the connection to the board ended by an error of this program ({self.failure!r}): "
+                        "please report it, with the traceback"
+                    ) from self.failure
+                self._changed.clear()
+                await self._changed.wait()
+        return self._state
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. DeviceRefused, DeviceFailed: there is nothing to wait for any more."""
+        stopped = asyncio.ensure_future(stop.wait())
+        ended = asyncio.ensure_future(self.wait_for())  # for no state: only such an error ends it
+        try:
+            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+        finally:
+            for task in (stopped, ended):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, DeviceRefused, DeviceFailed):
+                    await task
+
+    def _set_state(self, state: State) -> None:
+        if state is not self._state:
+            log.debug("%s: %s -> %s", self.port.name, self._state.value, state.value)
+            self._state = state
+            self._changed.set()
+
+    # -- the Bus
+
+    @property
+    def firmware_version(self) -> tuple[int, int, int] | None:
+        return self.info.firmware if self.info is not None else None
+
+    def subscribe(self, callback: FrameCallback) -> Unsubscribe:
+        return self._subscribers.subscribe(callback)
+
+    def subscribe_events(self, callback: EventCallback) -> Unsubscribe:
+        return self._subscribers.subscribe_events(callback)
+
+    def transmit(
+        self,
+        body: bytes,
+        *,
+        priority: int = DEFAULT_PRIORITY,
+        max_tries: int = DEFAULT_TRIES,
+        deadline_ms: int = 0,
+    ) -> asyncio.Future[TransmitResult]:
+        future = self.queue.submit(body, priority, max_tries, deadline_ms)
+        if self._state is State.READY:
+            self._pump()
+        return future
+
+    def serve(self, first: int, last: int, service: Service) -> None:
+        """From now on records of these types (OBD_FIRST and above) are for this service, instead of another one."""
+        self._services[range(first, last + 1)] = service
+
+    def send_record(self, kind: int, payload: bytes) -> bool:
+        """A sequenced record to the board. False: not ready, or no room now."""
+        sent = self._state is State.READY and self.link.send(kind, payload)
+        self._pump()
+        return sent
+
+    async def _run(self) -> None:
+        try:
+            await self._connection.run()
+        except Exception as error:
+            log.exception("%s: the connection to the board has failed", self.port.name)
+            self.failure = error
+            self.queue.close()
+            self._set_state(State.CLOSED)
+        else:
+            self._set_state(State.REFUSED)
+
+    # -- the connection (connection.User)
+
+    def on_opening(self) -> None:
+        self._set_state(State.OPENING)
+
+    def on_open(self) -> None:
+        self._give_up_session()
+        self._repl.reset()
+        self.trouble = ""
+        self._was_ready = False
+        self._greet()
+        self.link.open(resume=self._lost_at_s is not None)
+        self.on_tick()
+
+    def on_received(self, data: bytes) -> None:
+        self.counters.bytes_in += len(data)
+        now_s = time.monotonic()
+        session = self._state is State.READY  # before: what is told in front of a WELCOME is over with it
+        if not self.link.feed(data, now_s) and self._starts.seen(data) and session and self._state is State.READY:
+            self.link.open(resume=True)
+        if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:
+            self.on_tick()
+        elif self.link.urgent():
+            self._pump()
+
+    def on_tick(self) -> None:
+        self._connection.tick_in(_QUIET_TICK_S if self._state is State.READY else _TICK_S)
+        self.queue.expire(self._state is State.READY)
+        if self._state is State.GREETING:
+            if self._give_up_session():
+                self.link.open(resume=False)
+            if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
+                self._silent()
+        self._pump()
+
+    def on_closed(self) -> bool:
+        self._lose()
+        self.link.close()
+        return self._was_ready
+
+    def on_trouble(self, text: str) -> None:
+        if text != self.trouble:
+            self.trouble = text
+            log.warning("%s; trying again", text)
+
+    def on_pause(self) -> None:
+        self._set_state(State.WAITING)
+        self.queue.expire(board_is_there=False)
+        self._give_up_session()
+
+    def _greet(self) -> None:
+        self._greeting_since_s = time.monotonic()
+        self._set_state(State.GREETING)
+
+    def _lose(self) -> None:
+        """The board no longer answers; from now on the session may be resumed for a while."""
+        if self._state is State.READY:
+            self._lost_at_s = time.monotonic()
+
+    def _give_up_session(self) -> bool:
+        """After too long: nobody waits for the board's word any longer, and the next session is a new one."""
+        if self._lost_at_s is None or time.monotonic() - self._lost_at_s < self.settings.resume_s:
+            return False
+        self._lost_at_s = None
+        self.queue.abandon_in_flight()
+        return True
+
+    def _silent(self) -> None:
+        self._greeting_since_s = time.monotonic()
+        self.counters.silences += 1
+        self.on_trouble(
+            f"{self.port.name}: the port is open, but no openkline firmware answers. Is the board flashed? "
+            "Its reset button, or unplugging it, may help"
+        )
+
+    def _hand_over(self) -> None:
+        if self._state is not State.READY:
+            return
+        while self.queue and self.link.has_room() and (message := self.queue.take()) is not None:
+            self.link.transmit(message, self.settings.wake)
+
+    def _pump(self) -> None:
+        self._hand_over()
+        room = self._connection.room
+        if room > 0:
+            self._pumped_s = time.monotonic()
+            self._pumped_at = self.counters.bytes_in
+            self._connection.write(self.link.pump(self._pumped_s, room))
+        if self.queue or self.link.backlog:
+            self._connection.tick_soon(_TICK_S)
+
+    # -- what the board says (boardlink.Listener)
+
+    def on_welcome(self, info: BoardInfo, resumed: bool) -> None:
+        try:
+            warnings = check(info)
+        except DeviceRefused as error:
+            self.refusal = error
+            self._changed.set()
+            self._connection.finish()
+            return
+        before, self.info = self.info, info
+        self.queue.max_frame = info.max_frame
+        rebooted = before is not None and before.boot_id != info.boot_id
+        self.counters.reboots += rebooted
+        self.counters.resumed += resumed
+        if not resumed:
+            self.queue.abandon_in_flight()
+            self.link.configure(self.settings.configure)
+        self._lost_at_s = None
+        self._was_ready = True
+        self.trouble = ""
+        if before is None or rebooted:
+            log.info("%s: %s%s", self.port.name, info, " (it has restarted)" if rebooted else "")
+            for warning in warnings:
+                log.warning("%s", warning)
+        else:
+            log.info("%s: the board is back%s", self.port.name, ", nothing lost" if resumed else "")
+        self._set_state(State.READY)
+        if not resumed:
+            for service in self._services.values():
+                service.on_reset()
+
+    def on_service_record(self, kind: int, payload: bytes) -> None:
+        for kinds, service in self._services.items():
+            if kind in kinds:
+                service.on_record(kind, payload)
+
+    def on_silent(self) -> None:
+        if self._state is State.READY:
+            self._lose()
+            self._greet()
+
+    def on_result(self, id: int, result: TransmitResult) -> None:
+        self.queue.result(id, result)
+        self._hand_over()
+
+    def on_event(self, event: BusEvent) -> None:
+        if event.name == "tx_flushed":
+            self.queue.abandon_in_flight()  # the board no longer knows which they were: no RESULT will come
+            self._hand_over()
+        self._subscribers.event(event)
+
+    def on_counters(self, counters: dict[str, int]) -> None:
+        self.board_counters = counters
+        self.board_counted_s = time.monotonic()
+
+    def on_configured(self, key: int, ok: bool, value: int) -> None:
+        if key == records.CONFIG_MAX_FRAME:
+            self.queue.max_frame = value
+        if not ok and dict(self.settings.configure).get(key) != value:
+            log.warning("the board refused setting %d; it keeps %d", key, value)
+
+    def on_text(self, line: str) -> None:
+        keys = self._repl.seen(line, time.monotonic()) if self._state is State.GREETING else b""
+        if keys:
+            log.info("%s: the board is at MicroPython's prompt: starting its firmware", self.port.name)
+            self._connection.write(keys)
+        board_log.log(logging.DEBUG if is_prompt(line) else logging.INFO, "board: %s", line)

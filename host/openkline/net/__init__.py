@@ -1,0 +1,1 @@
+"""For every server: who may connect, how often, how addresses are written."""
