@@ -5,11 +5,17 @@ The gateway, the log and the commands depend on these types only, so that any of
 
 from __future__ import annotations
 
-import asyncio
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from functools import reduce
+from operator import xor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME
+
+if TYPE_CHECKING:
+    import asyncio
 
 DEFAULT_PRIORITY = 100
 DEFAULT_TRIES = 5
@@ -26,6 +32,23 @@ class BusFrame(NamedTuple):
     time: float
     data: bytes
     own: bool = False
+
+
+def frame_fault(data: Sequence[int | None]) -> str:
+    """What is wrong with data as a whole frame (see BusFrame.data); "" when it is a valid one.
+
+    None stands for a byte that may have any value: in a pattern of frames.
+    """
+    n = len(data)
+    if not MIN_FRAME <= n <= MAX_FRAME:
+        return f"a frame has {MIN_FRAME} to {MAX_FRAME} bytes (source, length, destination, data, checksum), not {n}"
+    if data[1] not in (None, n - 2):
+        return f"the length byte is {data[1]:02X}, should be {n - 2:02X} in a frame of {n} bytes"
+    known = [byte for byte in data if byte is not None]
+    checksum = reduce(xor, known[:-1], 0)
+    if len(known) == n and known[-1] != checksum:
+        return f"the checksum is {known[-1]:02X}, should be {checksum:02X}"
+    return ""
 
 
 class Outcome(enum.Enum):

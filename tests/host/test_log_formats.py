@@ -91,7 +91,7 @@ def test_torn_and_wrong_lines_are_named_and_skipped() -> None:
     assert len(frames) == 3
     assert [problem.line for problem in problems] == [2, 3, 5, 6, 7]
     assert "checksum is 8E, should be 8F" in problems[1].reason
-    assert "promises 11 bytes, 6 are there" in problems[2].reason
+    assert "the length byte is 09, should be 04 in a frame of 6 bytes" in problems[2].reason
     assert problems[4].reason == "line longer than 4096 bytes"
 
 

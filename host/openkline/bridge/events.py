@@ -23,8 +23,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME
-from openkline.bus import BusFrame
+from openkline.bus import BusFrame, frame_fault
 from openkline.errors import OpenklineError
 from openkline.gateway.rules import parse_pattern
 
@@ -88,7 +87,8 @@ def _parse_line(line: str, number: int, shell: bool) -> EventRule:
     if not equals or len(quoted) < 2 or quoted[0] != '"' or quoted[-1] != '"':
         raise ValueError(f'expected "frame in hex" = command, got {line[:60]!r}')
     pattern = parse_pattern(quoted[1:-1])
-    _check_frame(pattern)
+    if fault := frame_fault(pattern):  # no frame can match it
+        raise ValueError(fault)
     if not command:
         raise ValueError("there is no command behind =")
     if not shell:
@@ -97,24 +97,6 @@ def _parse_line(line: str, number: int, shell: bool) -> EventRule:
         except ValueError as error:
             raise ValueError(f"command {command!r}: {error}") from None
     return EventRule(pattern, command, number)
-
-
-def _check_frame(pattern: tuple[int | None, ...]) -> None:
-    """A pattern that no frame can match is a mistake. ValueError says what would match."""
-    n = len(pattern)
-    if not MIN_FRAME <= n <= MAX_FRAME:
-        raise ValueError(
-            f"a frame has {MIN_FRAME} to {MAX_FRAME} bytes (source, length, destination, data, checksum), this has {n}"
-        )
-    if pattern[1] is not None and pattern[1] != n - 2:
-        raise ValueError(f"the length byte is {pattern[1]:02X}, for {n} bytes it must be {n - 2:02X}")
-    known = [byte for byte in pattern if byte is not None]
-    if len(known) == n:
-        checksum = 0
-        for byte in known[:-1]:
-            checksum ^= byte
-        if checksum != known[-1]:
-            raise ValueError(f"the checksum is {known[-1]:02X}, must be {checksum:02X}")
 
 
 def load_events(path: Path, shell: bool = False) -> tuple[EventRule, ...]:

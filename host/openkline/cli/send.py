@@ -7,10 +7,9 @@ import json
 
 import rich_click as click
 
-from kline.protocol.checksum import xor8
 from kline.protocol.ibus import names
-from kline.protocol.ibus.frames import encode
-from openkline.bus import DEFAULT_PRIORITY
+from kline.protocol.ibus.frames import MIN_FRAME, encode
+from openkline.bus import DEFAULT_PRIORITY, frame_fault
 from openkline.cli.commands import resolve_command
 from openkline.cli.common import (
     HexBytes,
@@ -91,14 +90,18 @@ def _refuse_frame(body: bytes) -> None:
 
     With a wrong checksum it is taken for one only where no module is known to have that address.
     """
-    right = xor8(body, 0, len(body) - 1)
-    is_module = names.address_name(body[1]) != hex_bytes(body[1:2])
-    if body[1] + 2 != len(body) or (body[-1] != right and is_module):
+    if len(body) < MIN_FRAME:
         return
-    wrong = "" if body[-1] == right else f" with a wrong checksum ({body[-1]:02X}, should be {right:02X})"
-    message = hex_bytes(body[:1] + body[2:-1])
+    message = body[:1] + body[2:-1]
+    frame = encode(message[0], message[1], message[2:])
+    is_module = names.address_name(body[1]) != hex_bytes(body[1:2])
+    if body[:-1] != frame[:-1] or (body != frame and is_module):
+        return
+    fault = frame_fault(body)
+    but = f", but {fault}" if fault else ""
     raise click.UsageError(
-        f'{hex_bytes(body)} is a whole frame{wrong}. Length and checksum are added here: openkline send "{message}"'
+        f"{hex_bytes(body)} is a whole frame{but}. Length and checksum are added here: "
+        f'openkline send "{hex_bytes(message)}"'
     )
 
 

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from kline.protocol.checksum import xor8
 from kline.protocol.ibus.frames import MAX_FRAME, IbusScanner
 from kline.protocol.ring import RingBuffer
-from openkline.bus import BusFrame
+from openkline.bus import BusFrame, frame_fault
 
 MAX_LINE = 4096
 _MOMENT = re.compile(r"(\d{4})-([A-Z][a-z]{2})-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?: ")
@@ -65,17 +64,6 @@ class LogFormat(Protocol):
 
 def hex_bytes(data: bytes) -> str:
     return data.hex(" ").upper()
-
-
-def why_no_frame(data: bytes) -> str:
-    """What is wrong with data as a whole frame; nothing ("") when it is a valid one."""
-    if len(data) < 5:
-        return f"{len(data)} bytes are no frame (5 at least)"
-    if data[1] + 2 != len(data):
-        return f"length byte {data[1]:02X} promises {data[1] + 2} bytes, {len(data)} are there"
-    if xor8(data, 0, len(data)):
-        return f"checksum is {data[-1]:02X}, should be {xor8(data, 0, len(data) - 1):02X}"
-    return ""
 
 
 def why_no_time(unix_s: float | None) -> str:
@@ -148,7 +136,7 @@ class GatewayFormat:
                 problem(LogProblem(number, "no such date and time", text))
                 continue
             frame = bytes.fromhex(data)
-            if reason := why_no_frame(frame):
+            if reason := frame_fault(frame):
                 problem(LogProblem(number, reason, text))
                 continue
             yield LogFrame(unix_s, frame, bool(own))
@@ -196,7 +184,7 @@ class NavCoderFormat:
                 problem(LogProblem(number, "no such date and time", text))
                 continue
             frame = bytes.fromhex(rest)
-            if reason := why_no_frame(frame):
+            if reason := frame_fault(frame):
                 problem(LogProblem(number, reason, text))
                 continue
             yield LogFrame(unix_s, frame)
@@ -229,7 +217,7 @@ class JsonFormat:
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
                 problem(LogProblem(number, 'no JSON object with "time" and "frame"', text[:200]))
                 continue
-            if reason := why_no_time(frame.time) or why_no_frame(frame.data):
+            if reason := why_no_time(frame.time) or frame_fault(frame.data):
                 problem(LogProblem(number, reason, text[:200]))
                 continue
             yield frame
