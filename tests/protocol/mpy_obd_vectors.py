@@ -4,8 +4,8 @@ import os
 
 import kline_vectors
 
-from kline.protocol.link import status
 from kline.protocol.obd import dtc, keybytes, kwp, nrc, pids, requests, timing
+from kline.protocol.obd.words import describe
 
 VECTORS = kline_vectors.read((os.getenv("OPENKLINE_ROOT") or ".") + "/tests/vectors")
 
@@ -58,7 +58,7 @@ def test_tables_work_on_this_python():
         data = bytes(range(200, 200 + pids.length(pid)))
         assert pids.decode(pid, data)
         assert pids.decode(pid, data[1:]) == []
-        status.describe(pid, data)
+        describe(pid, data)
     assert nrc.name(0x12).startswith("12: PID")
     assert dtc.describe("P0301") == "powertrain: ignition or misfire"
     assert dtc.encode("u3fff") == b"\xff\xff"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from openkline.boards.chips import find_chip, refused
 from openkline.boards.profile import Interface, Profile, ProfileError, read_profile, read_toml
-from openkline.device.sim import find_tree
+from openkline.programs import find_tree
 
 _PASSWORDS = range(2**32)
 

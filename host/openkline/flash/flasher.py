@@ -11,7 +11,6 @@ from openkline.boards.catalogue import board_json
 from openkline.boards.profile import Interface, Profile
 from openkline.device import ports
 from openkline.device.port import port_for
-from openkline.device.sim import find_tree
 from openkline.device.welcome import GOOD_MICROPYTHON, OLDEST_MICROPYTHON
 from openkline.firmware.modules import compile_modules
 from openkline.flash import find, images, memory, plan, selftest
@@ -21,6 +20,7 @@ from openkline.flash.plan import Choose, Wishes
 from openkline.flash.progress import Progress
 from openkline.flash.prompt import reach_prompt
 from openkline.flash.trouble import HOLD_BOOT, FlashError
+from openkline.programs import find_tree
 from openkline.update import passwords
 
 STEPS = 10

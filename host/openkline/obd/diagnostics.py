@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from kline.protocol.link import status
 from kline.protocol.obd import nrc, pids, requests, results
+from kline.protocol.obd.words import MonitorStatus, describe, monitor_status
 from openkline.errors import ObdError
 from openkline.obd.live import Cell, no_answer
 from openkline.obd.session import ObdSession
@@ -51,11 +51,11 @@ class Diagnostics:
 
     # -- monitors and codes
 
-    async def monitors(self) -> dict[int, status.MonitorStatus]:
+    async def monitors(self) -> dict[int, MonitorStatus]:
         """Of those ECUs that have PID 01."""
         found = {}
         for answer in (await self._ask(b"\x01\x01")).positive():
-            one = status.monitor_status(answer.frames[0], 1)
+            one = monitor_status(answer.frames[0], 1)
             if one is not None:
                 found[answer.ecu] = one
         return found
@@ -160,7 +160,7 @@ class Diagnostics:
             for ecu in (ecu for ecu in stored if pid in have[ecu]):
                 values = pids.decode(pid, frozen.get(ecu, b""))
                 cells[ecu] += [Cell(None, value) for value in values] or no_answer(pid)
-        return {ecu: (status.describe(2, code)[0], cells[ecu]) for ecu, code in stored.items()}
+        return {ecu: (describe(2, code)[0], cells[ecu]) for ecu, code in stored.items()}
 
     async def _frozen(self, pid: int) -> dict[int, bytes]:
         """{ecu: data} of a PID in the freeze frames."""
@@ -195,7 +195,7 @@ class Diagnostics:
         """Which OBD standard the car says that it keeps; "" where it doesn't."""
         request = bytes((requests.LIVE, _STANDARD))
         for answer in (await self._ask(request)).positive():
-            words = status.describe(_STANDARD, requests.payload(request, answer) or b"")
+            words = describe(_STANDARD, requests.payload(request, answer) or b"")
             return words[0] if words else ""
         return ""
 

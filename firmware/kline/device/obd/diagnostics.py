@@ -7,10 +7,10 @@ here mistakes a refusal or silence for a value: live() raises ObdError, and code
 from kline.device.obd import errors
 from kline.device.obd.errors import ObdError
 from kline.device.obd.line import drain
-from kline.protocol.link import status
 from kline.protocol.obd import pids, requests
 from kline.protocol.obd.multi import MultiPids
 from kline.protocol.obd.nrc import name
+from kline.protocol.obd.words import describe, monitor_status
 
 _TRIES = 3
 _LAST_BITMAP = 0xE0
@@ -86,7 +86,7 @@ class Diagnostics:
     # -- monitors and codes ------------------------------------------------------------------------------------------
 
     def monitors(self):
-        """{ecu: status.MonitorStatus} of those that have PID 01."""
+        """{ecu: MonitorStatus} of those that have PID 01."""
         return drain(self.monitors_steps())
 
     def monitors_steps(self):
@@ -94,7 +94,7 @@ class Diagnostics:
         found = {}
         assembly = yield from self.tester.request_steps(b"\x01\x01")
         for answer in assembly.positive():
-            one = status.monitor_status(answer.frames[0], 1)
+            one = monitor_status(answer.frames[0], 1)
             if one is not None:
                 found[answer.ecu] = one
         return found
@@ -172,7 +172,7 @@ class Diagnostics:
             if pid % 32 and pid != 2:
                 data = yield from self._frozen_steps(pid, ecu)
                 values.extend(pids.decode(pid, data or b""))
-        return status.describe(2, stored)[0], values
+        return describe(2, stored)[0], values
 
     def _frozen_steps(self, pid, ecu):
         request = requests.freeze_request(pid)

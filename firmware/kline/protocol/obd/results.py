@@ -12,7 +12,7 @@ Sources: SAE J1979 (message layouts; names of tests 01..0A; 05 and 06 in 4 ms: n
 "Decoding Mode 06 Data" of Toyota's for 2003, "Mode $06 Data" of Land Rover's for 2005.
 """
 
-from kline.protocol.link import status
+from kline.protocol.obd.words import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class TestResult:
 
 def sensor_name(sensor: int, pid: int = 0x13) -> str:
     """`bank 1 sensor 2` of a bit of PID 13, or 1D, which counts banks otherwise."""
-    names = status.describe(pid, bytes((sensor,)))
+    names = describe(pid, bytes((sensor,)))
     return names[0] if len(names) == 1 else "sensor %02X" % sensor
 
 
