@@ -6,22 +6,21 @@ board. Two may be under way: the board begins the second when the first is done,
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kline.protocol.link import records, unpack
-from openkline.device.device import Device, State
+from openkline.device.calls import Call, Calls, Failure
+from openkline.device.device import Device
 from openkline.errors import ObdError
 
 Progress = Callable[[str], None]
 OnAnswer = Callable[[unpack.ObdAnswer], None]
+Said = tuple[int, int, bytes] | unpack.ObdAnswer | unpack.ObdEnd  # the tuple: number, kind of text, text
 
-_ROOM_PAUSE_S = 0.02
 _CANCEL_TIMEOUT_S = 2.0
 _AT_ONCE = 2
-
+_NAMES = {Failure.GONE: "interrupted", Failure.RESET: "interrupted", Failure.SILENT: "timeout"}
 _FAILURES = {
     records.END_CANCELLED: ("interrupted", "the request was broken off"),
     records.END_BUSY: ("failed", "the board is busy with another request: try again"),
@@ -50,26 +49,22 @@ class Done:
     damaged: bool
 
 
-@dataclass(slots=True)
-class _Call:
-    ident: int
-    done: asyncio.Future[Done]
-    progress: Progress | None
-    timeout_s: float
-    on_answer: OnAnswer | None = None
-    answers: list[unpack.ObdAnswer] = field(default_factory=list)
-    error: bytes = b""
-
-
 class ObdCalls:
     """The board's OBD service. It listens to the device's OBD records from here on."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self._last = 0
-        self._under_way: dict[int, _Call] = {}
-        self._room = asyncio.Semaphore(_AT_ONCE)
-        device.serve(records.OBD_FIRST, records.OBD_LAST, self)
+        self._calls: Calls[Said] = Calls(
+            device,
+            records.OBD_FIRST,
+            records.OBD_LAST,
+            read=_read,
+            ends=lambda said: isinstance(said, unpack.ObdEnd),
+            failure=lambda why, words: ObdError(words, _NAMES[why]),
+            at_once=_AT_ONCE,
+            cancel=records.OBD_CANCEL,
+            cancel_s=_CANCEL_TIMEOUT_S,
+        )
 
     async def call(
         self,
@@ -84,69 +79,42 @@ class ObdCalls:
 
         on_answer gets each answer when it comes; then none are kept.
         """
-        async with self._room:
-            self._last = self._last % 0xFFFF + 1
-            call = _Call(self._last, asyncio.get_running_loop().create_future(), progress, timeout_s, on_answer)
-            self._under_way[call.ident] = call
-            try:
-                async with asyncio.timeout(sum(one.timeout_s for one in self._under_way.values())):
-                    out = bytearray(3 + len(arguments))
-                    records.pack_obd_call(out, call.ident, operation, arguments)
-                    await self._send(records.OBD_CALL, bytes(out))
-                    return await asyncio.shield(call.done)
-            except TimeoutError:
-                await self._cancel(call)
-                raise ObdError(f"the board gave no answer within {timeout_s:.0f} s", "timeout") from None
-            except asyncio.CancelledError:
-                await self._cancel(call)
-                raise
-            finally:
-                del self._under_way[call.ident]
-                call.done.cancel()
-
-    async def _send(self, kind: int, payload: bytes) -> None:
-        while not self.device.send_record(kind, payload):
-            if self.device.state is not State.READY:
-                raise ObdError(self.device.trouble or "the connection to the board is gone", "interrupted")
-            await asyncio.sleep(_ROOM_PAUSE_S)
-
-    async def _cancel(self, call: _Call) -> None:
-        """Ask the board to stop, and give it a moment to say so: the next call would find it busy."""
-        if not call.done.done() and self.device.send_record(records.OBD_CANCEL, call.ident.to_bytes(2, "little")):
-            with contextlib.suppress(TimeoutError, ObdError):
-                await asyncio.wait_for(asyncio.shield(call.done), _CANCEL_TIMEOUT_S)
-
-    # -- device.Service
-
-    def on_reset(self) -> None:
-        for call in self._under_way.values():
-            if not call.done.done():
-                call.done.set_exception(ObdError("the board has restarted, or another program took it", "interrupted"))
-
-    def on_record(self, kind: int, payload: bytes) -> None:
-        call = self._under_way.get(int.from_bytes(payload[:2], "little"))
-        if call is None or call.done.done():
-            return
-        n = len(payload)
-        if kind == records.OBD_TEXT:
-            _, what, text = unpack.unpack_obd_text(payload, 0, n)
-            if what == records.TEXT_ERROR:
-                call.error += text
-            elif call.progress is not None:
-                call.progress(text.decode("utf-8", "replace"))
-        elif kind == records.OBD_ANSWER:
-            (call.on_answer or call.answers.append)(unpack.unpack_obd_answer(payload, 0, n))
-        elif kind == records.OBD_END:
-            self._ended(call, unpack.unpack_obd_end(payload, 0, n))
-
-    def _ended(self, call: _Call, end: unpack.ObdEnd) -> None:
+        async with self._calls.begin(timeout_s) as call:
+            out = bytearray(3 + len(arguments))
+            records.pack_obd_call(out, call.ident, operation, arguments)
+            await call.send(records.OBD_CALL, bytes(out))
+            answers: list[unpack.ObdAnswer] = []
+            end, error = await _listen(call, on_answer or answers.append, progress)
         if end.code != records.END_DONE:
-            call.done.set_exception(_failure(end.code, call.error.decode("utf-8", "replace")))
-        elif end.flags & records.END_LOST_ANSWERS:
-            call.done.set_exception(ObdError("the USB line could not take all answers: ask again", "failed"))
-        else:
-            flags = (records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED)
-            call.done.set_result(Done(call.answers, end.found, *(bool(end.flags & flag) for flag in flags)))
+            raise _failure(end.code, error)
+        if end.flags & records.END_LOST_ANSWERS:
+            raise ObdError("the USB line could not take all answers: ask again", "failed")
+        flags = (records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED)
+        return Done(answers, end.found, *(bool(end.flags & flag) for flag in flags))
+
+
+def _read(kind: int, payload: bytes) -> Said | None:
+    n = len(payload)
+    if kind == records.OBD_TEXT:
+        return unpack.unpack_obd_text(payload, 0, n)
+    if kind == records.OBD_ANSWER:
+        return unpack.unpack_obd_answer(payload, 0, n)
+    return unpack.unpack_obd_end(payload, 0, n) if kind == records.OBD_END else None
+
+
+async def _listen(call: Call[Said], on_answer: OnAnswer, progress: Progress | None) -> tuple[unpack.ObdEnd, str]:
+    """Until OBD_END: that, and the error's text."""
+    error = b""
+    while True:
+        said = await call.next()
+        if isinstance(said, unpack.ObdEnd):
+            return said, error.decode("utf-8", "replace")
+        if isinstance(said, unpack.ObdAnswer):
+            on_answer(said)
+        elif said[1] == records.TEXT_ERROR:
+            error += said[2]
+        elif progress is not None:
+            progress(said[2].decode("utf-8", "replace"))
 
 
 def _failure(code: int, text: str) -> ObdError:
