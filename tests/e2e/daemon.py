@@ -13,7 +13,8 @@ from typing import Any
 from tests.ports import free_port
 
 from openkline.bridge.status import default_port, fetch
-from openkline.log.formats import GatewayFormat, LogFrame, LogProblem
+from openkline.log.formats import LogFrame, LogProblem
+from openkline.log.reader import read_frames
 
 from .rig import until
 
@@ -96,4 +97,4 @@ async def command(*words: str, timeout_s: float = 60) -> tuple[int, bytes, bytes
 def read_log(path: Path) -> tuple[list[LogFrame], list[LogProblem]]:
     problems: list[LogProblem] = []
     with path.open("rb") as file:
-        return list(GatewayFormat().read(file, problems.append)), problems
+        return list(read_frames(file, problems.append)), problems

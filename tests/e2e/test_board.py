@@ -16,7 +16,7 @@ from openkline.bus import BusFrame, Outcome
 from openkline.device.device import State
 from openkline.device.sim import SimBoard, SimOptions, find_micropython
 from openkline.errors import SimulatorError
-from openkline.log.formats import GatewayFormat
+from openkline.log.reader import read_frames
 
 from .rig import E39, E83, READY_S, needs_captures, sim_device, until
 
@@ -43,7 +43,7 @@ async def test_a_message_of_ours_is_sent_and_seen_once() -> None:
 @needs_captures
 async def test_a_replayed_capture_arrives_whole_with_its_gaps() -> None:
     with E39.open("rb") as file:
-        expected = list(GatewayFormat().read(file, lambda problem: None))
+        expected = list(read_frames(file, lambda problem: None))
     got: list[BusFrame] = []
     async with sim_device(SimOptions(car="none", replay=E39)) as (device, _):
         device.subscribe(got.append)

@@ -17,6 +17,7 @@ from openkline.cli.bridge import bridge
 from openkline.cli.log import log
 from openkline.log import files
 from openkline.log.formats import GatewayFormat, LogProblem
+from openkline.log.reader import read_frames
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "bridge.md").read_text("utf-8")
 
@@ -52,7 +53,7 @@ def test_every_option_that_is_named_is_one() -> None:
 def test_the_lines_of_the_log_are_the_formats() -> None:
     lines = blocks("Log")[0].encode()
     problems: list[LogProblem] = []
-    frames = list(GatewayFormat().read(io.BytesIO(lines), problems.append))
+    frames = list(read_frames(io.BytesIO(lines), problems.append))
     assert problems == []
     assert [frame.own for frame in frames] == [False, True]
     assert b"".join(map(GatewayFormat(direction=True).write, frames)) == lines

@@ -25,7 +25,7 @@ from click.testing import CliRunner, Result
 
 from openkline.cli import main
 from openkline.cli.common import set_up_logging, tell_error
-from openkline.log.formats import GatewayFormat
+from openkline.log.reader import read_frames
 
 LINES = (
     b"2010-Jul-20 10:07:00.767817: C0 04 68 32 11 8F \n"
@@ -186,9 +186,9 @@ def test_ports_without_a_board_say_what_to_look_for(monkeypatch: pytest.MonkeyPa
 def test_log_converts_without_loss(capture: Path) -> None:
     as_json = run("log", str(capture), "--json").stdout_bytes
     assert next(json.loads(line)["frame"] for line in as_json.splitlines()) == "C0 04 68 32 11 8F"
-    assert run("log", "-", "--from", "json", "--to", "gateway", stdin=as_json).stdout_bytes == LINES
+    assert run("log", "-", "--to", "gateway", stdin=as_json).stdout_bytes == LINES
     assert run("log", str(capture), "--to", "raw").stdout_bytes == b"".join(
-        frame.data for frame in GatewayFormat().read(io.BytesIO(LINES), lambda problem: None)
+        frame.data for frame in read_frames(io.BytesIO(LINES), lambda problem: None)
     )
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from kline.protocol.ibus.frames import encode
 from openkline.bus import BusFrame
 from openkline.cli.common import pretty
-from openkline.log.formats import FORMATS, GatewayFormat, LogFrame, LogProblem, NavCoderFormat, detect
+from openkline.log.formats import FORMATS, GatewayFormat, LogFrame, LogProblem, NavCoderFormat
+from openkline.log.reader import read_frames
 
 CAPTURES = Path(os.environ.get("OPENKLINE_CAPTURES") or Path(__file__).resolve().parents[3] / "shared" / "captures")
 FRAME = bytes.fromhex("C0 04 68 32 11 8F")
@@ -32,7 +33,8 @@ def somewhere_with_summer_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 def read(name: str, data: bytes) -> tuple[list[LogFrame], list[LogProblem]]:
     problems: list[LogProblem] = []
-    return list(FORMATS[name]().read(io.BytesIO(data), problems.append)), problems
+    how = "raw" if name == "raw" else "auto"
+    return list(read_frames(io.BytesIO(data), problems.append, how)), problems
 
 
 def at(*moment: int, micros: int = 0) -> float:
@@ -114,21 +116,6 @@ def test_raw_bytes_are_decoded_by_the_decoder_rule() -> None:
     frames, problems = read("raw", data)
     assert [frame.data for frame in frames] == [FRAME, FRAME]
     assert problems[0].reason.startswith("9 bytes")
-
-
-@pytest.mark.parametrize(
-    ("head", "name"),
-    [
-        (b"2010-Jul-20 10:07:00.767817: C0 04", "gateway"),
-        (b"7:00.7678\n2010-Jul-20 10:07:00.767817: C0 04", "gateway"),
-        (b"1/26/2010 5:04:11 PM.213:  3B 05", "navcoder"),
-        (b'{"time": 1, "frame": "C0 04"}', "json"),
-        (FRAME, "raw"),
-        (b"", "raw"),
-    ],
-)
-def test_formats_are_recognised(head: bytes, name: str) -> None:
-    assert detect(head).name == name
 
 
 @pytest.mark.parametrize("at_s", ["NaN", "Infinity", "-Infinity", "1e999", "1e18", "-1e308", "253402400000", '"nan"'])

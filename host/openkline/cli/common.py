@@ -143,13 +143,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def pretty(colour: bool) -> Callable[[BusFrame], bytes]:
-    """A frame as one line for people: time, who to whom, about what, the bytes."""
+def pretty(colour: bool, elapsed: bool = False) -> Callable[[BusFrame], bytes]:
+    """A frame as one line for people: time (elapsed: since some start), who to whom, about what, the bytes."""
     dim, bold, own, off = ("\x1b[2m", "\x1b[1m", "\x1b[33m", "\x1b[0m") if colour else ("", "", "", "")
 
     def render(frame: BusFrame) -> bytes:
         second, millis = divmod(int(frame.time * 1000), 1000)
-        clock = time.strftime("%H:%M:%S", time.localtime(second)) + f".{millis:03d}" if frame.time else "-"
+        clock = f"+{frame.time:.3f}" if elapsed else _clock(second, millis) if frame.time else "-"
         data = frame.data
         route = f"{names.address_name(data[0]):>4} -> {names.address_name(data[2]):<4}"
         about = names.message_name(data[3])
@@ -158,6 +158,10 @@ def pretty(colour: bool) -> Callable[[BusFrame], bytes]:
         return line.encode("utf-8", "replace")
 
     return render
+
+
+def _clock(second: int, millis: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second)) + f".{millis:03d}"
 
 
 def terminal_renderer(as_json: bool, plain: Callable[[BusFrame], bytes] | None = None) -> Callable[[BusFrame], bytes]:

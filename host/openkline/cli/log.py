@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import rich_click as click
 
@@ -16,9 +15,11 @@ from kline.protocol.ibus import names
 from kline.protocol.ibus.frames import BYTE_US
 from openkline.bus import BusFrame
 from openkline.cli.common import pretty
-from openkline.log.formats import FORMATS, LogFormat, LogFrame, LogProblem, detect
+from openkline.errors import OpenklineError
+from openkline.log.formats import FORMATS, LogFrame, LogProblem
+from openkline.log.reader import READERS, read_frames
+from openkline.printable import printable
 
-_HEAD = 512
 _MAX_SHOWN_PROBLEMS = 20
 
 
@@ -62,49 +63,33 @@ class Problems:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.count = 0
+        self.count = self.frames = 0
 
     def __call__(self, problem: LogProblem) -> None:
         self.count += 1
         if self.count <= _MAX_SHOWN_PROBLEMS:
+            line = f":{problem.line}" if problem.line else ""
             text = f": {problem.text[:80]}" if problem.text else ""
-            click.echo(f"{self.name}:{problem.line}: {problem.reason}{text}", err=True)
+            click.echo(printable(f"{self.name}{line}: {problem.reason}{text}"), err=True)
         elif self.count == _MAX_SHOWN_PROBLEMS + 1:
-            click.echo(f"{self.name}: more lines can't be read; they are counted", err=True)
+            click.echo(printable(f"{self.name}: more lines can't be read; they are counted"), err=True)
+
+    def counted(self, frames: Iterable[LogFrame]) -> Iterator[LogFrame]:
+        for frame in frames:
+            self.frames += 1
+            yield frame
+
+    def verdict(self) -> str:
+        """Why this file was hardly a log; "" when it was one, or empty."""
+        if self.count and not self.frames:
+            return f"{self.name}: no frame in it. `--from raw` takes it for bytes of the wire"
+        if self.count > self.frames:
+            return f"{self.name}: more lines that can't be read ({self.count}) than frames ({self.frames})"
+        return ""
 
 
-class _Again(io.RawIOBase):
-    """What was read already, then the rest."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        super().__init__()
-        self._head = head
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, into: Any) -> int:
-        # Not readinto1(): what it has, it gives only with more, where `into` is bigger than its buffer.
-        data = self._head or self._rest.read1(len(into))  # type: ignore[attr-defined]
-        n = min(len(into), len(data))
-        into[:n], self._head = data[:n], data[n:]
-        return n
-
-
-def _reader(file: BinaryIO, name: str) -> tuple[LogFormat, BinaryIO]:
-    """The format that was named, or that the first bytes show; and a stream that still has those bytes."""
-    if name != "auto":
-        return FORMATS[name](), file
-    head = file.readline(_HEAD)  # whole, though it may come in pieces
-    if detect(head).name == "raw":
-        head += file.readline(_HEAD)  # the first line may be torn
-    return detect(head), io.BufferedReader(_Again(head, file))
-
-
-def _wanted(
-    frames: Iterable[LogFrame], source: set[int], destination: set[int], message: set[int]
-) -> Iterator[LogFrame]:
+def _wanted(frames: Iterable[LogFrame], only: tuple[set[int], set[int], set[int]]) -> Iterator[LogFrame]:
+    source, destination, message = only
     for frame in frames:
         data = frame.data
         if (
@@ -133,7 +118,9 @@ class HexByte(click.ParamType[int]):
     "openkline log ibus.log --stats; tail -f ibus.log | openkline log -"
 )
 @click.argument("files", nargs=-1, required=True, type=click.File("rb"), metavar="FILE...")
-@click.option("--from", "log_format", type=click.Choice(["auto", *FORMATS]), default="auto", show_default=True)
+@click.option(
+    "--from", "how", type=click.Choice(READERS), default="auto", show_default=True, help="Read as text or as bytes."
+)
 @click.option("--to", type=click.Choice(["text", *FORMATS]), default="text", show_default=True, help="Output format.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --to json.")
 @click.option("--source", multiple=True, type=HexByte(), help="Only frames from this address (repeatable).")
@@ -142,7 +129,7 @@ class HexByte(click.ParamType[int]):
 @click.option("--stats", is_flag=True, help="Count instead of printing frames.")
 def log(
     files: tuple[BinaryIO, ...],
-    log_format: str,
+    how: str,
     to: str,
     as_json: bool,
     source: tuple[int, ...],
@@ -150,32 +137,44 @@ def log(
     message: tuple[int, ...],
     stats: bool,
 ) -> None:
-    """Read gateway logs, NavCoder logs, raw bytes and JSON lines; filter, convert, count. `-` is stdin.
+    """Read logs and captures of any program; filter, convert, count. `-` is stdin.
 
-    A line that can't be read is reported on stderr and skipped.
+    Gateways, NavCoder, BlueBus, JSON lines, hex in any text, dumps, a byte a line, the wire's own bytes; gzip too.
+    A line that can't be read is reported on stderr and skipped. Exit status 1: a file held no frame, or more lines
+    that can't be read than frames.
     """
-    render = pretty(sys.stdout.isatty()) if to == "text" and not as_json else None
-    write = FORMATS["json" if as_json else to]().write if render is None else None
+    render = _renderer("json" if as_json else to)
+    only = set(source), set(destination), set(message)
+    verdicts: list[str] = []
     statistics = Statistics()
     out = sys.stdout.buffer
     try:
         for file in files:
-            reader, stream = _reader(file, log_format)
             live = not file.seekable()  # such as tail -f: whoever looks at it wants each frame now
             problems = Problems(str(getattr(file, "name", "-")))
-            for frame in _wanted(reader.read(stream, problems), set(source), set(destination), set(message)):
+            for frame in _wanted(problems.counted(read_frames(file, problems, how)), only):
                 statistics.add(frame)
-                if stats:
-                    continue
-                out.write(write(frame) if write else render(BusFrame(frame.time or 0.0, frame.data, frame.own)))  # type: ignore[misc]
+                if not stats:
+                    out.write(render(frame))
                 if live:
                     out.flush()
             statistics.problems += problems.count
+            verdicts.append(problems.verdict())
         if stats:
             _print_statistics(statistics, as_json)
         out.flush()
     except BrokenPipeError:
         sys.stderr.close()
+        return
+    if any(verdicts):
+        raise OpenklineError("; ".join(filter(None, verdicts)))
+
+
+def _renderer(to: str) -> Callable[[LogFrame], bytes]:
+    if to != "text":
+        return FORMATS[to]().write
+    absolute, relative = pretty(sys.stdout.isatty()), pretty(sys.stdout.isatty(), elapsed=True)
+    return lambda frame: (relative if frame.relative else absolute)(BusFrame(frame.time or 0.0, frame.data, frame.own))
 
 
 def _print_statistics(statistics: Statistics, as_json: bool) -> None:

@@ -1,5 +1,1 @@
-"""Bus logs: formats.py has one reader/writer interface per format, files.py writes while the bus runs."""
-
-from openkline.log.formats import FORMATS, LogFormat, LogFrame, LogProblem, detect
-
-__all__ = ["FORMATS", "LogFormat", "LogFrame", "LogProblem", "detect"]
+"""Bus logs: reader.py takes any form, formats.py writes, files.py writes while the bus runs."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from openkline.log.formats import MAX_LINE, time_of
+from openkline.log.text import MAX_LINE, time_of
 
 log = logging.getLogger("openkline.log")
 

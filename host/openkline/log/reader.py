@@ -1,0 +1,54 @@
+"""Any log or capture that people have, as frames: read_frames(). What it is, its first bytes show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from openkline.log.formats import LogFrame, LogProblem, OnProblem
+from openkline.log.moments import slash_order
+from openkline.log.streams import Failed, is_text, open_stream, read_some
+from openkline.log.text import ByteStream, TextReader
+
+READERS = ("auto", "text", "raw")
+_SCANNED_FOR_DATES = 1 << 24
+
+
+def read_frames(file: BinaryIO, problem: OnProblem, how: str = "auto") -> Iterator[LogFrame]:
+    """Frames of a log in any of the forms of text.py, or of the wire's own bytes; packed with gzip or not.
+
+    how: auto (text, unless the first bytes are none), text, raw. Never raises on what it reads: what is no frame is
+    handed to `problem` with its line (raw: with line 0), and passed over. A frame comes as soon as its line is whole.
+    """
+
+    def failed(reason: str) -> None:
+        problem(LogProblem(0, reason))
+
+    head, stream = open_stream(file, failed)
+    if how == "text" or (how == "auto" and is_text(head)):
+        order = slash_order(head) or _order_further_on(file)
+        yield from TextReader(problem, order).read(stream)
+    else:
+        yield from _raw(stream, problem, failed)
+
+
+def _order_further_on(file: BinaryIO) -> str:
+    """The order of day and month from the rest of a file that can be read twice; from where it is, and back to it."""
+    try:
+        if not file.seekable():
+            return ""
+        here = file.tell()
+        order = slash_order(file.read(_SCANNED_FOR_DATES))
+        file.seek(here)
+    except (OSError, ValueError):
+        return ""
+    return order
+
+
+def _raw(stream: BinaryIO, problem: OnProblem, failed: Failed) -> Iterator[LogFrame]:
+    found = ByteStream()
+    while data := read_some(stream, failed, found.free()):
+        yield from found.feed(data, None)
+    yield from found.end()
+    if found.dropped:
+        problem(LogProblem(0, f"{found.dropped} bytes belong to no valid frame"))
