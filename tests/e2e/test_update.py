@@ -76,7 +76,7 @@ class Rig:
     flash: Path
 
     async def update(self, *words: str, password: str = PASSWORD) -> tuple[int, list[dict[str, object]], str]:
-        gateway = ("--gateway", f"127.0.0.1:{self.port}", "--password", password, "--json")
+        gateway = ("-p", str(self.port), "--password", password, "--json")
         status, out, err = await command("update", *words, *gateway, timeout_s=120)
         return status, [json.loads(line) for line in out.splitlines()], err.decode()
 
@@ -150,7 +150,7 @@ async def test_who_vanishes_midway(flash: Path, tmp_path: Path, new: Path) -> No
     """First the client, then the board: each time the version that runs goes on, and the next update is taken."""
     begun = flash / "b" / "update.okb"
     async with rig(flash, tmp_path) as all_:
-        gateway = ("--gateway", f"127.0.0.1:{all_.port}", "--password", PASSWORD)
+        gateway = ("-p", str(all_.port), "--password", PASSWORD)
         client = await asyncio.create_subprocess_exec(
             *COMMAND, "update", *gateway, str(new),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

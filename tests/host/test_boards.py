@@ -303,7 +303,7 @@ def test_the_command_lists_shows_and_tells_json() -> None:
     assert listed.exit_code == 0
     assert [line.split()[0] for line in listed.stdout.splitlines()] == sorted(PROFILES)
     shown = CliRunner().invoke(main, ["boards", "esp32_generic"])
-    for words in ("RX 16, TX 17, LED 2", "WROVER: RX 26", "kline-transistor", "not checked by us", "BC337"):
+    for words in ("RX 16, TX 17, LED 2", "WROVER: RX 26", "kline-transistor", "download address not verified", "BC337"):
         assert words in shown.stdout
     objects = [json.loads(line) for line in CliRunner().invoke(main, ["boards", "--json"]).stdout.splitlines()]
     pins = {one["name"]: one["pins"]["tx"] for one in objects if one["chip"]}

@@ -175,7 +175,7 @@ def test_command_writes_shows_and_refuses(tmp_path: Path) -> None:
     place.write_bytes(made.raw[:-1])
     with pytest.raises(bundle.BundleError, match=r"new\.okb: no bundle that can be used"):
         runner.invoke(command, ["--show", str(place)], catch_exceptions=False)
-    with pytest.raises(bundle.BundleError, match="can't be written"):
+    with pytest.raises(bundle.BundleError, match="cannot be written"):
         runner.invoke(command, ["-o", str(tmp_path / "none" / "x")], catch_exceptions=False)
 
 

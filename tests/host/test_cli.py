@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import array
 import fcntl
+import importlib
 import io
 import json
 import logging
+import pkgutil
 import re
 import subprocess
 import sys
@@ -23,7 +25,8 @@ import rich_click as click
 import serialx
 from click.testing import CliRunner, Result
 
-from openkline.cli import main
+from openkline import cli
+from openkline.cli import PANELS, main
 from openkline.cli.common import set_up_logging, tell_error
 from openkline.log.reader import read_frames
 
@@ -67,6 +70,32 @@ def test_every_command_explains_itself_with_an_example(words: str, flag: str, mo
     result = run(*words.split(), flag)
     assert result.exit_code == 0
     assert re.search(rf"Examples?: openkline {words}\b", " ".join(result.output.split()))
+
+
+def test_every_command_is_in_one_panel_of_the_help() -> None:
+    in_panels = [name for names in PANELS.values() for name in names]
+    assert sorted(in_panels) == sorted({str(command.name) for command in command_modules()})
+    text = run("-h").output
+    assert all(f"─ {title} ─" in text for title in PANELS)
+    assert "─ Commands ─" not in text, "the panel of those that are in none"
+
+
+def command_modules() -> Iterator[click.Command]:
+    """The commands of the modules in openkline.cli: a new one is found by itself."""
+    for module in pkgutil.iter_modules(cli.__path__):
+        command = getattr(importlib.import_module(f"openkline.cli.{module.name}"), module.name, None)
+        if isinstance(command, click.Command):
+            yield command
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_helps_are_sentences(words: str) -> None:
+    command = COMMANDS[words]
+    assert " " in words or len(command.get_short_help_str(1000)) <= 68, "one line of `openkline -h` at 80 columns"
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert re.match(r"(?!Of |If )[A-Z\d]|sim: ", parameter.help), parameter.help
 
 
 def test_help_tells_the_exit_statuses() -> None:
@@ -151,7 +180,7 @@ def test_what_locks_something_is_sent_with_a_yes_only(more: tuple[str, ...], ans
     result = run("send", "-d", "/dev/ttyNOSUCH", "--name", "doors_lock_key", *more, stdin=answer.encode())
     assert result.exit_code == status
     assert ("Lock the doors (the label adds key, unexplained) (3F 05 00 0C 34 01 03)" in result.stderr) == (not more)
-    assert ("Nothing was sent. Without a terminal, --yes" in result.stderr) == (status == 1)
+    assert ("Nothing was sent. Without a terminal, use --yes" in result.stderr) == (status == 1)
 
 
 def test_a_port_that_is_missing_is_3() -> None:
@@ -176,7 +205,7 @@ def test_ports_as_lines_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ports_without_a_board_say_what_to_look_for(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = serialx.SerialPortInfo("/dev/ttyS0", "/dev/ttyS0", None, None, None, None, None, None, None, None)
-    for found, says in (([plain], "none of them has the USB id"), ([], "no serial port found")):
+    for found, says in (([plain], "no port has the USB id"), ([], "no serial port found")):
         monkeypatch.setattr(serialx, "list_serial_ports", lambda found=found: found)
         result = run("ports")
         assert result.exit_code == 0

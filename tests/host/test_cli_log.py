@@ -38,9 +38,9 @@ def test_no_control_byte_of_a_files_name_reaches_the_terminal(tmp_path: Path) ->
         (b"", 0, ""),
         (LINES, 0, ""),
         (LINES + b"torn\n", 0, "some.log:4: no frame in this line"),
-        (b"IKE says hello\n", 1, "no frame in it"),
-        (LINES + b"words\n" * 4, 1, "more lines that can't be read (4) than frames (3)"),
-        (bytes(range(1, 256)), 1, "no frame in it"),
+        (b"IKE says hello\n", 1, "no frame found"),
+        (LINES + b"words\n" * 4, 1, "more unreadable lines (4) than frames (3)"),
+        (bytes(range(1, 256)), 1, "no frame found"),
     ],
 )
 def test_exit_status(tmp_path: Path, data: bytes, status: int, says: str) -> None:

@@ -16,7 +16,7 @@ def test_a_search_lists_name_mark_frame_and_sentence() -> None:
         ["window_front_driver_close", "!"],
     ]
     assert "3F 05 00 0C 52 01 65" in result.stdout
-    assert result.stderr.startswith("2 of them")
+    assert result.stderr.startswith("2 commands; ")
 
 
 def test_without_text_all_are_listed() -> None:

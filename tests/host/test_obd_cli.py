@@ -14,7 +14,7 @@ import rich_click
 from click.testing import CliRunner, Result
 
 from kline.protocol.link import records, unpack
-from openkline.cli import joining, main, obd_live
+from openkline.cli import main, obd_live
 from openkline.cli.obd_show import sparkline
 
 from .fake_obd import VIN, ObdBoard, obd_port
@@ -24,7 +24,7 @@ from .fake_obd import VIN, ObdBoard, obd_port
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObdBoard:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     board = ObdBoard()
-    monkeypatch.setattr(joining, "port_for", lambda name, sim: obd_port(board))
+    monkeypatch.setattr("openkline.device.port.port_for", lambda name, sim: obd_port(board))
     return board
 
 
@@ -239,7 +239,7 @@ def test_a_full_disk_is_said(board: ObdBoard, words: tuple[str, ...], monkeypatc
 
     monkeypatch.setattr(rich_click, "echo", full)
     result = run(*words)
-    assert result.exit_code == 1 and "found no room: No space left" in result.stderr
+    assert result.exit_code == 1 and "cannot write: No space left" in result.stderr
     assert board.operations()[-1] == records.OP_CLOSE
     trouble = errno.EBADF
     assert isinstance(run(*words).exception, OSError), "a fault of ours is not hidden"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kline.protocol.link import records, unpack
 from kline.protocol.obd import pids
-from openkline.cli import joining, obd_live
+from openkline.cli import obd_live
 from openkline.cli.obd_common import shown
 from openkline.cli.obd_show import Table
 from openkline.obd.live import Cell
@@ -30,7 +30,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> ObdBoard:
     board = ObdBoard()
     board.car |= TWO
     board.ecus = [0x18, 0x10]
-    monkeypatch.setattr(joining, "port_for", lambda name, sim: obd_port(board))
+    monkeypatch.setattr("openkline.device.port.port_for", lambda name, sim: obd_port(board))
     monkeypatch.setattr(obd_live, "_RETRY_S", 0.01)
     return board
 

@@ -287,7 +287,7 @@ def test_the_command_shows_it_to_people_and_programs(answering: Callable[[bytes]
     port = str(answering(json.dumps(status).encode()))
     result = run("--status-port", port)
     assert result.exit_code == 0
-    for words in ("ready, FAKE", "1 frames", "1 of 8 on 127.0.0.1", "connected", "! the wire is on fire"):
+    for words in ("ready, FAKE", "1 frame,", "1 of 8 on 127.0.0.1", "connected", "! the wire is on fire"):
         assert words in result.output
     result = run("-p", str(int(port) + 1), "--json")
     assert result.exit_code == 0

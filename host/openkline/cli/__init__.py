@@ -14,11 +14,13 @@ from openkline.errors import OpenklineError
 EXIT_INTERRUPTED = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# Each is a module of its name with a click command of its name, loaded when it is asked for.
-_COMMANDS = (
-    "bridge", "monitor", "send", "commands", "status", "ports", "doctor", "boards", "flash", "repl", "log",
-    "obd", "elm327", "bundle", "update",
-)  # fmt: skip
+# The panels of `openkline -h`. Each command is a module of its name with a click command of its name, loaded on use.
+PANELS = {
+    "Bus": ("bridge", "monitor", "send", "commands", "log", "status"),
+    "Diagnosis": ("obd", "elm327"),
+    "Board": ("ports", "boards", "flash", "doctor", "update", "bundle", "repl"),
+}
+_COMMANDS = tuple(name for names in PANELS.values() for name in names)
 
 
 class Main(click.RichGroup):
@@ -47,20 +49,21 @@ class Main(click.RichGroup):
                 raise
             from openkline.cli.common import tell_error
 
-            tell_error(f"what was to be written found no room: {error.strerror}")
+            tell_error(f"cannot write: {error.strerror}. Make room, then run it again")
             ctx.exit(1)
 
 
 @click.group(
     cls=Main,
+    panels=[click.RichCommandPanel(title, list(names)) for title, names in PANELS.items()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 no port or no board, 4 the board's versions don't fit, "
-    "5 message not sent, 6 no bridge or no room there, 7 the car did not answer or refused, 8 update refused or "
-    "failed, 9 doctor found something, 130 interrupted.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 no port or no board, 4 the board needs another version, "
+    "5 message not sent, 6 no bridge or no free slot, 7 the car did not answer or refused, 8 update refused or failed, "
+    "9 doctor found a fault, 130 interrupted.",
 )
 @click.version_option(__version__, "-v", "--version", prog_name="openkline")
 def main() -> None:
-    """An ESP32 with MicroPython as the interface to a car's single-wire buses.
+    """Connect a computer to a car's I-Bus, K-Bus or K-line through an ESP32 that runs MicroPython.
 
-    Start with `openkline bridge -d sim`: the bridge on a virtual board with a small virtual car.
+    No board yet? Try `openkline bridge -d sim`: the bridge on a virtual board, with a small virtual car.
     """

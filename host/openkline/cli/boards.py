@@ -1,4 +1,4 @@
-"""`openkline boards`: the boards that can be flashed, their pins and their wiring."""
+"""`openkline boards`: the supported boards, their pins and wiring."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from openkline.cli.common import json_option
 @click.argument("name", required=False)
 @json_option
 def boards(name: str | None, as_json: bool) -> None:
-    """List the boards; with a NAME: that board's pins, interfaces, image and wiring picture.
+    """List the supported boards, their pins and wiring.
 
-    Another board is one folder more below boards/: see boards/README.md in the source tree.
+    With NAME, show that board's pins, interfaces, firmware image and wiring diagram. To add a board, see
+    boards/README.md in the source tree.
     """
     found = [boards_module.find_profile(name)] if name else list(boards_module.load_profiles().values())
     for profile in found:
@@ -29,7 +30,7 @@ def boards(name: str | None, as_json: bool) -> None:
         else:
             click.echo(f"{profile.name:<18} {_pins_in_words(profile.pins):<24} {profile.description}")
     if not name and not as_json:
-        click.echo("wiring and details: openkline boards NAME", err=True)
+        click.echo("for wiring and details: openkline boards NAME", err=True)
 
 
 def _pins_in_words(pins: Pins) -> str:
@@ -47,7 +48,7 @@ def _show(profile: Profile) -> None:
     for interface in profile.interfaces:
         click.echo(f"interface     {interface.name}: {interface.description}")
     if profile.image is not None:
-        unchecked = "" if profile.image.checked else " (address not checked by us)"
+        unchecked = "" if profile.image.checked else " (download address not verified)"
         click.echo(f"MicroPython   {profile.image.file}{unchecked}")
     for sentence in (*map(str, profile.check()), *profile.notes):
         click.echo(f"note          {sentence}")

@@ -180,14 +180,21 @@ class Options:
 )
 @click.option("--json", "as_json", is_flag=True, help="Frames as JSON, one object a line, on stdout and in the log.")
 @click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
-@click.option("-o", "--web-port", type=click.IntRange(0, 65535), help="Of the original; no web page is served yet.")
-@click.option("-r", "--web-root", metavar="DIR", help="Of the original; no web page is served yet.")
+@click.option(
+    "-o",
+    "--web-port",
+    type=click.IntRange(0, 65535),
+    help="Accepted for start scripts of the original gateway, and ignored.",
+)
+@click.option(
+    "-r", "--web-root", metavar="DIR", help="Accepted for start scripts of the original gateway, and ignored."
+)
 @click.version_option(__version__, "-v", "--version", prog_name="openkline")
 @config_options
 def bridge(**words: Any) -> None:
-    """Connect a board to TCP clients that speak the OpenBM gateway protocol, and log the bus.
+    """Connect a board to OpenBM gateway clients, and log the bus.
 
-    Frames go to stdout (or to -f), messages to stderr. Ctrl-C or SIGTERM ends it, SIGHUP reopens the log file.
+    Frames go to stdout (or to -f), messages to stderr. Ctrl-C or SIGTERM stops it, SIGHUP reopens the log file.
     """
     options = Options(**words)
     set_up_logging(options.level or 0, options.log_json)

@@ -16,24 +16,27 @@ from openkline.update import bundle as bundles
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write.  [default: openkline-VERSION.okb]",
+    help="Write the bundle to this file.  [default: openkline-VERSION.okb]",
 )
-@click.option("--board", "boards", multiple=True, metavar="NAME", help="Only for this board; may be given again.")
+@click.option(
+    "--board", "boards", multiple=True, metavar="NAME", help="Restrict the bundle to this board (repeatable)."
+)
 @click.option(
     "--show",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Check a bundle and list what is in it; write nothing.",
+    help="Check an existing bundle and list its contents; write nothing.",
 )
 @json_option
 def bundle(output: Path | None, boards: tuple[str, ...], show: Path | None, as_json: bool) -> None:
-    """Build the bundle of an update: this firmware's modules, compiled and packed.
+    """Build an update bundle from this version's firmware.
 
-    `openkline update` sends it to a board (and builds it itself when it is given none).
+    The modules are compiled and packed into one file, which `openkline update FILE` sends to a board. Without FILE,
+    `openkline update` builds the bundle itself.
     """
     if show is not None:
         if output is not None or boards:
-            raise click.UsageError("--show reads a bundle: -o and --board have nothing to do with it")
+            raise click.UsageError("--show only reads a bundle: leave out -o and --board")
         found = load(show)
         place = show
     else:
@@ -50,12 +53,12 @@ def bundle(output: Path | None, boards: tuple[str, ...], show: Path | None, as_j
 
 
 def load(path: Path) -> bundles.Bundle:
-    """BundleError: it can't be read, or is none."""
+    """BundleError: it can't be read, or is not a bundle."""
     try:
         with path.open("rb") as file:
             return bundles.read(file.read(bundles.MAX_BUNDLE + 1))
     except OSError as error:
-        raise bundles.BundleError(f"{path} can't be read: {error}") from error
+        raise bundles.BundleError(f"{path} cannot be read: {error}") from error
     except bundles.BundleError as error:
         raise bundles.BundleError(f"{path}: {error}") from error
 
@@ -72,4 +75,4 @@ def _write(path: Path, raw: bytes) -> None:
     try:
         path.write_bytes(raw)
     except OSError as error:
-        raise bundles.BundleError(f"{path} can't be written: {error}") from error
+        raise bundles.BundleError(f"{path} cannot be written: {error}") from error

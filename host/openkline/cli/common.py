@@ -1,4 +1,4 @@
-"""What the commands share: options, the way frames look on a terminal, and where messages go."""
+"""Shared by the commands: options, how frames look on a terminal, and where messages go."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 4287  # "IBUS" on a telephone's keys
 
+DEVICE_HELP = "Board: a serial port, socket://HOST:PORT, auto (find it by its USB id), or sim (virtual board)."
+
 device_option = click.option(
     "-d",
     "--device",
     metavar="DEVICE",
-    help="The board: a serial port, socket://host:port, auto (find it by its USB id), or sim (the virtual board).",
+    help=DEVICE_HELP,
 )
 address_option = click.option(
     "-i", "--address", default=DEFAULT_ADDRESS, show_default=True, help="IP address of the bridge."
@@ -42,11 +44,11 @@ port_option = click.option(
     show_default=True,
     help="TCP port of the bridge.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, one object per line.")
 
 
 class HexBytes(click.ParamType[bytes]):
-    """Bytes as people write them: `68 18 01`, `681801`, `68:18:01`, `0x68 0x18`."""
+    """Hex bytes in any common notation: `68 18 01`, `681801`, `68:18:01`, `0x68 0x18`."""
 
     name = "hex"
 
@@ -57,11 +59,11 @@ class HexBytes(click.ParamType[bytes]):
         try:
             return bytes.fromhex("".join(word.lower().removeprefix("0x").rjust(2, "0") for word in words))
         except ValueError:
-            self.fail(f"{value!r} is not hex bytes such as 68 18 01", param, ctx)
+            self.fail(f"{value!r} is not a list of hex bytes such as 68 18 01", param, ctx)
 
 
 class Password(click.ParamType[int]):
-    """Of updates through the gateway: 8 hex digits."""
+    """A password for updates: 8 hex digits."""
 
     name = "hex"
 
@@ -75,7 +77,7 @@ class Password(click.ParamType[int]):
 
 
 def shell_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    """An option's callback: its text as the words that a shell makes of it."""
+    """Callback of an option: its text, split into words as by a shell."""
     try:
         return tuple(shlex.split(value))
     except ValueError as error:
@@ -91,13 +93,13 @@ def set_up_logging(level: int, as_json: bool = False) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(names_of[level])
     logger.propagate = False
-    if as_json:  # what libraries and Python itself have to say, too
+    if as_json:  # messages of libraries and of Python itself, too
         logging.root.handlers[:] = [handler]
         logging.captureWarnings(True)
 
 
 def tell(text: str, level: int = logging.INFO) -> None:
-    """A line on stderr for a person, or a message like all others where those are JSON. Never an OSError."""
+    """A line on stderr for people; a message like all others when those are JSON. Never an OSError."""
     logger = logging.getLogger("openkline")
     if any(isinstance(handler.formatter, JsonLines) for handler in logger.handlers):
         logger.log(level, "%s", text)
@@ -107,16 +109,16 @@ def tell(text: str, level: int = logging.INFO) -> None:
 
 
 def tell_error(text: str) -> None:
-    """What a command ends with."""
+    """The error that ends a command."""
     tell(f"openkline: {text}", logging.ERROR)
 
 
 def ask(question: str, done: str) -> None:
-    """Goes on with a yes, else ends the command; done: what then was not done, "sent". For commands with --yes."""
+    """Continue on yes, else end the command. done: what was then not done, such as "sent". For commands with --yes."""
     try:
         click.confirm(question, abort=True, err=True)
     except click.Abort as abort:
-        hint = "" if sys.stdin.isatty() else " Without a terminal, --yes goes on without asking."
+        hint = "" if sys.stdin.isatty() else " Without a terminal, use --yes."
         click.echo(f"\nNothing was {done}.{hint}", err=True)
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
@@ -165,7 +167,7 @@ def _clock(second: int, millis: int) -> str:
 
 
 def terminal_renderer(as_json: bool, plain: Callable[[BusFrame], bytes] | None = None) -> Callable[[BusFrame], bytes]:
-    """How frames go to stdout: JSON when asked; nice lines; or `plain` where stdout is no terminal."""
+    """How frames go to stdout: as JSON on request, else as lines for people; `plain` if stdout is not a terminal."""
     if as_json:
         return JsonFormat().write
     if sys.stdout.isatty():
@@ -174,7 +176,7 @@ def terminal_renderer(as_json: bool, plain: Callable[[BusFrame], bytes] | None =
 
 
 def stop_on_signals(stop: asyncio.Event, signals: Sequence[str] = ("SIGINT", "SIGTERM")) -> None:
-    """Set `stop` when one of the signals comes (where the platform has them)."""
+    """Set `stop` on one of the signals, where the platform has them."""
     loop = asyncio.get_running_loop()
     for name in signals:
         number = getattr(signal, name, None)

@@ -17,7 +17,7 @@ from openkline.doctor.facts import WireFacts
 from openkline.doctor.judge import cause, judge
 
 EXIT_FINDINGS = 9
-# Of the virtual board (boards/SIM/sim/faults.py); what they are: docs/doctor.md.
+# The virtual board's (boards/SIM/sim/faults.py); docs/doctor.md explains them.
 FAULTS = (
     "both_inverted", "bus_high", "bus_low", "car_10400", "car_9600", "no_12v", "no_pull_up", "other_tester",
     "rx_inverted", "rx_loose", "rx_open", "rx_pull_missing", "rx_stuck", "slow", "swapped", "tx_inverted", "tx_loose",
@@ -28,32 +28,32 @@ FAULTS = (
 def _known_faults(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     unknown = [name for name in (value or "").split(",") if name and name not in FAULTS]
     if unknown:
-        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(FAULTS)}")
+        raise click.BadParameter(f"{unknown[0]!r} is not one of {', '.join(FAULTS)}")
     return value
 
 
 @click.command(
-    epilog="Examples: openkline doctor; openkline doctor -d /dev/ttyUSB0 --yes. Exit status: 0 nothing is wrong (also "
-    "when only listening was possible), 9 something is. docs/doctor.md explains each finding."
+    epilog="Examples: openkline doctor; openkline doctor -d /dev/ttyUSB0 --yes. Exit status: 0 no fault found (or "
+    "only listening was possible), 9 fault found. docs/doctor.md explains each finding."
 )
 @device_option
 @json_option
-@click.option("--yes", is_flag=True, help="Don't ask before the bus is pulled low for some milliseconds.")
-@click.option("--obd", is_flag=True, help="The wire is a K-line (OBD-II), not the I-Bus.")
+@click.option("--yes", is_flag=True, help="Don't ask before pulling the bus low for some milliseconds.")
+@click.option("--obd", is_flag=True, help="Examine a K-line (OBD-II) instead of the I-Bus.")
 @click.option(
     "--listen",
     type=click.FloatRange(0.1, 600),
     default=3.0,
     show_default=True,
-    metavar="S",
-    help="How many seconds to listen for others on the wire.",
+    metavar="SECONDS",
+    help="Time to listen for other modules on the wire.",
 )
-@click.option("--car", default="none", help="With -d sim: what sits on the virtual wire.")
+@click.option("--car", default="none", help="With -d sim: the virtual car.")
 @click.option(
     "--fault",
     metavar="NAME[,NAME]",
     callback=_known_faults,
-    help="With -d sim: what is broken (docs/doctor.md lists the names).",
+    help="With -d sim: the fault to simulate; docs/doctor.md lists them.",
 )
 @click.pass_context
 def doctor(
@@ -66,10 +66,10 @@ def doctor(
     car: str,
     fault: str | None,
 ) -> None:
-    """Find out what is wrong between this computer and the car's wire, in this order: port, board, link, wiring.
+    """Diagnose the connection from this computer to the car.
 
-    First it only listens. Then it asks before it pulls the bus low, for less than a message takes; where nobody can be
-    asked and --yes is missing, that part is left out.
+    Checks port, board, link and wiring, in this order. It listens first, then asks before pulling the bus low for less
+    time than a message takes; without a terminal to ask on and without --yes, that part is skipped.
     """
     set_up_logging(3)
     if device != "sim" and (fault is not None or car != "none"):
@@ -96,7 +96,7 @@ def _tell(text: str) -> None:
 
 
 async def _confirm(question: str) -> bool:
-    """The link goes on while the person thinks, and Ctrl-C ends the command as always."""
+    """The link keeps running while the question waits, and Ctrl-C ends the command as always."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
     terminal = sys.stdin.fileno()
@@ -120,8 +120,8 @@ async def _confirm(question: str) -> bool:
 
 
 def _question(heard: WireFacts) -> str:
-    now = "Somebody talks on the bus now. " if heard.talking else "The bus is silent now. "
+    now = "There is traffic on the bus. " if heard.talking else "The bus is silent. "
     return (
-        f"{now}To test the wiring the board has to pull it low for some milliseconds at a time, less than a message "
-        "takes, between others' messages. A sleeping car wakes up from it. Go on?"
+        f"{now}To test the wiring, the board has to pull it low for some milliseconds at a time, between messages and "
+        "for less time than one takes. This wakes a sleeping car. Continue?"
     )

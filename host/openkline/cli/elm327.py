@@ -30,22 +30,22 @@ from openkline.obd.session import SETTINGS
     metavar="[HOST:]PORT",
     default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
     show_default=True,
-    help="Where programs connect; 0.0.0.0:35000 for a phone, with --allow.",
+    help="Address to listen on; for a phone use 0.0.0.0:35000 with --allow.",
 )
 @click.option("--allow", multiple=True, metavar="CIDR", help="Networks that may connect (repeatable).")
-@click.option("--pty", "with_pty", is_flag=True, help="Also a serial port: its path is printed on stdout.")
+@click.option("--pty", "with_pty", is_flag=True, help="Also create a pseudo serial port and print its path on stdout.")
 @click.option(
     "--voltage",
     type=click.FloatRange(0, 99),
     default=DEFAULT_VOLTS,
     show_default=True,
-    help="What AT RV says where the board measures none (vin_pin in its board.json).",
+    help="Answer to AT RV if the board does not measure the voltage (vin_pin in its board.json).",
 )
-@click.option("--car", default="obd", help="With -d sim: which virtual car (a name or a file).")
+@click.option("--car", default="obd", help="With -d sim: the virtual car, a name or a file.")
 @click.option(
-    "--sim", default="", metavar="WORDS", callback=shell_words, help="With -d sim: more options of boards/SIM/boot.py."
+    "--sim", default="", metavar="WORDS", callback=shell_words, help="With -d sim: more options for boards/SIM/boot.py."
 )
-@click.option("--log-json", is_flag=True, help="Messages on stderr as JSON, one object a line.")
+@click.option("--log-json", is_flag=True, help="Print messages on stderr as JSON, one object per line.")
 def elm327(
     device: str | None,
     listen: str,
@@ -56,9 +56,10 @@ def elm327(
     sim: tuple[str, ...],
     log_json: bool,
 ) -> None:
-    """An ELM327 for apps on phones and for programs such as python-OBD, on the board's K-line.
+    """Act as an ELM327 for OBD apps and programs.
 
-    ISO 9141-2 and ISO 14230-4. One client drives at a time. Messages go to stderr; Ctrl-C or SIGTERM ends it.
+    Phone apps and programs such as python-OBD connect over TCP and reach the car through the board's K-line
+    (ISO 9141-2, ISO 14230-4), one client at a time. Messages go to stderr; Ctrl-C or SIGTERM stops it.
     """
     set_up_logging(0, log_json)
     host, port = parse_listen(listen)
@@ -87,7 +88,7 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
         tell("stopping")
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        remedy = "names another port" if taken else "must be an address of this computer, and a port that you may have"
+        remedy = "chooses another port" if taken else "must be an address of this computer and a port that you may use"
         raise OpenklineError(
             f"cannot listen on {host_port(options.host, options.port)} ({error.strerror or error}). --listen {remedy}"
         ) from error

@@ -1,4 +1,4 @@
-"""`openkline flash`: MicroPython and openkline onto a board."""
+"""`openkline flash`: install MicroPython and openkline on a board."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from openkline.flash.trouble import AGAIN
 
 
 def _at_home(path: Path) -> Path:
-    """Make's FIRMWARE=~/.. is no shell's word. Like a shell, it leaves ~x as it is where there is no user x."""
+    """Make passes FIRMWARE=~/.. on as it is. Like a shell, leave ~x alone where there is no user x."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -32,33 +32,33 @@ def _at_home(path: Path) -> Path:
 @click.option(
     "--board",
     metavar="NAME",
-    help="The board (openkline boards); default: as last time, or the one with the chip found.",
+    help="Type of board (`openkline boards`).  [default: as last time, or by the chip found]",
 )
 @click.option(
     "--firmware",
     type=click.Path(path_type=Path),
     callback=lambda ctx, param, value: value and _at_home(value),
-    help="MicroPython's image, already downloaded.",
+    help="MicroPython image that is already downloaded.",
+)
+@click.option("--interface", metavar="NAME", help="Circuit between board and wire.  [default: as last time, or ask]")
+@click.option(
+    "--pins", metavar="NAME", help="Alternative pins of the board, such as WROVER; `usual` for the standard ones."
 )
 @click.option(
-    "--interface", metavar="NAME", help="What is between board and wire; default: as last time, or it is asked."
-)
-@click.option("--pins", metavar="NAME", help="The board's alternative pins, such as WROVER; `usual` for the others.")
-@click.option(
-    "--password", type=Password(), help="Of updates through the gateway: 8 hex digits. Default: kept, or random."
+    "--password", type=Password(), help="Password for later updates, 8 hex digits.  [default: as last time, or random]"
 )
 @click.option(
-    "--mirror", metavar="URL", envvar="OPENKLINE_IMAGES", help="A folder of images, instead of micropython.org."
+    "--mirror", metavar="URL", envvar="OPENKLINE_IMAGES", help="Download images from here instead of micropython.org."
 )
 @click.option(
-    "--baud", type=click.IntRange(1200), help="Of the boot loader. Default: 460800 on a serial port, else 115200."
+    "--baud", type=click.IntRange(1200), help="Baud rate for flashing.  [default: 460800 on a serial port, else 115200]"
 )
-@click.option("--erase", is_flag=True, help="Begin with an empty flash, even if this MicroPython is there already.")
-@click.option("--dry-run", "only_plan", is_flag=True, help="Print what would be done; the board is left alone.")
+@click.option("--erase", is_flag=True, help="Erase the flash first, even if this MicroPython is already installed.")
+@click.option("--dry-run", "only_plan", is_flag=True, help="Print what would be done; leave the board alone.")
 def flash(only_plan: bool, **given: Any) -> None:
-    """Put MicroPython and openkline onto an ESP32 board, from bare to tested.
+    """Install MicroPython and openkline on an ESP32 board, and test it.
 
-    Everything on a board that runs something else is erased. If it stops anywhere, run it again: it finishes the job.
+    A board that runs other firmware is erased completely. If flashing stops at any point, run it again: it continues.
     """
     logging.getLogger("openkline").addHandler(logging.NullHandler())  # the steps tell what matters
     wishes = Wishes(**given)
@@ -74,7 +74,7 @@ def flash(only_plan: bool, **given: Any) -> None:
 
 
 def ask(question: str, lines: list[str]) -> int | None:
-    """The number of the line that a person chooses; None: nobody is there."""
+    """The index of the chosen line; None: no terminal to ask on."""
     if not sys.stdin.isatty():
         return None
     click.echo(f"\n{question}", err=True)
@@ -91,8 +91,8 @@ def _tell_next(done: Done) -> None:
     first = "openkline obd live" if done.interface.mode == "obd" else "openkline bridge"
     click.echo(f"{done.profile.name} on {done.port} is ready. Next:")
     for command, what in (
-        (f"openkline boards {done.profile.name}", "the wiring, as a picture"),
-        (f"openkline doctor -d {done.port}", "is the wiring right?"),
-        (f"{first} -d {done.port}", "to the car"),
+        (f"openkline boards {done.profile.name}", "the wiring diagram"),
+        (f"openkline doctor -d {done.port}", "check the wiring"),
+        (f"{first} -d {done.port}", "connect to the car"),
     ):
         click.echo(f"  {command:<40} {what}")

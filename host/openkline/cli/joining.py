@@ -1,27 +1,58 @@
-"""How `monitor` and `send` get to the bus: over a running bridge, or by opening the board themselves."""
+"""How a command reaches the bus: through a running bridge, or by opening the board itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from kline.protocol.link import records
-from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT
-from openkline.device.device import Device, DeviceSettings, State
-from openkline.device.port import port_for
-from openkline.device.sim import SimOptions
+from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT, address_option, device_option, port_option
 from openkline.errors import DeviceError, DeviceMissing
 
-_IBUS = DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_IBUS),))  # whatever its board.json says
-READY_TIMEOUT_S = 20.0  # a board that starts anew needs some seconds
+if TYPE_CHECKING:
+    from openkline.device.device import Device, DeviceSettings
+
+READY_TIMEOUT_S = 20.0  # a board that restarts needs some seconds
 _PROBE_TIMEOUT_S = 2.0
 
 
-async def someone_serves(address: str, port: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What -d, -i and -p name: a board, or a bridge."""
+
+    device: str | None
+    address: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if self.device is not None and self._names_a_bridge():
+            raise click.UsageError("-d opens a board, -i and -p name a bridge: give one or the other")
+
+    def _names_a_bridge(self) -> bool:
+        return (self.address, self.port) != (DEFAULT_ADDRESS, DEFAULT_PORT)
+
+    async def is_bridge(self) -> bool:
+        """A bridge that is named has to be there; the one at the default place is used when it runs."""
+        return self.device is None and (self._names_a_bridge() or await _is_served(self.address, self.port))
+
+
+def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds -d, -i and -p; the command gets them as `target`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, device: str | None, address: str, port: int, **words: Any) -> Any:
+        return function(*args, target=Target(device, address, port), **words)
+
+    return device_option(address_option(port_option(command)))
+
+
+async def _is_served(address: str, port: int) -> bool:
     """Whether anything accepts TCP connections there."""
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
@@ -34,37 +65,48 @@ async def someone_serves(address: str, port: int) -> bool:
     return True
 
 
-async def goes_through_bridge(device: str | None, address: str, port: int) -> bool:
-    """A bridge that is named must be there; at the usual place it is joined if one runs. With a board named: no."""
-    named = (address, port) != (DEFAULT_ADDRESS, DEFAULT_PORT)
-    return device is None and (named or await someone_serves(address, port))
-
-
 @contextlib.asynccontextmanager
 async def opened_device(
-    name: str | None, car: str = "demo", settings: DeviceSettings | None = None, about: str = "no bridge joined: "
+    name: str | None, car: str = "demo", settings: DeviceSettings | None = None, about: str = "without a bridge: "
 ) -> AsyncIterator[Device]:
-    """The board, ready. Errors are final here: nobody wants to wait for a cable in a one-shot command.
+    """The board, ready. Errors are final: a one-shot command does not wait for a cable.
 
     car: what the virtual board has on its wire; settings: None is for the I-Bus
     """
+    from openkline.device.device import Device
+    from openkline.device.port import port_for
+    from openkline.device.sim import SimOptions
+
     name = name or "auto"
-    device = Device(port_for(name, SimOptions(car=car)), settings or _IBUS)
+    device = Device(port_for(name, SimOptions(car=car)), settings or _ibus())
     click.echo(f"{about}opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
     device_log = logging.getLogger("openkline.device.device")
     device_log.setLevel(logging.ERROR)  # what goes wrong until it is ready is the error that we end with
     try:
         await device.start()
-        try:
-            state = await device.wait_for(State.READY, State.WAITING, timeout_s=READY_TIMEOUT_S)
-        except TimeoutError:
-            raise DeviceError(
-                device.trouble or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s"
-            ) from None
-        if state is State.WAITING:
-            raise DeviceMissing(device.trouble)
+        await _ready(device, name)
         device_log.setLevel(logging.NOTSET)
         yield device
     finally:
         device_log.setLevel(logging.NOTSET)
         await device.stop()
+
+
+def _ibus() -> DeviceSettings:
+    """For the I-Bus, whatever the board's board.json says."""
+    from kline.protocol.link import records
+    from openkline.device.device import DeviceSettings
+
+    return DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_IBUS),))
+
+
+async def _ready(device: Device, name: str) -> None:
+    """DeviceError, DeviceMissing."""
+    from openkline.device.device import State
+
+    try:
+        state = await device.wait_for(State.READY, State.WAITING, timeout_s=READY_TIMEOUT_S)
+    except TimeoutError:
+        raise DeviceError(device.trouble or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s") from None
+    if state is State.WAITING:
+        raise DeviceMissing(device.trouble)

@@ -59,7 +59,7 @@ class Statistics:
 
 
 class Problems:
-    """Tells of what can't be read: each with its place, but not without end."""
+    """Reports what can't be read, each with its line, up to a limit."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -72,7 +72,7 @@ class Problems:
             text = f": {problem.text[:80]}" if problem.text else ""
             click.echo(printable(f"{self.name}{line}: {problem.reason}{text}"), err=True)
         elif self.count == _MAX_SHOWN_PROBLEMS + 1:
-            click.echo(printable(f"{self.name}: more lines can't be read; they are counted"), err=True)
+            click.echo(printable(f"{self.name}: further unreadable lines are counted, not shown"), err=True)
 
     def counted(self, frames: Iterable[LogFrame]) -> Iterator[LogFrame]:
         for frame in frames:
@@ -82,9 +82,9 @@ class Problems:
     def verdict(self) -> str:
         """Why this file was hardly a log; "" when it was one, or empty."""
         if self.count and not self.frames:
-            return f"{self.name}: no frame in it. `--from raw` takes it for bytes of the wire"
+            return f"{self.name}: no frame found. `--from raw` reads it as bytes of the wire"
         if self.count > self.frames:
-            return f"{self.name}: more lines that can't be read ({self.count}) than frames ({self.frames})"
+            return f"{self.name}: more unreadable lines ({self.count}) than frames ({self.frames})"
         return ""
 
 
@@ -122,11 +122,11 @@ class HexByte(click.ParamType[int]):
     "--from", "how", type=click.Choice(READERS), default="auto", show_default=True, help="Read as text or as bytes."
 )
 @click.option("--to", type=click.Choice(["text", *FORMATS]), default="text", show_default=True, help="Output format.")
-@click.option("--json", "as_json", is_flag=True, help="The same as --to json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --to json.")
 @click.option("--source", multiple=True, type=HexByte(), help="Only frames from this address (repeatable).")
 @click.option("--destination", multiple=True, type=HexByte(), help="Only frames to this address (repeatable).")
 @click.option("--message", multiple=True, type=HexByte(), help="Only frames with this first data byte (repeatable).")
-@click.option("--stats", is_flag=True, help="Count instead of printing frames.")
+@click.option("--stats", is_flag=True, help="Print statistics instead of frames.")
 def log(
     files: tuple[BinaryIO, ...],
     how: str,
@@ -137,37 +137,45 @@ def log(
     message: tuple[int, ...],
     stats: bool,
 ) -> None:
-    """Read logs and captures of any program; filter, convert, count. `-` is stdin.
+    """Read, filter and convert bus logs and captures of any program.
 
-    Gateways, NavCoder, BlueBus, JSON lines, hex in any text, dumps, a byte a line, the wire's own bytes; gzip too.
-    A line that can't be read is reported on stderr and skipped. Exit status 1: a file held no frame, or more lines
-    that can't be read than frames.
+    Reads logs of gateways, NavCoder and BlueBus, JSON lines, hex in any text, dumps, one byte per line, and raw bytes
+    of the wire; gzip, too. `-` is stdin. A line that can't be read is reported on stderr and skipped.
+
+    Exit status 1: a file held no frame, or more unreadable lines than frames.
     """
-    render = _renderer("json" if as_json else to)
+    show = None if stats else _renderer("json" if as_json else to)
     only = set(source), set(destination), set(message)
     verdicts: list[str] = []
     statistics = Statistics()
-    out = sys.stdout.buffer
     try:
         for file in files:
-            live = not file.seekable()  # such as tail -f: whoever looks at it wants each frame now
             problems = Problems(str(getattr(file, "name", "-")))
-            for frame in _wanted(problems.counted(read_frames(file, problems, how)), only):
-                statistics.add(frame)
-                if not stats:
-                    out.write(render(frame))
-                if live:
-                    out.flush()
+            frames = _wanted(problems.counted(read_frames(file, problems, how)), only)
+            _show(frames, statistics, show, flush=not file.seekable())
             statistics.problems += problems.count
             verdicts.append(problems.verdict())
         if stats:
             _print_statistics(statistics, as_json)
-        out.flush()
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         sys.stderr.close()
         return
     if any(verdicts):
         raise OpenklineError("; ".join(filter(None, verdicts)))
+
+
+def _show(
+    frames: Iterable[LogFrame], statistics: Statistics, show: Callable[[LogFrame], bytes] | None, flush: bool
+) -> None:
+    """flush: each frame at once, as `tail -f` wants it; show: None counts only."""
+    out = sys.stdout.buffer
+    for frame in frames:
+        statistics.add(frame)
+        if show is not None:
+            out.write(show(frame))
+            if flush:
+                out.flush()
 
 
 def _renderer(to: str) -> Callable[[LogFrame], bytes]:
@@ -188,4 +196,4 @@ def _print_statistics(statistics: Statistics, as_json: bool) -> None:
             for word, count in value.items():
                 click.echo(f"  {count:7d}  {word}")
         else:
-            click.echo(f"{name}: {'not known, without times' if value is None else value}")
+            click.echo(f"{name}: {'unknown, the log has no times' if value is None else value}")

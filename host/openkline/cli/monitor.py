@@ -10,38 +10,28 @@ import rich_click as click
 
 from kline.protocol.ibus.frames import encode
 from openkline.bus import BusFrame, FrameCallback
-from openkline.cli.common import (
-    address_option,
-    device_option,
-    json_option,
-    port_option,
-    set_up_logging,
-    stop_on_signals,
-    terminal_renderer,
-)
-from openkline.cli.joining import goes_through_bridge, opened_device
+from openkline.cli.common import json_option, set_up_logging, stop_on_signals, terminal_renderer
+from openkline.cli.joining import Target, opened_device, target_options
 from openkline.gateway.client import GatewayClient
 from openkline.log.files import FdSink, FrameLog
 from openkline.net.access import host_port
 
 
 @click.command(epilog="Examples: openkline monitor; openkline monitor --json | jq .data; openkline monitor -d sim")
-@device_option
-@address_option
-@port_option
+@target_options
 @json_option
-@click.option("-n", "--count", type=click.IntRange(1), help="End after so many frames.")
-def monitor(device: str | None, address: str, port: int, as_json: bool, count: int | None) -> None:
+@click.option("-n", "--count", type=click.IntRange(1), help="Stop after this many frames.")
+def monitor(target: Target, as_json: bool, count: int | None) -> None:
     """Show the frames on the bus.
 
-    Joins the bridge that -i or -p names, or the one that runs on this computer (times are then those of arrival);
-    without one, or with -d, opens the board itself.
+    Joins the bridge given by -i and -p, by default the one on this computer; frames then carry their time of arrival.
+    If no bridge is running, or with -d, opens the board directly.
     """
     set_up_logging(0)
-    asyncio.run(_monitor(device, address, port, as_json, count))
+    asyncio.run(_monitor(target, as_json, count))
 
 
-async def _monitor(device: str | None, address: str, port: int, as_json: bool, count: int | None) -> None:
+async def _monitor(target: Target, as_json: bool, count: int | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -63,10 +53,10 @@ async def _monitor(device: str | None, address: str, port: int, as_json: bool, c
             stop.set()
 
     try:
-        if await goes_through_bridge(device, address, port):
-            await _join(address, port, show, stop)
+        if await target.is_bridge():
+            await _join(target.address, target.port, show, stop)
         else:
-            async with opened_device(device) as board:
+            async with opened_device(target.device) as board:
                 board.subscribe(show)
                 await stop.wait()
     finally:
@@ -90,4 +80,4 @@ async def _join(address: str, port: int, show: FrameCallback, stop: asyncio.Even
                 await task
         if listening in done:
             listening.result()
-            click.echo("the bridge has ended the connection", err=True)
+            click.echo("the bridge closed the connection", err=True)

@@ -14,7 +14,7 @@ from openkline.device import ports as ports_module
 @click.command(epilog="Example: openkline ports --json")
 @json_option
 def ports(as_json: bool) -> None:
-    """List serial ports, those that may be the board first."""
+    """List serial ports, likely boards first."""
     found = ports_module.list_ports()
     for port in found:
         if as_json:
@@ -24,7 +24,7 @@ def ports(as_json: bool) -> None:
             words = [port.device.ljust(20), port.usb_id.ljust(9), port.board or port.description, port.serial_number]
             click.echo(f"{mark} {'  '.join(words).rstrip()}")
     if not any(port.is_candidate for port in found):
-        none = "none of them has the USB id of an ESP32 board" if found else "no serial port found"
-        click.echo(f"{none}: is the board plugged in, with a cable that has data lines?", err=True)
+        none = "no port has the USB id of an ESP32 board" if found else "no serial port found"
+        click.echo(f"{none}. Is the board plugged in, with a cable that carries data?", err=True)
     elif not as_json:
-        click.echo("* may be the board", err=True)
+        click.echo("* likely a board", err=True)

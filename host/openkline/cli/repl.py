@@ -1,4 +1,4 @@
-"""`openkline repl`: out of the application, into MicroPython's prompt."""
+"""`openkline repl`: the MicroPython prompt on the board."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from openkline.programs import python_program
 
 @click.command(epilog="Examples: openkline repl; openkline repl -d sim --car obd")
 @device_option
-@click.option("--car", default="demo", show_default=True, help="With -d sim: what sits on the virtual wire.")
+@click.option("--car", default="demo", show_default=True, help="With -d sim: the virtual car.")
 @click.pass_context
 def repl(ctx: click.Context, device: str | None, car: str) -> None:
-    """MicroPython's prompt on the board, in mpremote's terminal. Ctrl-] ends it.
+    """Open the MicroPython prompt on the board.
 
-    The board's application is told to quit first. It starts again by Ctrl-D, by the reset button, or when
-    `openkline bridge` wants it.
+    Stops the board's application, then runs mpremote's terminal; Ctrl-] leaves it. Ctrl-D, the reset button or
+    `openkline bridge` starts the application again.
     """
     if not sys.stdin.isatty():  # mpremote would find out when the application has quit
-        raise click.UsageError("MicroPython's prompt needs a terminal, and standard input is none")
+        raise click.UsageError("the MicroPython prompt needs a terminal, but standard input is not one")
     ctx.exit(asyncio.run(_repl(device or "auto", car)))
 
 
 async def _repl(device: str, car: str) -> int:
     if "://" in device:
-        raise DeviceError(f"{device}: mpremote's terminal needs a serial port; expected one, or sim")
+        raise DeviceError(f"{device}: the prompt needs a serial port; give one with -d, or sim")
     port = port_for(device, SimOptions(car=car))
-    click.echo("telling the board's application to quit, waiting for the prompt", err=True)
+    click.echo("stopping the board's application, waiting for the prompt", err=True)
     try:
         await reach_prompt(port)
-        click.echo("the application has quit; press Enter for the prompt", err=True)
+        click.echo("the application has stopped; press Enter for the prompt", err=True)
         command, environment = python_program("mpremote", "connect", _path(port), "resume", "repl")
         program = await asyncio.create_subprocess_exec(*command, env=environment)
         return await program.wait()

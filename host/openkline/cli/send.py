@@ -11,19 +11,12 @@ from kline.protocol.ibus import names
 from kline.protocol.ibus.frames import MIN_FRAME, encode
 from openkline.bus import DEFAULT_PRIORITY, frame_fault
 from openkline.cli.commands import resolve_command
-from openkline.cli.common import (
-    HexBytes,
-    address_option,
-    ask,
-    device_option,
-    json_option,
-    port_option,
-    set_up_logging,
-)
-from openkline.cli.joining import goes_through_bridge, opened_device
+from openkline.cli.common import HexBytes, ask, json_option, set_up_logging
+from openkline.cli.joining import Target, opened_device, target_options
 from openkline.errors import NotSent
 from openkline.gateway.client import GatewayClient
 from openkline.log.formats import hex_bytes
+from openkline.words import plural
 
 _SEEN_TIMEOUT_S = 5.0
 
@@ -32,31 +25,34 @@ _SEEN_TIMEOUT_S = 5.0
     epilog='Examples: openkline send "68 18 01"; openkline send 68 18 38 00 00; openkline send --name cd_stop'
 )
 @click.argument("message", nargs=-1)
-@click.option("--name", help="A named message instead (openkline commands lists them).")
-@click.option("--priority", type=click.IntRange(-32768, 32767), default=DEFAULT_PRIORITY, show_default=True)
-@click.option("--yes", is_flag=True, help="Don't ask before what moves, locks or unlocks something.")
-@device_option
-@address_option
-@port_option
+@click.option("--name", metavar="NAME", help="Send a named message; `openkline commands` lists them.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-32768, 32767),
+    default=DEFAULT_PRIORITY,
+    show_default=True,
+    help="Order in the queue; higher goes first.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask before sending a message that moves, locks or unlocks something.")
+@target_options
 @json_option
 def send(
     message: tuple[str, ...],
     name: str | None,
     priority: int,
     yes: bool,
-    device: str | None,
-    address: str,
-    port: int,
+    target: Target,
     as_json: bool,
 ) -> None:
-    """Send one message: source, destination, data, in hex. Length and checksum are added.
+    """Send one message to the bus.
 
-    Joins the bridge that -i or -p names, or the one that runs on this computer, and waits to see the message on the
-    bus; without one, or with -d, opens the board itself. Exit status 5 when it did not get onto the bus.
+    MESSAGE is source, destination and data in hex; length and checksum are added. Joins the bridge given by -i and -p,
+    by default the one on this computer, and waits until the message appears on the bus. If no bridge is running, or
+    with -d, opens the board directly. Exit status 5: the message did not get onto the bus.
     """
     set_up_logging(2)
     source, destination, data = _what(message, name, yes)
-    result = asyncio.run(_send(source, destination, data, priority, device, address, port))
+    result = asyncio.run(_send(source, destination, data, priority, target))
     frame = hex_bytes(encode(source, destination, data))
     if as_json:
         click.echo(json.dumps({"frame": frame, **result}))
@@ -70,25 +66,24 @@ def send(
 def _what(message: tuple[str, ...], name: str | None, yes: bool) -> tuple[int, int, bytes]:
     if name is not None:
         if message:
-            raise click.UsageError("either a message in hex or --name, not both")
+            raise click.UsageError("give a message in hex or --name, not both")
         command = resolve_command(name)
         frame = command.frame()
         if command.caution and not yes:
-            ask(f"{command.description} ({hex_bytes(frame)}). Send it", "sent")
+            ask(f"{command.description} ({hex_bytes(frame)}). Send it?", "sent")
         return frame[0], frame[2], bytes(frame[3:-1])
     body = HexBytes()(" ".join(message)) or b""
     if not 3 <= len(body) <= 255:
-        raise click.UsageError(
-            f"a message is source, destination and 1 to 253 data bytes, such as 68 18 01; got {len(body)} bytes"
-        )
+        got = plural(len(body), "byte")
+        raise click.UsageError(f"a message is source, destination and 1 to 253 data bytes, such as 68 18 01; got {got}")
     _refuse_frame(body)
     return body[0], body[1], body[2:]
 
 
 def _refuse_frame(body: bytes) -> None:
-    """Whole frames are what logs show, so they get typed: their second byte is their length, and not a destination.
+    """Logs show whole frames, so people type them: the second byte is then the length, not a destination.
 
-    With a wrong checksum it is taken for one only where no module is known to have that address.
+    With a wrong checksum it counts as a frame only if no module is known at the address that the length would be.
     """
     if len(body) < MIN_FRAME:
         return
@@ -105,12 +100,10 @@ def _refuse_frame(body: bytes) -> None:
     )
 
 
-async def _send(
-    source: int, destination: int, data: bytes, priority: int, device: str | None, address: str, port: int
-) -> dict[str, object]:
-    if await goes_through_bridge(device, address, port):
-        return await _send_by_bridge(source, destination, data, priority, address, port)
-    async with opened_device(device) as board:
+async def _send(source: int, destination: int, data: bytes, priority: int, target: Target) -> dict[str, object]:
+    if await target.is_bridge():
+        return await _send_by_bridge(source, destination, data, priority, target)
+    async with opened_device(target.device) as board:
         body = encode(source, destination, data)[:-1]
         result = await board.transmit(body, priority=priority)
         return {
@@ -122,10 +115,10 @@ async def _send(
 
 
 async def _send_by_bridge(
-    source: int, destination: int, data: bytes, priority: int, address: str, port: int
+    source: int, destination: int, data: bytes, priority: int, target: Target
 ) -> dict[str, object]:
-    """The gateway protocol has no results; but each client gets a copy of what has really been on the bus."""
-    async with GatewayClient(address, port) as client:
+    """The gateway protocol has no results, but each client gets a copy of what was really on the bus."""
+    async with GatewayClient(target.address, target.port) as client:
         await client.send(source, destination, data, priority=priority)
         try:
             async with asyncio.timeout(_SEEN_TIMEOUT_S):
@@ -138,16 +131,16 @@ async def _send_by_bridge(
 
 
 _REASONS = {
-    "collision_limit": "every try collided with somebody else's message",
-    "no_echo": "it did not come back from the bus: is the interface powered, and are its wires right?",
-    "bus_stuck_low": "something holds the bus down: a short circuit, or a module without power",
+    "collision_limit": "every attempt collided with another message",
+    "no_echo": "no echo from the bus: is the interface powered and wired correctly?",
+    "bus_stuck_low": "the bus is held low: a short circuit, or a module without power",
     "bus_busy": "the bus did not become free in time",
     "dropped": "the board or its queue refused it",
-    "asleep": "the car sleeps, and waking it is not allowed (bridge --wake)",
-    "rate_limited": "too many messages of ours in this minute",
-    "unknown_after_reset": "the board was reset meanwhile; nobody can say whether it was sent",
-    "not_seen": f"the bridge took it, but it was not seen on the bus within {_SEEN_TIMEOUT_S:.0f} s",
-    "disconnected": "the bridge ended the connection",
+    "asleep": "the car is asleep, and waking it is not allowed (bridge --wake)",
+    "rate_limited": "too many messages sent within a minute (bridge --max-rate)",
+    "unknown_after_reset": "the board was reset in the meantime; the message may or may not have been sent",
+    "not_seen": f"the bridge accepted it, but it did not appear on the bus within {_SEEN_TIMEOUT_S:.0f} s",
+    "disconnected": "the bridge closed the connection",
 }
 
 

@@ -18,6 +18,7 @@ from openkline.bridge.status import default_port, fetch
 from openkline.cli.common import DEFAULT_PORT, json_option
 from openkline.errors import OpenklineError
 from openkline.net.access import host_port
+from openkline.words import plural
 
 
 @click.command(epilog="Examples: openkline status; openkline status --json | jq .bus")
@@ -27,18 +28,24 @@ from openkline.net.access import host_port
     type=click.IntRange(1, 65535),
     default=DEFAULT_PORT,
     show_default=True,
-    help="TCP port of the bridge; its status is one below.",
+    help="TCP port of the bridge; its status port is one below.",
 )
-@click.option("--status-port", type=click.IntRange(1, 65535), metavar="PORT", help="If the bridge was given one.")
+@click.option(
+    "--status-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Status port of the bridge, if it was started with --status-port.",
+)
 @json_option
 def status(port: int, status_port: int | None, as_json: bool) -> None:
-    """Tell how the bridge on this computer is: board, bus, clients, logs, and what is wrong.
+    """Show the state of the bridge on this computer.
 
-    Exit status 0: it runs (even if the board is away: look at `problems` in the JSON); 6: no bridge answers.
+    Board, bus, clients, logs, and current problems. Exit status 0: the bridge is running, even without a board (see
+    `problems` in the JSON); 6: no bridge answers.
     """
     wanted = status_port or default_port(port)
     if not wanted:
-        raise OpenklineError("a bridge on port 1 has no port for its status unless --status-port names one")
+        raise OpenklineError("there is no port below 1 for the status: name one with --status-port, there and here")
     found = asyncio.run(fetch(wanted))
     if as_json:
         click.echo(json.dumps(found))
@@ -48,12 +55,12 @@ def status(port: int, status_port: int | None, as_json: bool) -> None:
         show(console, found)
     except (KeyError, TypeError, AttributeError) as error:
         raise OpenklineError(
-            f"the bridge is openkline {found['openkline']} and tells its status otherwise; --json prints it as it is"
+            f"the bridge is openkline {found['openkline']}, whose status has another format; --json prints it unchanged"
         ) from error
 
 
 def show(console: Console, status: Mapping[str, Any]) -> None:
-    """The object for people. KeyError, TypeError, AttributeError: it is of another version."""
+    """For people. KeyError, TypeError, AttributeError: the status is of another version."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -63,7 +70,7 @@ def show(console: Console, status: Mapping[str, Any]) -> None:
     if status["gateway"]["clients"]:
         console.print(_clients(status["gateway"]["clients"]))
     if not status["problems"]:
-        console.print("nothing is wrong that the bridge knows of")
+        console.print("no problems")
     for problem in status["problems"]:
         console.print(Text.assemble(("! ", "bold red"), problem))
 
@@ -76,7 +83,7 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("bridge", f"openkline {status['openkline']}, up {duration(status['uptime_s'])}"),
         ("board", f"{device['state']}, {board}"),
-        ("port", f"{device['port']}, {device['reconnects']} reconnects, {device['reboots']} restarts of the board"),
+        ("port", _port(device)),
         ("link", _counts(status["link"], "rx_records", "rx_bad", "rx_gaps", "tx_records", "tx_resent")),
         ("bus", _bus(bus)),
         ("wire", _counts(status["board"], "dropped_bytes", "bad_checksum", "stalled", "tx_collisions", "echo_lost")),
@@ -88,6 +95,11 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _port(device: Mapping[str, Any]) -> str:
+    restarts = plural(device["reboots"], "board restart")
+    return f"{device['port']}, {plural(device['reconnects'], 'reconnect')}, {restarts}"
+
+
 def duration(seconds: float) -> str:
     """1 d 02:03:04"""
     days, rest = divmod(int(seconds), 86400)
@@ -96,7 +108,7 @@ def duration(seconds: float) -> str:
 
 
 def _counts(counters: Mapping[str, Any], *names: str) -> str:
-    """Those that there are; the board's are not known before it has sent them."""
+    """Those that exist; the board's are not known before it has sent them."""
     known = [f"{counters[name]} {name.replace('_', ' ')}" for name in names if name in counters]
     return ", ".join(known) or "not known yet"
 
@@ -109,7 +121,7 @@ def _bus(bus: Mapping[str, Any]) -> str:
     ]
     silent_s = bus["silent_s"]
     last = "nothing heard" if silent_s is None else f"last frame {silent_s:.1f} s ago"
-    return ", ".join([f"{bus['frames']} frames", last, *([f"load {', '.join(loads)}"] if loads else [])])
+    return ", ".join([plural(bus["frames"], "frame"), last, *([f"load {', '.join(loads)}"] if loads else [])])
 
 
 def _sent(transmit: Mapping[str, Any]) -> str:
@@ -120,22 +132,23 @@ def _sent(transmit: Mapping[str, Any]) -> str:
 def _latency(latency: Mapping[str, Any]) -> str:
     if not latency["frames"]:
         return "no frame yet"
+    frames = plural(latency["frames"], "frame")
     bus, port = latency["bus_to_clients_ms"], latency["port_to_clients_ms"]
     return (
         f"bus to clients {bus['median']:.1f} ms, 99 %: {bus['p99']:.1f} ms; "
-        f"of that in the bridge {port['median']:.2f} ms, 99 %: {port['p99']:.2f} ms (last {latency['frames']} frames)"
+        f"of that in the bridge {port['median']:.2f} ms, 99 %: {port['p99']:.2f} ms (last {frames})"
     )
 
 
 def _served(gateway: Mapping[str, Any]) -> str:
     held = gateway["of_gone_clients"]
-    more = f"; {held} messages of clients that have gone still wait" if held else ""
+    more = f"; {plural(held, 'message')} of closed connections still waiting" if held else ""
     where = host_port(gateway["address"], gateway["port"])
     return f"{len(gateway['clients'])} of {gateway['max_clients']} on {where}{more}"
 
 
 def _elm(elm: Mapping[str, Any]) -> str:
-    """One drives; of the others only the number matters."""
+    """One client drives; only the number of the others matters."""
     clients = elm["clients"]
     driver = next((f", {one['name']} drives" for one in clients if one["drives"]), "")
     return f"{len(clients)} of {elm['max_clients']} on {host_port(elm['address'], elm['port'])}{driver}"
@@ -143,11 +156,11 @@ def _elm(elm: Mapping[str, Any]) -> str:
 
 def _log(frame_log: Mapping[str, Any]) -> str:
     missing = frame_log["dropped"] + frame_log["failed"]
-    return f"{frame_log['name']}: {frame_log['state']}, {frame_log['written']} lines, {missing} missing"
+    return f"{frame_log['name']}: {frame_log['state']}, {plural(frame_log['written'], 'line')}, {missing} lost"
 
 
 def _clients(clients: list[Mapping[str, Any]]) -> Table:
-    """REFUSED: messages not taken, for whatever reason; docs/status.md tells them apart."""
+    """REFUSED: messages not accepted, for any reason; docs/status.md tells them apart."""
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("PORT", "FROM", "STATE", "FRAMES", "UNREAD BYTES", "MESSAGES", "WAITING", "REFUSED"):
         table.add_column(name, justify="left" if name in ("FROM", "STATE") else "right")

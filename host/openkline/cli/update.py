@@ -13,16 +13,8 @@ import rich_click as click
 
 from openkline.bridge.status import default_port, fetch
 from openkline.cli.bundle import load, summary
-from openkline.cli.common import (
-    DEFAULT_ADDRESS,
-    DEFAULT_PORT,
-    Password,
-    device_option,
-    json_option,
-    set_up_logging,
-    tell,
-)
-from openkline.cli.joining import opened_device, someone_serves
+from openkline.cli.common import DEFAULT_ADDRESS, Password, json_option, set_up_logging, tell
+from openkline.cli.joining import Target, opened_device, target_options
 from openkline.device.device import DeviceSettings
 from openkline.device.welcome import BoardInfo
 from openkline.errors import GatewayError, UpdateFailed
@@ -35,6 +27,10 @@ from openkline.update.updater import Updater
 
 # The board's boot window, the import of all modules, and when the new version fails, its minute of trial before.
 _BACK_S = 120.0
+_NOT_BACK = (
+    f"the board accepted the update but did not come back within {_BACK_S:.0f} s. Press its reset button: if the new "
+    "version does not start, the previous one will"
+)
 _ASK_S = 0.25  # a bridge gives the same status for 0.1 s
 _LOCAL = (DEFAULT_ADDRESS, "localhost", "::1")
 
@@ -43,7 +39,7 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Runs:
-    """What the board says it runs. slot: "" when it doesn't say it, or the gateway can't."""
+    """What the board runs. slot: "" when it is not known."""
 
     version: Version
     slot: str = ""
@@ -53,38 +49,32 @@ class _Runs:
         return cls(info.firmware, info.slot)
 
 
-@click.command(epilog="Examples: openkline update; openkline update -d auto openkline-0.2.0.okb")
+@click.command(
+    epilog="Examples: openkline update; openkline update -d auto openkline-0.2.0.okb; openkline update -i 192.168.0.20"
+)
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@device_option
-@click.option("--gateway", metavar="HOST:PORT", help=f"The bridge.  [default: {DEFAULT_ADDRESS}:{DEFAULT_PORT}]")
-@click.option("--password", type=Password(), help="The board's, 8 hex digits, where this computer doesn't know it.")
+@target_options
+@click.option(
+    "--password",
+    type=Password(),
+    help="Update password of the board, 8 hex digits; only needed if `openkline flash` ran on another computer.",
+)
 @json_option
-def update(file: Path | None, device: str | None, gateway: str | None, password: int | None, as_json: bool) -> None:
-    """Bring a new version to a board that `openkline flash` has set up once.
+def update(file: Path | None, target: Target, password: int | None, as_json: bool) -> None:
+    """Update the firmware of a board.
 
-    FILE is a bundle (`openkline bundle`); without one, this program's own firmware is taken. It goes through the bridge
-    if one runs, which goes on; otherwise, or with -d, the board is opened. The bus is heard until the board restarts.
+    FILE is a bundle made by `openkline bundle`; the default is the firmware of this version. The board must have been
+    set up by `openkline flash` before. The update goes through the bridge given by -i and -p, by default the one on
+    this computer, which keeps running; if no bridge is running, or with -d, the board is opened directly. Frames are
+    received until the board restarts.
 
-    Exit status 8: refused, or the new version did not start. Then the board runs what it ran before.
+    Exit status 8: the update was refused, or the new version did not start; the board then runs its previous version.
     """
-    if device is not None and gateway is not None:
-        raise click.UsageError("either -d, or --gateway")
-    host, port = _address(gateway)
     set_up_logging(2)
     found = load(file) if file is not None else bundles.build()
     tell(summary(found))
     work = _Work(found, password, as_json)
-    if device is None and (gateway is not None or asyncio.run(someone_serves(host, port))):
-        asyncio.run(work.through_gateway(host, port))
-    else:
-        asyncio.run(work.to_device(device))
-
-
-def _address(gateway: str | None) -> tuple[str, int]:
-    host, _, port = (gateway or f"{DEFAULT_ADDRESS}:{DEFAULT_PORT}").rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise click.UsageError(f"--gateway is {gateway!r}, must be HOST:PORT such as 127.0.0.1:4287")
-    return host.strip("[]"), int(port)
+    asyncio.run(work.run(target))
 
 
 @dataclass(slots=True)
@@ -92,6 +82,12 @@ class _Work:
     bundle: bundles.Bundle
     password: int | None
     as_json: bool
+
+    async def run(self, target: Target) -> None:
+        if await target.is_bridge():
+            await self.through_gateway(target.address, target.port)
+        else:
+            await self.to_device(target.device)
 
     async def to_device(self, name: str | None) -> None:
         progress = Progress(3)
@@ -124,7 +120,7 @@ class _Work:
                 before = _of_status(known) or _Runs((version.major, version.minor))
                 if before.version == (0, 0):
                     raise UpdateFailed(
-                        f"no board is at the gateway {host_port(host, port)}, or it is just restarting: "
+                        f"the bridge at {host_port(host, port)} has no board, or the board is restarting: "
                         "see `openkline status`"
                     )
                 password = self._password(known["device"]["unique_id"] if known else None)
@@ -144,10 +140,10 @@ class _Work:
             return next(iter(known.values()))
         if unique_id in known:
             return known[unique_id]
-        which = f"the board {unique_id}" if unique_id else "the board at this gateway"
+        which = f"board {unique_id}" if unique_id else "the board at this bridge"
         raise passwords.PasswordError(
-            f"the password of {which} is not known on this computer; --password gives it. `openkline flash` told it, "
-            f"and remembered it in {passwords.path().name} on the computer where it ran"
+            f"this computer does not know the password of {which}: give it with --password. `openkline flash` printed "
+            f"it and saved it in {passwords.path().name} on the computer where it ran"
         )
 
     def _progress(self, step: Step, count: int) -> None:
@@ -157,26 +153,23 @@ class _Work:
         self._tell("uploading" if count < total else "restarting", bytes=count, total=total)
 
     def _ended(self, step: Step, before: _Runs, after: _Runs | None) -> None:
-        """UpdateFailed: the board is back with the version before, or not at all."""
+        """UpdateFailed: the board is back with its previous version, or not at all."""
         if after is None:
-            raise UpdateFailed(
-                f"the board took the update, but has not said that it is back within {_BACK_S:.0f} s. Its reset button "
-                "leads to the version before, if the new one does not start"
-            )
+            raise UpdateFailed(_NOT_BACK)
         number = _dotted(after.version)
         wanted = self.bundle.version[: len(after.version)]
         slots_told = bool(before.slot and after.slot)
         stayed = slots_told and after.slot == before.slot
         if after.version != wanted or stayed:
             raise UpdateFailed(
-                f"the new version {_dotted(self.bundle.version)} did not start; the board is back with {number}"
-                + (f" in slot {after.slot}, as before" if stayed else "")
+                f"version {_dotted(self.bundle.version)} did not start; the board runs {number}"
+                + (f" from slot {after.slot}, as before" if stayed else "")
             )
         certain = slots_told or before.version[: len(wanted)] != wanted
         step.result = f"version {number} runs"
         self._tell("updated", version=number, certain=certain)
         if not certain:
-            tell(f"it was {number} before, too: whether the new one started can't be told from the number")
+            tell(f"the board ran {number} before the update, too: the number does not show whether the new one started")
         if not self.as_json:
             click.echo(f"{'updated' if certain else 'the board is back'}: version {number} runs")
 
@@ -186,7 +179,7 @@ class _Work:
 
 
 async def _after(client: GatewayClient, host: str, port: int) -> _Runs | None:
-    """What the board says when it is back: all of it from the bridge's status, else two numbers. None: not in time."""
+    """The board's version once it is back: in full from the bridge's status, else two numbers. None: not in time."""
     end_s = asyncio.get_running_loop().time() + _BACK_S
     while asyncio.get_running_loop().time() < end_s:
         version = await client.firmware_version()
@@ -197,7 +190,7 @@ async def _after(client: GatewayClient, host: str, port: int) -> _Runs | None:
 
 
 async def _status(host: str, port: int) -> dict[str, Any] | None:
-    """Of a bridge on this computer that tells it; it knows more than the gateway protocol."""
+    """From a bridge on this computer, which tells more than the gateway protocol. None: not to be had."""
     if host not in _LOCAL or not default_port(port):
         return None
     try:

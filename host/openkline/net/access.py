@@ -15,7 +15,7 @@ _MAX_ADDRESSES = 256  # addresses of which the rate of connecting is remembered
 
 
 def host_port(host: str, port: int) -> str:
-    """As people and --gateway write it: 127.0.0.1:4287, [::1]:4287."""
+    """As people write it: 127.0.0.1:4287, [::1]:4287."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
