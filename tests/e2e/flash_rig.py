@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
 from tests.e2e import esp_image
 from tests.e2e.flash_board import FlashBoard
 
@@ -31,7 +32,7 @@ class Person(Progress):
 
     def __init__(self, board: FlashBoard) -> None:
         self.said = io.StringIO()
-        super().__init__(STEPS, self.said)
+        super().__init__(STEPS, Console(file=self.said))
         self.board = board
 
     def say(self, text: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-import termios
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from openkline.boards.catalogue import find_profile
 from openkline.flash import tools
@@ -121,37 +120,51 @@ def test_progress_has_bars_on_a_terminal_only(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.splitlines() == list(lines)
 
 
+def terminal(columns: int) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    return Console(file=stream, width=columns, force_terminal=True, color_system=None), stream
+
+
 def test_progress_on_a_terminal() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    with Progress(1, stream).step("write") as step:
+    console, stream = terminal(80)
+    with Progress(1, console).step("write") as step:
+        step.wait("compiling")
         step.bar(0.5, "half")
-    assert "[###############...............]  50% half" in stream.getvalue()
-    assert stream.getvalue().endswith("\r\x1b[K[1/1] write       done\n")
+    shown = [line.rstrip() for line in stream.getvalue().split("\x1b[2K")]
+    assert shown[1] == "[1/1] write          .. compiling"
+    assert shown[2] == f"[1/1] write        {'━' * 15:<30}  50% half"
+    assert shown[-1] == "[1/1] write       done"
 
 
-@pytest.mark.parametrize(("columns", "shown"), [(0, 79), (40, 39), (200, 119)])
-def test_a_bar_never_needs_a_second_line(columns: int, shown: int) -> None:
+@pytest.mark.parametrize("columns", [20, 40, 80, 120])
+def test_a_bar_never_needs_a_second_line(columns: int) -> None:
     """Its first would stay."""
-    master, slave = os.openpty()
-    termios.tcsetwinsize(slave, (24, columns))
+    console, stream = terminal(columns)
+    with Progress(12, console).step("self-test") as step:
+        step.bar(1.0, "x" * 263)
+        shown = stream.getvalue().removeprefix("\x1b[?25l").split("\r\x1b[2K")
+    assert [len(line) for line in shown] == [columns, columns]
+    assert columns < 40 or "100% x" in shown[1]
 
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
 
-        def fileno(self) -> int:
-            return slave
+def test_what_is_said_stays_whole_on_a_narrow_terminal() -> None:
+    console, stream = terminal(20)
+    with Progress(1, console).step("chip") as step:
+        step.say("a note [bold] :smile: " + "x" * 40)
+        step.result = "y" * 40
+    assert "      a note [bold] :smile: " + "x" * 40 + "\n" in stream.getvalue()
+    assert stream.getvalue().endswith("[1/1] chip        " + "y" * 40 + "\n")
 
-    stream = Terminal()
-    with Progress(1, stream).step("modules") as step:
-        step.bar(1.0, "x" * 63)
-        assert len(stream.getvalue().split("\x1b[K")[-1]) == shown
-    os.close(master)
-    os.close(slave)
+
+def test_while_a_person_is_asked_no_step_is_on_the_terminal() -> None:
+    console, stream = terminal(80)
+    progress = Progress(1, console)
+    with progress.step("interface"):
+        with progress.paused():
+            assert stream.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")  # the cursor, and an empty line
+            stream.truncate(0)
+            console.print("Which one?")
+        assert stream.getvalue().lstrip("\0").startswith("Which one?\n\x1b[?25l\r\x1b[2K[1/1] interface")
 
 
 def test_the_page_has_the_words_that_the_program_says() -> None:

@@ -43,7 +43,11 @@ class Flasher:
     def __init__(self, wishes: Wishes, progress: Progress, choose: Choose) -> None:
         self.wishes = wishes
         self.progress = progress
-        self.choose = choose
+        self._choose = choose
+
+    def choose(self, question: str, lines: list[str]) -> int | None:
+        with self.progress.paused():
+            return self._choose(question, lines)
 
     def run(self) -> Done:
         plan.check(self.wishes)
