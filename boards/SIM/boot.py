@@ -18,8 +18,7 @@ HELP = """options:
   --clock paced|virtual   paced (default): real time; virtual: as fast as it goes
   --seed N                makes a run repeatable (1)
   --car none|demo|NAME|FILE  what sits on the wire (none); NAME: of a script in boards/SIM/cars; obd: kwp_fast
-  --replay FILE           plays a capture: a gateway log, or raw UART bytes
-  --replay-loop           again and again, with a second between
+  --replay FILE           plays lines `US HEX`, a frame and when it ends; `- HEX`: right behind (sim/player.py)
   --replay-after S        seconds from the host's first byte to the first frame (2)
   --start-file FILE       the replay waits until this file exists instead
   --baud N --parity N|none  of a raw capture (9600, 0 = even)
@@ -32,7 +31,7 @@ HELP = """options:
   --for S                 ends after so many seconds of model time
   --no-repl               ends when main.py returns"""
 
-FLAGS = ("replay-loop", "no-repl", "bare")
+FLAGS = ("no-repl", "bare")
 OPTIONS = (
     "clock",
     "seed",
@@ -219,10 +218,9 @@ def populate(w, options, replay, start_file):
         def begin():
             w.player = sim.Player(
                 w.wire,
-                replay,
+                sim.player.lines_of(replay),
                 baud=int(options.get("baud", 9600)),
                 parity=None if parity == "none" else int(parity),
-                loop="replay-loop" in options,
             )
 
         Launch(w, begin, int(float(options.get("replay-after", 2)) * 1_000_000), start_file)
@@ -260,8 +258,7 @@ def main():
         usys.path.append(firmware)
     replay = script = None
     if "replay" in options:
-        with open(options["replay"], "rb") as f:
-            replay = f.read()
+        replay = open(options["replay"], "rb")
     if "script" in options:
         with open(options["script"]) as f:
             script = f.read()

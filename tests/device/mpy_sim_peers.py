@@ -1,15 +1,12 @@
 """What sits on the modelled wire: modules with their manners, talkers, captures, noise, the demo car."""
 
+import io
+
 import sim
 from sim.car import Car, frame
 from sim.module import frames_of
-from sim.player import parse_log
+from sim.player import blocks_of, lines_of
 
-LOG = """2010-Jul-23 23:59:59.920753: 44 05 BF 74 05 01 8E 
-2010-Jul-23 23:59:59.980000: D0 07 BF 5B 00 00 00 00 33
-not a frame
-2010-Jul-24 00:00:00: 80 04 BF 11 01 2B 
-"""  # noqa: W291 (the gateway's lines end with a space)
 FRAMES = [
     b"\x44\x05\xbf\x74\x05\x01\x8e",
     b"\xd0\x07\xbf\x5b\x00\x00\x00\x00\x33",
@@ -21,16 +18,18 @@ def _heard(module):
     return [f for _, f in module.heard]
 
 
-def test_log_lines_across_midnight_and_without_fraction():
-    entries = parse_log(LOG)
-    assert [f for _, f in entries] == FRAMES
-    assert entries[1][0] - entries[0][0] == 59_247 and entries[2][0] - entries[1][0] == 20_000
+def test_lines_are_read_as_they_are_played():
+    file = io.BytesIO(b"0 4405bf7405018e\n59247 d007bf5b0000000033\n- 8004bf11012b\nend\n")
+    items = lines_of(file)
+    assert next(items) == (0, FRAMES[0])
+    assert file.readline() == b"59247 d007bf5b0000000033\n"  # not sooner
+    assert list(items) == [(None, FRAMES[2])]
 
 
 def test_player_keeps_the_times_of_the_frames_ends():
     w = sim.World()
     m = sim.Module(w.wire)
-    p = sim.Player(w.wire, LOG, start_us=100_000)
+    p = sim.Player(w.wire, zip((0, 59_247, 79_247), FRAMES), start_us=100_000)
     w.run_until(1_000_000)
     assert _heard(m) == FRAMES and p.done and p.played == 3 and p.most_late_us == 0
     t = [t for t, _ in m.heard]
@@ -40,8 +39,7 @@ def test_player_keeps_the_times_of_the_frames_ends():
 def test_player_is_late_rather_than_overlapping():
     w = sim.World()
     m = sim.Module(w.wire)
-    lines = "".join(["2010-Jul-20 10:00:00.%06d: 80 04 BF 11 01 2B\n" % (i * 5000) for i in range(4)])
-    p = sim.Player(w.wire, lines)
+    p = sim.Player(w.wire, [(i * 5000, FRAMES[2]) for i in range(4)])
     w.run_until(100_000)
     assert _heard(m) == [FRAMES[2]] * 4 and 5000 < p.most_late_us < 7000
 
@@ -55,7 +53,7 @@ def test_player_of_raw_bytes_with_gaps():
     assert _heard(m) == FRAMES and m.heard[-1][0] == w.world.now if hasattr(w, "world") else True
     w = sim.World()
     m = sim.Module(w.wire)
-    p = sim.Player(w.wire, raw, block=2, gap_us=3000)
+    p = sim.Player(w.wire, blocks_of(raw, 2), gap_us=3000)
     w.run_until(100_000)
     assert _heard(m) == FRAMES and p.played == 11
 

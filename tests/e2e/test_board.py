@@ -14,6 +14,7 @@ import pytest
 from kline.protocol.link import records
 from openkline.bus import BusFrame, Outcome
 from openkline.device.device import State
+from openkline.device.replay import ReplayOptions
 from openkline.device.sim import SimBoard, SimOptions, find_micropython
 from openkline.errors import SimulatorError
 from openkline.log.reader import read_frames
@@ -45,7 +46,7 @@ async def test_a_replayed_capture_arrives_whole_with_its_gaps() -> None:
     with E39.open("rb") as file:
         expected = list(read_frames(file, lambda problem: None))
     got: list[BusFrame] = []
-    async with sim_device(SimOptions(car="none", replay=E39)) as (device, _):
+    async with sim_device(SimOptions(car="none", replay=ReplayOptions(E39))) as (device, _):
         device.subscribe(got.append)
         await until(lambda: len(got) >= len(expected), timeout_s=60)
     assert [frame.data for frame in got] == [frame.data for frame in expected]
@@ -58,7 +59,7 @@ async def test_a_replayed_capture_arrives_whole_with_its_gaps() -> None:
 @needs_captures
 async def test_raw_bytes_replayed_lose_nothing() -> None:
     got: list[BusFrame] = []
-    async with sim_device(SimOptions(car="none", replay=E83)) as (device, _):
+    async with sim_device(SimOptions(car="none", replay=ReplayOptions(E83))) as (device, _):
         device.subscribe(got.append)
         await until(lambda: len(got) >= 229, timeout_s=90)
         device.link.ask_for_counters()

@@ -1,130 +1,79 @@
-"""Plays a capture onto the wire: a gateway log with its times, or raw UART bytes."""
+"""Plays frames with their times, or bytes as they come, onto the wire."""
 
-import gc
+from binascii import unhexlify
 
 from .uart import Format, Transmitter
 
 
-def parse_line(line):
-    """`2010-Jul-23 11:20:55.920753: 44 05 BF 74 05 01 8E ` -> (us since midnight, frame); None if it isn't one.
+def lines_of(file):
+    """(us, bytes) of each line `US HEX` of a file that is read as it is played; us is None for `- HEX`.
 
-    The space at the end may be missing, and the fraction (it is left out when it is exactly zero).
+    US is the end of the frame, from the start of the replay. `end` is the last line, the file's end does as well.
     """
-    parts = line.split()
-    if len(parts) < 3 or not parts[1].endswith(":"):
-        return None
-    try:
-        h, m, s = parts[1][:-1].split(":")
-        s, _, fraction = s.partition(".")
-        us = ((int(h) * 60 + int(m)) * 60 + int(s)) * 1_000_000 + int((fraction + "000000")[:6])
-        return us, bytes([int(x, 16) for x in parts[2:]])
-    except ValueError:
-        return None
+    while True:
+        line = file.readline()
+        if not line or line == b"end\n":
+            file.close()
+            return
+        us, _, data = line.strip().partition(b" ")
+        yield None if us == b"-" else int(us), unhexlify(data)
 
 
-def parse_log(text):
-    """-> [(us, frame)], times going on over midnight; lines that are no frames are left out."""
-    out = [None] * (text.count("\n") + 1)  # at once: later no hole of the heap is long enough
-    day = n = at = 0
-    while at < len(text):
-        end = text.find("\n", at)
-        end = len(text) if end < 0 else end
-        entry = parse_line(text[at:end])
-        at = end + 1
-        if entry is None:
-            continue
-        us = entry[0] + day
-        if n and us < out[n - 1][0] - 43_200_000_000:
-            day += 86_400_000_000
-            us += 86_400_000_000
-        out[n] = us, entry[1]
-        n += 1
-        if n % 256 == 0:
-            gc.collect()  # what stays lies close together
-    return out[:n]
+def blocks_of(data, size=0):
+    """The same of raw UART bytes: `size` bytes at a time (0: all in one)."""
+    step = size or len(data) or 1
+    for i in range(0, len(data), step):
+        yield None, data[i : i + step]
 
 
 class Player:
-    """data: text or bytes of a log, or raw UART bytes. It drives the wire and listens to nobody.
+    """items: an iterable of (us, bytes), such as lines_of(file), or raw UART bytes. It listens to no one.
 
-    A log's time is the end of a frame, so each frame here ends at its time, the first one at start_us (or as soon as it
-    can); one that would begin less than min_gap_us behind its predecessor is late by what is missing.
-    Raw bytes go in blocks of `block` bytes (0: all in one) with gap_us between them.
+    A frame ends at its time after start_us (or as soon as it can); one that would begin less than min_gap_us behind
+    its predecessor is late by what is missing. Bytes without a time follow gap_us behind those before.
     """
 
-    def __init__(
-        self,
-        wire,
-        data,
-        start_us=None,
-        baud=9600,
-        parity=0,
-        bits=8,
-        stop=1,
-        gap_us=0,
-        block=0,
-        loop=False,
-        min_gap_us=200,
-    ):
+    def __init__(self, wire, items, start_us=None, baud=9600, parity=0, bits=8, stop=1, gap_us=0, min_gap_us=200):
         self.world = wire.world
         self.fmt = Format.of(baud, bits, parity, stop)
-        self.gap_us, self.block, self.loop, self.min_gap_us = gap_us, block, loop, min_gap_us
+        self.gap_us, self.min_gap_us = gap_us, min_gap_us
         self.driver = wire.driver("player")
+        self.done = False
         self.on_done = None
         self.played = 0  # frames, or blocks
         self.most_late_us = 0
         self._tx = Transmitter(self.world, self.driver.set, self.fmt, self._sent)
-        self._items = self._read(data)
-        self._begin(self.world.now if start_us is None else start_us)
+        self._items = iter(blocks_of(items) if isinstance(items, (bytes, bytearray)) else items)
+        self._start_us = self.world.now if start_us is None else start_us
+        self._offset = None
+        self._next()
 
-    def _read(self, data):
-        if isinstance(data, str):
-            data = data.encode()
-        try:
-            if parse_line(data.split(b"\n", 1)[0].decode()) is not None:
-                return parse_log(data.decode())
-        except (UnicodeError, ValueError):
-            pass
-        step = self.block or len(data) or 1
-        return [(None, data[i : i + step]) for i in range(0, len(data), step)]
-
-    def _begin(self, start_us):
-        self._i = 0
-        self.done = not self._items
-        if self.done:
+    def _next(self):
+        item = next(self._items, None)
+        if item is None:
+            self.done = True
+            if self.on_done is not None:
+                self.on_done()
             return
-        first = self._items[0][0]
-        if first is None:
-            self.world.at(start_us, self._send)
-            return
-        end = max(start_us, self.world.now + len(self._items[0][1]) * self.fmt.frame_us)
-        self._offset = end - first
-        self._plan()
-
-    def _plan(self):
-        us, frame = self._items[self._i]
-        start = us + self._offset - len(frame) * self.fmt.frame_us
-        earliest = self.world.now + (self.min_gap_us if self._i else 0)
-        if start < earliest:
-            self.most_late_us = max(self.most_late_us, earliest - start)
-            start = earliest
+        us, self._data = item
+        if us is None:
+            start = self.world.now + self.gap_us if self.played else max(self._start_us, self.world.now)
+        else:
+            start = self._planned(us)
         self.world.at(start, self._send)
 
+    def _planned(self, us):
+        length = len(self._data) * self.fmt.frame_us
+        if self._offset is None:
+            self._offset = max(self._start_us, self.world.now + length) - us
+        start = us + self._offset - length
+        earliest = self.world.now + (self.min_gap_us if self.played else 0)
+        self.most_late_us = max(self.most_late_us, earliest - start)
+        return max(start, earliest)
+
     def _send(self, _):
-        self._tx.send(self._items[self._i][1])
+        self._tx.send(self._data)
 
     def _sent(self):
         self.played += 1
-        self._i += 1
-        if self._i < len(self._items):
-            if self._items[0][0] is not None:
-                self._plan()
-            else:
-                self.world.at(self.world.now + self.gap_us, self._send)
-            return
-        if self.loop:
-            self._begin(self.world.now + 1_000_000)
-            return
-        self.done = True
-        if self.on_done is not None:
-            self.on_done()
+        self._next()

@@ -30,6 +30,7 @@ from openkline.cli.config import config_options, current_config
 from openkline.device import ports
 from openkline.device.device import DeviceSettings
 from openkline.device.port import port_for
+from openkline.device.replay import ReplayOptions
 from openkline.device.sim import SimOptions
 from openkline.elm.options import ElmOptions, parse_listen
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
@@ -226,7 +227,8 @@ def ask_which_board() -> str:
 
 async def _serve(options: Options) -> None:
     device = options.device or "auto"
-    sim = SimOptions(car=_car(options), replay=options.replay, seed=options.seed, extra=options.sim)
+    replay = ReplayOptions(options.replay) if options.replay is not None else None
+    sim = SimOptions(car=_car(options), replay=replay, seed=options.seed, extra=options.sim)
     port = port_for(device, sim)
     settings = BridgeSettings(
         device=DeviceSettings(wake=options.wake == "allow", configure=_configure(options)),

@@ -21,6 +21,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openkline.device.replay import Replay, ReplayOptions
 from openkline.errors import SimulatorError
 from openkline.programs import find_tree
 
@@ -46,10 +47,10 @@ _CRASH_PAUSE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SimOptions:
-    """car: which traffic ("demo", "none", ..); replay: a capture to play; seed; clock; extra: more arguments."""
+    """car: which traffic ("demo", "none", ..); replay: what is played; seed; clock; extra: more arguments."""
 
     car: str = ""
-    replay: Path | None = None
+    replay: ReplayOptions | None = None
     seed: int | None = None
     clock: str = "paced"
     extra: tuple[str, ...] = ()
@@ -61,8 +62,6 @@ class SimOptions:
             words += ["--seed", str(self.seed)]
         if self.car:
             words += ["--car", self.car]
-        if self.replay is not None:
-            words += ["--replay", str(self.replay.resolve())]
         return [*words, *self.extra]
 
 
@@ -155,13 +154,8 @@ class SimBoard:
         return [program, *heap, str(sim / "boot.py"), "--flash", flash, *self.options.arguments()], environment
 
     def _heap_kib(self) -> int:
-        """Of the MicroPython process: its usual 2 MiB, and for a capture, which it reads whole, 8 times its size.
-
-        With an OBD car 16 MiB: at 5 baud the firmware keeps garbage collection off, and so the model's garbage stays.
-        """
-        replay = self.options.replay
-        usual = 2048 if self.options.car in ("", "none", "demo") else 16384
-        return usual + (replay.stat().st_size * 8 // 1024 if replay is not None and replay.is_file() else 0)
+        """The MicroPython process's. At 5 baud the firmware keeps garbage collection off: the model's stays, too."""
+        return 2048 if self.options.car in ("", "none", "demo") else 16384
 
     def _folder(self) -> Path:
         """A folder of ours for as long as the board lives: its file system outlives its resets."""
@@ -190,9 +184,12 @@ class SimBoard:
         self.path = os.ttyname(self._slave)
 
     async def _spawn(self, command: list[str], environment: dict[str, str]) -> None:
+        replay = Replay(self.options.replay) if self.options.replay is not None else None
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
+                *(("--replay", f"/dev/fd/{replay.fd}") if replay else ()),
+                pass_fds=(replay.fd,) if replay else (),
                 stdin=self._master,
                 stdout=self._master,
                 stderr=self._master,
@@ -202,6 +199,9 @@ class SimBoard:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise SimulatorError(f"{command[0]} cannot be started: {error}") from error
+        finally:
+            if replay is not None:
+                replay.start()
 
     async def _kill(self) -> None:
         process, self._process = self._process, None

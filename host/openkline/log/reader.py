@@ -7,10 +7,12 @@ from typing import BinaryIO
 
 from openkline.log.formats import LogFrame, LogProblem, OnProblem
 from openkline.log.moments import slash_order
-from openkline.log.streams import Failed, is_text, open_stream, read_some
+from openkline.log.streams import is_text, open_stream, read_some
 from openkline.log.text import ByteStream, TextReader
+from openkline.words import plural
 
 READERS = ("auto", "text", "raw")
+RAW_BLOCK = 64
 _SCANNED_FOR_DATES = 1 << 24
 
 
@@ -20,6 +22,19 @@ def read_frames(file: BinaryIO, problem: OnProblem, how: str = "auto") -> Iterat
     how: auto (text, unless the first bytes are none), text, raw. Never raises on what it reads: what is no frame is
     handed to `problem` with its line (raw: with line 0), and passed over. A frame comes as soon as its line is whole.
     """
+    found = ByteStream()
+    for item in read_raw_blocks(file, problem, how):
+        if isinstance(item, bytes):
+            yield from found.feed(item, None)
+        else:
+            yield item
+    yield from found.end()
+    if found.dropped:
+        problem(LogProblem(0, f"{plural(found.dropped, 'byte')} belong to no valid frame"))
+
+
+def read_raw_blocks(file: BinaryIO, problem: OnProblem, how: str = "auto") -> Iterator[LogFrame | bytes]:
+    """As read_frames, but the wire's own bytes come as they are, in blocks of at most RAW_BLOCK bytes."""
 
     def failed(reason: str) -> None:
         problem(LogProblem(0, reason))
@@ -28,8 +43,9 @@ def read_frames(file: BinaryIO, problem: OnProblem, how: str = "auto") -> Iterat
     if how == "text" or (how == "auto" and is_text(head)):
         order = slash_order(head) or _order_further_on(file)
         yield from TextReader(problem, order).read(stream)
-    else:
-        yield from _raw(stream, problem, failed)
+        return
+    while data := read_some(stream, failed, RAW_BLOCK):
+        yield data
 
 
 def _order_further_on(file: BinaryIO) -> str:
@@ -43,12 +59,3 @@ def _order_further_on(file: BinaryIO) -> str:
     except (OSError, ValueError):
         return ""
     return order
-
-
-def _raw(stream: BinaryIO, problem: OnProblem, failed: Failed) -> Iterator[LogFrame]:
-    found = ByteStream()
-    while data := read_some(stream, failed, found.free()):
-        yield from found.feed(data, None)
-    yield from found.end()
-    if found.dropped:
-        problem(LogProblem(0, f"{found.dropped} bytes belong to no valid frame"))

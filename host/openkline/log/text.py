@@ -156,11 +156,8 @@ class ByteStream:
     def dropped(self) -> int:
         return self._scanner.dropped_bytes
 
-    def free(self) -> int:
-        return self._ring.free()
-
     def feed(self, data: bytes, at: Moment | None) -> Iterator[LogFrame]:
-        """At most free() bytes."""
+        """At most MAX_FRAME bytes at a time."""
         self._ring.write(bytearray(data))
         while n := self._scanner.scan(0):
             yield self._take(n, at)
