@@ -4,35 +4,46 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STUBS  := .venv-stubs
 OBD    := .venv-obd
+PIP    := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run flash newcomer repl test test-obd lint soak bench deb deb-test clean
+.PHONY: help setup run flash newcomer repl quick test test-obd coverage lint hooks soak bench dist deb deb-test clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.stamp: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "openkline needs Python >= 3.11, this is " + sys.version.split()[0])'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+# Two stamps on one environment: what runs openkline, and the tests and linters on top of it.
+$(VENV)/.run-stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "openkline needs Python >= 3.11, this is " + sys.version.split()[0])'
+	@echo "1/2 an environment in $(VENV), with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "2/2 openkline and what it needs to run, from the package index (once, about 90 MB on disk)"
+	@$(BIN)/python $(PIP) -e .
+	@touch $@
+
+$(VENV)/.stamp: $(VENV)/.run-stamp
+	@echo "tests and linters, into the same environment (once, about 120 MB more)"
+	@$(BIN)/python $(PIP) -e '.[test,lint]'
 	@touch $@
 
 $(STUBS)/.stamp: pyproject.toml
-	$(PYTHON) -m venv $(STUBS)
-	$(STUBS)/bin/python -m pip install --quiet --disable-pip-version-check mypy 'micropython-esp32-stubs>=1.27,<2'
+	@echo "the stubs of MicroPython's modules, in $(STUBS) (once)"
+	@$(PYTHON) -m venv $(STUBS)
+	@$(STUBS)/bin/python $(PIP) mypy 'micropython-esp32-stubs>=1.27,<2'
 	@touch $@
 
 $(OBD)/.stamp: tests/obd_oracle/requirements.txt
-	$(PYTHON) -m venv $(OBD)
-	$(OBD)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/obd_oracle/requirements.txt
+	@echo "python-OBD, which tests our ELM327, in $(OBD) (once)"
+	@$(PYTHON) -m venv $(OBD)
+	@$(OBD)/bin/python $(PIP) -r tests/obd_oracle/requirements.txt
 	@touch $@
 
-setup: $(VENV)/.stamp ## make the environment (.venv) that everything below uses
+##@ Use it
 
 # Cars with ECUs for a tester; all others have a bus to listen to.
 OBD_CARS := obd $(basename $(notdir $(wildcard boards/SIM/cars/*.json)))
 
-run: setup ## the bridge on the virtual board, with a small virtual car (REPLAY=FILE: a capture; CAR=obd: live OBD values)
+run: $(VENV)/.run-stamp ## the bridge on the virtual board, with a small virtual car (REPLAY=FILE: a capture; CAR=obd: live OBD values)
 ifneq ($(filter $(OBD_CARS),$(CAR)),)
 	$(BIN)/openkline obd live -d sim --car $(CAR)
 else
@@ -43,14 +54,22 @@ endif
 environment = $(foreach name,$(1),$(if $(filter environment%,$(origin $(name))),\
 	$(warning $(name)=$($(name)) is taken from the environment)))
 
-flash: setup ## MicroPython and openkline onto a board (PORT=/dev/..; BOARD=, FIRMWARE=, INTERFACE=: else found or asked)
+flash: $(VENV)/.run-stamp ## MicroPython and openkline onto a board (PORT=/dev/..; BOARD=, FIRMWARE=, INTERFACE=: else found or asked)
 	$(call environment,PORT BOARD FIRMWARE INTERFACE)
 	$(BIN)/openkline flash $(if $(PORT),-d '$(PORT)') $(if $(BOARD),--board '$(BOARD)') \
 		$(if $(FIRMWARE),--firmware '$(FIRMWARE)') $(if $(INTERFACE),--interface '$(INTERFACE)')
 
-repl: setup ## MicroPython's prompt on the board, its application told to quit (PORT=sim: on the virtual board)
+repl: $(VENV)/.run-stamp ## MicroPython's prompt on the board, its application told to quit (PORT=sim: on the virtual board)
 	$(call environment,PORT)
 	$(BIN)/openkline repl $(if $(PORT),-d '$(PORT)')
+
+##@ Change it
+
+setup: $(VENV)/.stamp ## the environment (.venv) with tests and linters, for everything below
+
+# Half a minute on two processors. ruff and mypy look only at what has changed since they last looked.
+quick: lint ## what to run after each change: lint, protocol and host tests without the long random ones
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak and not fuzz' --hypothesis-profile quick tests/protocol tests/host
 
 # Three on two processors: a third of their time is waiting.
 test: setup test-obd ## all tests, without a board
@@ -59,6 +78,28 @@ test: setup test-obd ## all tests, without a board
 test-obd: setup $(OBD)/.stamp ## python-OBD as user of our ELM327, and its decoders beside ours, in an environment of its own
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -n 3 --maxschedchunk 1 -m 'not soak'
 
+# Not part of `make test`: counting doubles the time of what it counts.
+coverage: setup ## how much of host and kline.protocol their own tests run, in one line (fails below the floor)
+	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report= tests/protocol tests/host
+	@echo "coverage of openkline and kline.protocol by tests/protocol and tests/host:" \
+		"$$($(BIN)/coverage report --format=total) %"
+
+lint: setup $(STUBS)/.stamp ## style, spelling, types, import rules, firmware against the ESP32 stubs, commit subjects
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.lint_firmware $(STUBS)/bin/python
+	$(BIN)/python -m tests.lint_commits
+
+hooks: setup ## git runs the quick linters before each commit (pre-commit)
+	$(BIN)/python $(PIP) pre-commit
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type commit-msg
+
+newcomer: setup ## write docs/newcomer.md again, from a real session on a virtual board
+	$(BIN)/python -m tests.e2e.newcomer
+
 soak: setup $(OBD)/.stamp ## the long tests (under an hour)
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -m soak
 	$(BIN)/pytest -n 3 --dist worksteal -m soak -v --durations=0 --durations-min=1
@@ -66,11 +107,12 @@ soak: setup $(OBD)/.stamp ## the long tests (under an hour)
 bench: setup ## speed, memory and sizes
 	$(BIN)/pytest tests/bench tests/host/test_sizes.py -rP
 
-lint: setup $(STUBS)/.stamp ## style, types, import rule, firmware against the ESP32 stubs
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m tests.lint_firmware $(STUBS)/bin/python
+##@ Release it (docs/releasing.md)
+
+dist: setup ## wheel and source archive, in dist/, tried in an environment of their own
+	rm -rf dist
+	$(BIN)/hatchling build -d dist
+	$(BIN)/python packaging/check_wheel.py dist
 
 deb: setup ## the Debian package, in build/
 	$(BIN)/python packaging/build_deb.py build
@@ -78,8 +120,7 @@ deb: setup ## the Debian package, in build/
 deb-test: deb ## install it in a clean Debian root, run daemon and unit there (needs root and debootstrap)
 	$(BIN)/python packaging/check_deb.py build/openkline_*.deb
 
-newcomer: setup ## docs/newcomer.md anew, from a real session on a virtual board
-	$(BIN)/python -m tests.e2e.newcomer
+##@ Clean up
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) $(STUBS) $(OBD) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(STUBS) $(OBD) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

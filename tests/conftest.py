@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, settings
 
 # How long an example takes is a matter of this computer, and of what else runs there.
 settings.register_profile("openkline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("openkline"), max_examples=20)
 settings.load_profile("openkline")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -148,6 +148,7 @@ async def test_messages_that_waited_go_out_after_a_reset() -> None:
     assert sorted(body[4] for body in board.bodies()) == list(range(6)), "each at most once"
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_bad_line_loses_and_doubles_nothing(seed: int) -> None:
     port = FakePort()

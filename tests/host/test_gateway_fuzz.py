@@ -31,6 +31,8 @@ pieces = st.one_of(
     st.binary(max_size=300),
 )
 
+pytestmark = pytest.mark.fuzz
+
 
 class Loop:
     """One event loop, run only while a step of the test runs."""

@@ -14,6 +14,8 @@ from .link_world import World
 RATES = {"drop": 0.05, "flip": 0.05, "double": 0.03, "text": 0.03, "truncate": 0.03}
 sides = st.sampled_from(["device", "pc"])
 
+pytestmark = pytest.mark.fuzz
+
 
 class LinkMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
