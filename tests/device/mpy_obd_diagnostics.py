@@ -57,12 +57,19 @@ def test_clear_wants_to_be_sure():
         assert car.clear(sure=True) == {0x10: 0x22}
 
 
+def frozen(car):
+    """{ecu: (code, {name: value})}"""
+    found = {}
+    for ecu, (code, values) in car.freeze_frames().items():
+        found[ecu] = (code, {one.name: one.value for pid in values for one in values[pid]})
+    return found
+
+
 def test_freeze_frame():
     for _, car in rigs():
-        code, values = car.freeze_frame()
-        assert code == "P0133" and [(v.name, v.value) for v in values] == [("COOLANT", 33), ("RPM", 840)]
+        assert frozen(car) == {0x10: ("P0133", {"COOLANT": 33, "RPM": 840})}
         car.clear(sure=True)
-        assert car.freeze_frame() is None
+        assert car.freeze_frames() == {}
 
 
 def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it():
@@ -73,16 +80,15 @@ def test_the_freeze_frame_is_the_one_of_the_ecu_that_has_it():
     script["ecus"][0]["freeze"] = {"dtc": "P0133", "pids": {"05": "49", "0C": "0D 20"}}
     rig = ObdRig(script)  # the gearbox speaks first: it has none
     rig.obd.connect()
-    code, values = Diagnostics(rig.obd).freeze_frame()
-    assert code == "P0133" and [(v.name, v.value) for v in values] == [("COOLANT", 33), ("RPM", 840)]
+    engine = ("P0133", {"COOLANT": 33, "RPM": 840})
+    assert frozen(Diagnostics(rig.obd)) == {0x10: engine}
     script["ecus"][1]["freeze"] = {"dtc": "P0720", "pids": {"05": "28"}}
     rig = ObdRig(script)  # both have one: values are never mixed
     rig.obd.connect()
-    code, values = Diagnostics(rig.obd).freeze_frame()
-    assert code == "P0720" and [(v.name, v.value) for v in values] == [("COOLANT", 0)]
+    assert frozen(Diagnostics(rig.obd)) == {0x10: engine, 0x18: ("P0720", {"COOLANT": 0})}
     for action, error in (("nrc", errors.REFUSED), ("silent", errors.SILENT)):
         for _, car in rigs(rules=[{"request": "02", action: "11" if action == "nrc" else True}]):
-            assert code_of(car.freeze_frame) == error
+            assert code_of(car.freeze_frames) == error
 
 
 def test_vin_and_calibration_ids():

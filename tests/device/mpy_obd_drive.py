@@ -10,8 +10,8 @@ from obd_pc import ObdPc
 
 from kline.protocol.link import link as links
 from kline.protocol.link import records
-from kline.protocol.obd import kwp
-from kline.protocol.obd import requests as obd
+from kline.protocol.obd import kwp, multi, requests
+from kline.protocol.obd.answers import payload
 
 HEAP = "64M"
 BACK_US = 85 * S  # the board's longest pause is 60 s, a try takes 15 s; a second of ours between two requests
@@ -106,16 +106,16 @@ class Drive:
         self.waits_until = self.world.now + S
 
     def _judge(self, pids, answers):
-        assembly = obd.Assembly(bytes((obd.LIVE,)) + bytes(pids))
+        assembly = requests.Assembly(bytes((requests.LIVE,)) + bytes(pids))
         for one in answers:
-            assert assembly.add(kwp.Frame(one.mode, one.target, one.source, one.data)) != obd.FOREIGN, one
+            assert assembly.add(kwp.Frame(one.mode, one.target, one.source, one.data)) != requests.FOREIGN, one
         for answer in assembly.answers:
             assert answer.ecu in (0x10, 0x18)
             if answer.ok():
                 if len(pids) == 1:
                     check(pids[0], answer)
                 else:
-                    values = obd.split_multi(obd.payload(assembly.request, answer), list(pids))
+                    values = multi.split(payload(assembly.request, answer), list(pids))
                     assert values == {pid: bytes((pid ^ 0x5A, answer.ecu)) for pid in pids}
                 self.good += 1
                 self.answered_us = self.world.now

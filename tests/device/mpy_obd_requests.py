@@ -38,12 +38,12 @@ def gaps(rig):
 
 
 def test_values_on_all_three():
-    from kline.protocol.obd import pids, requests
+    from kline.protocol.obd import answers, pids
 
     for rig in each():
         answer = rig.obd.request_pid(1, pids.RPM)
         assert answer.ecu == 0x10 and answer.frames == [RPM]
-        assert pids.decode(0x0C, requests.payload(b"\x01\x0c", answer))[0].value == 840
+        assert pids.decode(0x0C, answers.payload(b"\x01\x0c", answer))[0].value == 840
         assert rig.obd.request_pid(1, pids.SPEED).frames == [b"\x0d\x39"]
         assert rig.refusals() == []
 
@@ -157,11 +157,11 @@ def test_a_stray_low_is_no_damaged_answer():
 def test_concatenated_answers():
     for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
         rig = connected(script, kind, rules=rule("", no_gap=True))
-        from kline.protocol.obd import requests
+        from kline.protocol.obd import answers
 
         answer = rig.obd.request_pid(9, 2)
-        assert requests.vin(requests.payload(b"\x09\x02", answer)) == VIN
-        assert requests.codes(rig.obd.request_pid(3)) == ["P0133", "P0301", "P0420", "P0171"]
+        assert answers.vin(answers.payload(b"\x09\x02", answer)) == VIN
+        assert answers.codes(rig.obd.request_pid(3)) == ["P0133", "P0301", "P0420", "P0171"]
 
 
 def test_a_wrong_checksum_is_asked_again():

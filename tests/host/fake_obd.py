@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable
 
 from kline.protocol.link import records, unpack
-from kline.protocol.obd import requests as obd
+from kline.protocol.obd import requests
 from openkline.device.device import Device, State
 from openkline.obd.session import SETTINGS, ObdSession
 
@@ -115,7 +115,7 @@ class ObdBoard(FakeBoard):
         if call.operation == records.OP_CONNECT:
             self.connected = True
             self.say(call.ident, "key bytes E9 8F")
-            supported = obd.PidSet()
+            supported = requests.PidSet()
             supported.add_bitmap(0, bytes.fromhex("88180001"))
             kind, address = call.arguments[2:4]
             found = records.pack_obd_found(kind, address, 10400, b"\xe9\x8f", supported.bits(), self.ecus)

@@ -23,6 +23,7 @@ PC_ONLY = {
     "kline/protocol/link/handshake.py",
     "kline/protocol/link/host_end.py",
     "kline/protocol/obd/results.py",
+    "kline/protocol/obd/words.py",
     "kline/protocol/link/unpack.py",
 }
 

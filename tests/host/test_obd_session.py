@@ -61,7 +61,7 @@ async def test_refusals_and_silence_are_no_values() -> None:
     async with opened(board) as session:
         car = await connected(session)
         assert await car.codes() == ({}, False)  # PID 01 says that there are two
-        with pytest.raises(ObdError, match="nobody can say"):
+        with pytest.raises(ObdError, match="no ECU answered the request to clear"):
             await car.clear()
         board.car["02 02 00"] = [(0x10, "42 02 00 00 00")]
         assert await car.freeze_frames() == {}

@@ -16,9 +16,8 @@ obd = pytest.importorskip("obd", reason="python-OBD lives in an environment of i
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "firmware"))
 
-from kline.protocol.obd import dtc, pids  # noqa: E402
+from kline.protocol.obd import answers, dtc, pids  # noqa: E402
 from kline.protocol.obd import requests as ours  # noqa: E402
-from kline.protocol.obd.words import COMPRESSION, SPARK, MonitorStatus  # noqa: E402
 
 # The quantity that python-OBD takes from a PID with several, and PIDs whose bits and codes have tests below.
 SECOND = dict.fromkeys((*range(36, 44), *range(52, 60)), 1)
@@ -78,7 +77,7 @@ def test_supported_pids() -> None:
 @pytest.mark.parametrize("data", ["83 07 65 04", "00 00 00 00", "81 07 FF 00", "00 7F EB 41", "7F 0F EB EB"])
 def test_monitor_status(data: str) -> None:
     four = bytes.fromhex(data)
-    mine = MonitorStatus(four)
+    mine = answers.MonitorStatus(four)
     other = theirs(1, 0x01, four)
     assert (mine.mil, mine.codes) == (other.MIL, other.DTC_count)
     assert mine.compression == (other.ignition_type == "compression")
@@ -93,7 +92,7 @@ def test_monitor_status(data: str) -> None:
         assert test.available == (word in found)
         assert not test.available or test.complete == found[word]
     names = obd.codes.COMPRESSION_TESTS if mine.compression else obd.codes.SPARK_TESTS
-    words = COMPRESSION if mine.compression else SPARK
+    words = answers.COMPRESSION if mine.compression else answers.SPARK
     for name, word in zip(names, words, strict=True):
         if name and word:
             test = getattr(other, name)

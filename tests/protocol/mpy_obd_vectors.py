@@ -4,8 +4,7 @@ import os
 
 import kline_vectors
 
-from kline.protocol.obd import dtc, keybytes, kwp, nrc, pids, requests, timing
-from kline.protocol.obd.words import describe
+from kline.protocol.obd import answers, dtc, keybytes, kwp, nrc, pids, requests, timing, words
 
 VECTORS = kline_vectors.read((os.getenv("OPENKLINE_ROOT") or ".") + "/tests/vectors")
 
@@ -33,20 +32,20 @@ def test_key_bytes():
 
 
 def test_exchanges():
-    for _, request, answers, meaning in _rows("ask"):
+    for _, request, replies, meaning in _rows("ask"):
         parser = kwp.FrameParser(kwp.HEAR_ADDRESSED)
         assembly = requests.Assembly(request[3:-1])
-        parser.feed(b"\x00" + b"".join(answers))
+        parser.feed(b"\x00" + b"".join(replies))
         frame = parser.take()
         while frame:
             assert assembly.add(frame) == requests.TAKEN
             frame = parser.take()
         answer = assembly.best()
-        assert len(assembly.answers) == len(answers) and answer.ecu == 0x10
+        assert len(assembly.answers) == len(replies) and answer.ecu == 0x10
         if request[3] == requests.STORED:
-            assert requests.codes(answer) == [meaning]
+            assert answers.codes(answer) == [meaning]
         else:
-            value = pids.decode(request[4], requests.payload(assembly.request, answer))[0]
+            value = pids.decode(request[4], answers.payload(assembly.request, answer))[0]
             name, number, unit = meaning.split()
             assert (value.name, value.value, value.unit) == (name, float(number), unit)
 
@@ -58,7 +57,7 @@ def test_tables_work_on_this_python():
         data = bytes(range(200, 200 + pids.length(pid)))
         assert pids.decode(pid, data)
         assert pids.decode(pid, data[1:]) == []
-        describe(pid, data)
+        words.describe(pid, data)
     assert nrc.name(0x12).startswith("12: PID")
     assert dtc.describe("P0301") == "powertrain: ignition or misfire"
     assert dtc.encode("u3fff") == b"\xff\xff"

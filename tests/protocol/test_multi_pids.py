@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kline.protocol.obd import pids, requests
 from kline.protocol.obd.keybytes import KeyBytes
-from kline.protocol.obd.multi import MultiPids
+from kline.protocol.obd.multi import MAX_PIDS, MultiPids
 
 KWP, ISO = KeyBytes(0xE9, 0x8F), KeyBytes(0x08, 0x08)
 numbers = st.lists(st.integers(0, 255), max_size=20, unique=True)
@@ -24,7 +24,7 @@ def test_groups_hold_each_pid_once(wanted: list[int]) -> None:
     groups = MultiPids(KWP).groups(wanted)
     assert sorted(pid for group in groups for pid in group) == sorted(wanted)
     for group in groups:
-        assert 1 <= len(group) <= requests.MAX_MULTI
+        assert 1 <= len(group) <= MAX_PIDS
         assert len(group) == 1 or all(pids.length(pid) and pid % 0x20 for pid in group)
     assert MultiPids(ISO).groups(wanted) == [[pid] for pid in wanted]
 

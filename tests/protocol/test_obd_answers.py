@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol.obd import dtc, kwp, nrc, pids, requests
+from kline.protocol.obd import answers, dtc, kwp, multi, nrc, pids, questions, requests
 from kline.protocol.obd.keybytes import KeyBytes
 from kline.protocol.obd.timing import NO_LIMIT, Timing
 
@@ -26,18 +26,18 @@ def numbered(data: bytes, info: int = 2) -> list[bytes]:
 
 @pytest.mark.parametrize("row", [row for row in VECTORS if row[0] == "ask"], ids=lambda row: row[3])
 def test_exchanges_of_real_cars(row: tuple[str, bytes, list[bytes], str]) -> None:
-    _, request, answers, meaning = row
+    _, request, replies, meaning = row
     parser = kwp.FrameParser(kwp.HEAR_ADDRESSED)
-    parser.feed(b"".join(answers))
+    parser.feed(b"".join(replies))
     assembly = requests.Assembly(request[3:-1])
     while (heard := parser.take()) is not None:
         assert assembly.add(heard) == requests.TAKEN
     best = assembly.best()
-    assert best is not None and best.ecu == 0x10 and len(assembly.answers) == len(answers)
+    assert best is not None and best.ecu == 0x10 and len(assembly.answers) == len(replies)
     if request[3] == requests.STORED:
-        assert requests.codes(best) == [meaning]
+        assert answers.codes(best) == [meaning]
     else:
-        data = requests.payload(assembly.request, best)
+        data = answers.payload(assembly.request, best)
         assert data is not None
         value = pids.decode(request[4], data)[0]
         assert f"{value.name} {value.value:g} {value.unit}" == meaning
@@ -48,7 +48,7 @@ def test_a_refusal_is_a_value_with_its_reason_and_never_zero() -> None:
     assert assembly.add(frame(0x18, "7F 01 12")) == requests.TAKEN
     answer = assembly.best()
     assert answer is not None and answer.nrc == nrc.SUB_FUNCTION_NOT_SUPPORTED and not answer.ok()
-    assert requests.payload(assembly.request, answer) is None
+    assert answers.payload(assembly.request, answer) is None
     assert "12: PID or parameter not supported" in repr(answer)
     assert nrc.name(0x21) == "21: busy, ask again" and nrc.name(0x60) == "60: reserved code"
 
@@ -105,9 +105,9 @@ def test_which_ecus_said_nothing_of_their_codes() -> None:
     for ecu, code in ((0x28, "11"), (0x29, "12"), (0x2A, "22"), (0x2B, "21"), (0x2C, "78")):
         assembly.add(frame(ecu, "7F 03 " + code))
     known = (0x10, 0x11, 0x18, 0x28, 0x29, 0x2A, 0x2B, 0x2C)
-    assert requests.without_a_word(known, {0x11: 0}, assembly) == [0x10, 0x2A, 0x2B, 0x2C]
+    assert questions.without_a_word(known, {0x11: 0}, assembly) == [0x10, 0x2A, 0x2B, 0x2C]
     assembly.add(kwp.Frame(kwp.NO_ADDRESS, -1, -1, b"\x43\0\0\0\0\0\0"))
-    assert requests.without_a_word([0xFF, -1], (), assembly) == []
+    assert questions.without_a_word([0xFF, -1], (), assembly) == []
 
 
 def test_only_answers_to_this_request_count() -> None:
@@ -117,10 +117,10 @@ def test_only_answers_to_this_request_count() -> None:
         assert assembly.add(frame(0x10, other)) == requests.FOREIGN and assembly.broken, other
     assert assembly.add(kwp.Frame(2, 0xF1, 0x10, b"")) == requests.FOREIGN
     assert assembly.best() is None and assembly.broken
-    freeze = requests.Assembly(requests.freeze_request(0x0C))
+    freeze = requests.Assembly(questions.freeze_request(0x0C))
     assert freeze.add(frame(0x10, "42 0C 01 00 00")) == requests.FOREIGN, "another freeze frame"
     assert freeze.add(frame(0x10, "42 0C 00 0D 20")) == requests.TAKEN
-    assert requests.payload(freeze.request, freeze.answers[0]) == b"\x0d\x20"
+    assert answers.payload(freeze.request, freeze.answers[0]) == b"\x0d\x20"
 
 
 def test_answers_are_grouped_by_ecu() -> None:
@@ -128,8 +128,8 @@ def test_answers_are_grouped_by_ecu() -> None:
     for ecu, text in ((0x10, "43 01 33 03 01 04 20"), (0x18, "43 07 00 00 00 00 00"), (0x10, "43 C1 00 00 00 00 00")):
         assembly.add(frame(ecu, text))
     assert [answer.ecu for answer in assembly.answers] == [0x10, 0x18]
-    assert requests.codes(assembly.answers[0]) == ["P0133", "P0301", "P0420", "U0100"]
-    assert requests.codes(assembly.answers[1]) == ["P0700"]
+    assert answers.codes(assembly.answers[0]) == ["P0133", "P0301", "P0420", "U0100"]
+    assert answers.codes(assembly.answers[1]) == ["P0700"]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (0, 0, 1, 2, 3, 4)])
@@ -138,8 +138,8 @@ def test_a_vin_of_five_frames_in_any_order(order: tuple[int, ...]) -> None:
     assembly = requests.Assembly(b"\x09\x02")
     for i in order:
         assembly.add(kwp.Frame(2, 0xF1, 0x10, b"\x49" + frames[i]))
-    data = requests.payload(assembly.request, assembly.answers[0])
-    assert data is not None and requests.vin(data) == VIN
+    data = answers.payload(assembly.request, assembly.answers[0])
+    assert data is not None and answers.vin(data) == VIN
 
 
 def test_an_incomplete_vin_is_none() -> None:
@@ -148,32 +148,23 @@ def test_an_incomplete_vin_is_none() -> None:
         some = [part for i, part in enumerate(frames) if i != missing]
         answer = requests.Answer(0x10)
         answer.frames = some
-        assert requests.payload(b"\x09\x02", answer) is None
-    assert requests.join_numbered([*frames, b"\x02\x01WXYZ"]) is None, "two different frames with one number"
-    assert requests.vin(b"short") == ""
+        assert answers.payload(b"\x09\x02", answer) is None
+    assert answers.join_numbered([*frames, b"\x02\x01WXYZ"]) is None, "two different frames with one number"
+    assert answers.vin(b"short") == ""
 
 
 @given(st.binary(min_size=4, max_size=64).filter(lambda data: len(data) % 4 == 0), st.randoms())
 def test_numbered_frames_round_trip(data: bytes, random: "st.Random") -> None:  # type: ignore[name-defined]
     frames = numbered(data)
     random.shuffle(frames)
-    assert requests.join_numbered(frames, len(data) // 4) == data
+    assert answers.join_numbered(frames, len(data) // 4) == data
 
 
 def test_calibration_ids_and_numbers() -> None:
     ids = b"ABC-123\0\0\0\0\0\0\0\0\0" + b"XYZ 9\0\0\0\0\0\0\0\0\0\0\0"
-    joined = requests.join_numbered(numbered(ids, 4))
-    assert joined is not None and requests.calibration_ids(joined) == ["ABC-123", "XYZ 9"]
-    assert requests.calibration_numbers(bytes.fromhex("17 91 BC 82 16 E0")) == ["1791BC82"]
-
-
-def test_silence_means_no_codes_only_where_pid_01_says_zero() -> None:
-    assert requests.judge_codes(0, False, 0) == requests.NO_CODES
-    assert requests.judge_codes(0, False, 2) == requests.UNCERTAIN
-    assert requests.judge_codes(0, False, -1) == requests.UNCERTAIN
-    assert requests.judge_codes(2, True, 2) == requests.CODES_READ
-    assert requests.judge_codes(1, True, 2) == requests.UNCERTAIN
-    assert requests.judge_codes(0, True, -1) == requests.NO_CODES
+    joined = answers.join_numbered(numbered(ids, 4))
+    assert joined is not None and answers.calibration_ids(joined) == ["ABC-123", "XYZ 9"]
+    assert answers.calibration_numbers(bytes.fromhex("17 91 BC 82 16 E0")) == ["1791BC82"]
 
 
 @given(st.sets(st.integers(0, 255)))
@@ -199,18 +190,18 @@ def test_the_bitmap_of_the_standards_example() -> None:
 
 
 def test_several_pids_in_one_request() -> None:
-    request = requests.multi_request([0x0C, 0x0D, 0x05])
+    request = multi.request_of([0x0C, 0x0D, 0x05])
     assembly = requests.Assembly(request)
     assert assembly.add(frame(0x10, "41 0C 0D 20 0D 39 05 49")) == requests.TAKEN
-    data = requests.payload(request, assembly.answers[0])
+    data = answers.payload(request, assembly.answers[0])
     assert data is not None
     wanted = [0x0C, 0x0D, 0x05, 0xEE]
-    assert requests.split_multi(data, wanted) == {0x0C: b"\x0d\x20", 0x0D: b"\x39", 0x05: b"\x49"}
-    assert requests.split_multi(data + data, wanted) == requests.split_multi(data, wanted), "said twice"
+    assert multi.split(data, wanted) == {0x0C: b"\x0d\x20", 0x0D: b"\x39", 0x05: b"\x49"}
+    assert multi.split(data + data, wanted) == multi.split(data, wanted), "said twice"
     for wrong in (b"\x0c\x0d", b"\xee\x00", b"\x0d\x39\x0f\x40", b"\x0d\x39\x0d\x40"):
-        assert requests.split_multi(wrong, wanted) is None
+        assert multi.split(wrong, wanted) is None
     with pytest.raises(ValueError, match="7 PIDs"):
-        requests.multi_request([1] * 7)
+        multi.request_of([1] * 7)
 
 
 def test_fuel_trims_of_one_byte_and_of_two() -> None:
@@ -218,10 +209,10 @@ def test_fuel_trims_of_one_byte_and_of_two() -> None:
     wanted = [0x06, 0x0D, 0x07, 0x0C]
     one, two = bytes.fromhex("06 80 0D 39 07 7F 0C 0D 20"), bytes.fromhex("06 80 0D 0D 39 07 7F 81 0C 0D 20")
     rest = {0x0D: b"\x39", 0x0C: b"\x0d\x20"}
-    assert requests.split_multi(one, wanted) == {0x06: b"\x80", 0x07: b"\x7f"} | rest
-    assert requests.split_multi(two, wanted) == {0x06: b"\x80\x0d", 0x07: b"\x7f\x81"} | rest
+    assert multi.split(one, wanted) == {0x06: b"\x80", 0x07: b"\x7f"} | rest
+    assert multi.split(two, wanted) == {0x06: b"\x80\x0d", 0x07: b"\x7f\x81"} | rest
     both_ways = bytes.fromhex("06 0D 0C 0D 0D")  # 06: 0D, 0C: 0D 0D; or 06: 0D 0C, 0D: 0D
-    assert requests.split_multi(both_ways, wanted) is None
+    assert multi.split(both_ways, wanted) is None
     assert pids.decode(0x06, b"\x80\x0d")[0].value == 0
 
 
@@ -241,13 +232,13 @@ def test_garbage_never_raises(request: bytes, heard: list[tuple[int, bytes]]) ->
             requests.FOREIGN,
         )
     for answer in assembly.answers:
-        data_or_none = requests.payload(request, answer)
-        requests.codes(answer)
+        data_or_none = answers.payload(request, answer)
+        answers.codes(answer)
         if data_or_none is not None:
             (
-                requests.vin(data_or_none),
-                requests.calibration_ids(data_or_none),
-                requests.split_multi(data_or_none, list(request)),
+                answers.vin(data_or_none),
+                answers.calibration_ids(data_or_none),
+                multi.split(data_or_none, list(request)),
             )
 
 

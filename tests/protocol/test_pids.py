@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol.obd import pids
-from kline.protocol.obd.words import describe, monitor_status
+from kline.protocol.obd import answers, pids, words
 
 
 def values(pid: int, data: str) -> list[tuple[str, float | None, str]]:
@@ -73,7 +72,7 @@ def test_values(pid: int, data: str, expected: list[tuple[str, float | None, str
 def test_any_bytes(pid: int, data: bytes, start: int) -> None:
     for value in pids.decode(pid, data, start):
         assert value.value is None or -40_000 <= value.value < 2**32
-    assert isinstance(describe(pid, data, start), list)
+    assert isinstance(words.describe(pid, data, start), list)
 
 
 @given(st.sampled_from(pids.known()), st.binary(min_size=4, max_size=4))
@@ -87,27 +86,27 @@ def test_decoded_values_lead_back_to_the_bytes(pid: int, data: bytes) -> None:
 
 
 def test_monitor_status() -> None:
-    found = monitor_status(bytes.fromhex("83 07 65 04"))
+    found = answers.monitor_status(bytes.fromhex("83 07 65 04"))
     assert found is not None and found.mil and found.codes == 3 and not found.compression and not found.ready()
     assert found.monitors == [
         ("misfire", True), ("fuel system", True), ("components", True), ("catalyst", True),
         ("evaporative system", False), ("oxygen sensor", True), ("oxygen sensor heater", True),
     ]  # fmt: skip
-    diesel = monitor_status(bytes.fromhex("00 0F EB EB"))
+    diesel = answers.monitor_status(bytes.fromhex("00 0F EB EB"))
     assert diesel is not None and diesel.compression
     assert [name for name, _ in diesel.monitors][3:] == [
         "NMHC catalyst", "NOx/SCR", "boost pressure", "exhaust gas sensor", "particulate filter", "EGR or VVT system",
     ]  # fmt: skip
-    assert monitor_status(b"\0\0\0") is None
+    assert answers.monitor_status(b"\0\0\0") is None
 
 
 def test_words() -> None:
-    assert describe(0x03, b"\x02\x00") == ["closed loop: oxygen sensors control the mixture", "off"]
-    assert describe(0x13, b"\x33") == [
+    assert words.describe(0x03, b"\x02\x00") == ["closed loop: oxygen sensors control the mixture", "off"]
+    assert words.describe(0x13, b"\x33") == [
         "bank 1 sensor 1", "bank 1 sensor 2", "bank 2 sensor 1", "bank 2 sensor 2",
     ]  # fmt: skip
-    assert describe(0x1D, b"\x05") == ["bank 1 sensor 1", "bank 2 sensor 1"]
-    assert describe(0x1C, b"\x06") == ["EOBD"] and describe(0x1C, b"\xfa") == ["reserved (250)"]
-    assert describe(0x51, b"\x01") == ["petrol"] and describe(0x51, b"\x00") == ["not available"]
-    assert describe(0x02, b"\x01\x33") == ["P0133"] and describe(0x02, b"\x00\x00") == ["no freeze frame"]
-    assert describe(0x0C, b"\x00\x00") == []
+    assert words.describe(0x1D, b"\x05") == ["bank 1 sensor 1", "bank 2 sensor 1"]
+    assert words.describe(0x1C, b"\x06") == ["EOBD"] and words.describe(0x1C, b"\xfa") == ["reserved (250)"]
+    assert words.describe(0x51, b"\x01") == ["petrol"] and words.describe(0x51, b"\x00") == ["not available"]
+    assert words.describe(0x02, b"\x01\x33") == ["P0133"] and words.describe(0x02, b"\x00\x00") == ["no freeze frame"]
+    assert words.describe(0x0C, b"\x00\x00") == []

@@ -8,8 +8,7 @@ from typing import Any
 import rich_click as click
 
 from kline.protocol.link import records
-from kline.protocol.obd import dtc, nrc, timing
-from kline.protocol.obd import requests as protocol
+from kline.protocol.obd import dtc, nrc, requests, timing
 from openkline.cli.common import HexBytes, ask, json_option
 from openkline.cli.obd_common import (
     car_options,
@@ -29,7 +28,7 @@ from openkline.log.formats import hex_bytes
 from openkline.obd.live import Cell
 from openkline.obd.session import sender
 
-_SERVICES = (("stored", protocol.STORED), ("pending", protocol.PENDING_CODES), ("permanent", protocol.PERMANENT))
+_SERVICES = (("stored", requests.STORED), ("pending", requests.PENDING_CODES), ("permanent", requests.PERMANENT))
 
 
 @click.group(epilog="Examples: openkline obd scan; openkline obd live RPM SPEED; openkline obd dtc --json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from openkline.obd.live import Cell
 from openkline.obd.session import SETTINGS, WAYS, ObdSession, Way
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class HexNumber(click.ParamType[int]):
@@ -73,7 +74,7 @@ def car_options(command: F) -> F:
             click.option(
                 "--profile",
                 metavar="NAME",
-                help="Where this car is remembered, for a faster start next time; none: nowhere.  [default: car]",
+                help="Remember the car under this name, for a faster start next time; none: don't.  [default: car]",
             ),
             click.option(
                 "--init", type=click.Choice(["slow", "fast"]), help="Only this initialisation (default: both)."
@@ -84,7 +85,7 @@ def car_options(command: F) -> F:
                 type=click.IntRange(1200, 15000),
                 help="Rate to begin with; slow initialisation measures it anyway.  [default: 10400]",
             ),
-            click.option("--car", default="obd", help="With -d sim: which virtual car (a name or a file)."),
+            click.option("--car", default="obd", help="Virtual car for -d sim: a name or a file."),
         )
     ):
         command = option(command)
@@ -121,11 +122,21 @@ async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> 
             car = Diagnostics(session)
             yield car
             if car.damaged:
-                click.echo("  an answer was damaged again and again: what is not told may have been said", err=True)
+                click.echo("  an answer was damaged, however often it was asked for: something may be missing here", err=True)
             if connect and whole and not session.alive:
                 raise ObdError("the car stopped answering while it was asked. Is the ignition still on?", "silent")
         finally:
             await session.close()
+
+
+async def unless_damaged(asked: Awaitable[T], nothing: T) -> T:
+    """What was asked for; `nothing` where only damaged answers came, which opened_car() says at the end."""
+    try:
+        return await asked
+    except ObdError as error:
+        if error.name != "damaged":
+            raise
+        return nothing
 
 
 def ecu_key(ecu: int) -> str:

@@ -1,4 +1,4 @@
-"""`openkline obd scan` and `openkline obd vin`: what car, what ECUs, what they can say."""
+"""`openkline obd scan` and `openkline obd vin`: which car, which ECUs, and what they can tell."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import rich_click as click
 
 from kline.protocol.obd import pids
+from kline.protocol.obd.requests import PidSet
 from openkline.cli.common import json_option
-from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of
+from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of, unless_damaged
 from openkline.errors import ObdError
 from openkline.obd.diagnostics import Diagnostics
 
@@ -18,7 +19,7 @@ from openkline.obd.diagnostics import Diagnostics
 @car_options
 @json_option
 def scan(as_json: bool, **words: Any) -> None:
-    """What is there: how the car speaks, who answers, what it can say."""
+    """How the car speaks, which ECUs answer, and what they can tell."""
     reach = reach_of(words)
 
     async def run() -> dict[str, Any]:
@@ -51,8 +52,8 @@ def scan(as_json: bool, **words: Any) -> None:
 async def _scan(car: Diagnostics) -> dict[str, Any]:
     profile = car.session.car
     assert profile is not None
-    monitors = await car.monitors()
-    supported = (await car.supported()).pids()
+    monitors = await unless_damaged(car.monitors(), {})
+    supported = (await unless_damaged(car.supported(), PidSet())).pids()
     return {
         "protocol": profile.protocol(),
         "init": profile.kind,
@@ -60,7 +61,7 @@ async def _scan(car: Diagnostics) -> dict[str, Any]:
         "baud": profile.baud,
         "ecus": [ecu_key(ecu) for ecu in sorted(profile.ecus)],
         **await _vins(car),
-        "standard": await car.standard(),
+        "standard": await unless_damaged(car.standard(), ""),
         "lamp": any(one.mil for one in monitors.values()) if monitors else None,
         "codes": sum(one.codes for one in monitors.values()) if monitors else None,
         "ready": all(one.ready() for one in monitors.values())
@@ -74,21 +75,21 @@ async def _scan(car: Diagnostics) -> dict[str, Any]:
 
 async def _vins(car: Diagnostics) -> dict[str, Any]:
     """{"vin": the first ECU's or "", "vins": by address}"""
-    vins = {ecu_key(ecu): vin for ecu, vin in (await car.vins()).items()}
+    vins = {ecu_key(ecu): vin for ecu, vin in (await unless_damaged(car.vins(), {})).items()}
     return {"vin": next(iter(vins.values()), ""), "vins": vins}
 
 
 def _show_other_vins(found: dict[str, Any]) -> None:
     for ecu, vin in found["vins"].items():
         if vin != found["vin"]:
-            click.echo(f"VIN          {ecu_name(ecu)} tells another: {vin}")
+            click.echo(f"VIN          {ecu_name(ecu)} gives another one: {vin}")
 
 
 async def _identity(car: Diagnostics) -> dict[str, Any]:
     """What each ECU says of its program: {"names": .., "calibration": .., "cvn": ..}, by address."""
-    names = await car.ecu_names()
-    ids = await car.calibration_ids()
-    numbers = await car.calibration_numbers()
+    names = await unless_damaged(car.ecu_names(), {})
+    ids = await unless_damaged(car.calibration_ids(), {})
+    numbers = await unless_damaged(car.calibration_numbers(), {})
     return {
         "names": {ecu_key(ecu): name for ecu, name in names.items()},
         "calibration": {ecu_key(ecu): found for ecu, found in ids.items()},
@@ -109,7 +110,7 @@ def _show_identity(found: dict[str, Any]) -> None:
 @car_options
 @json_option
 def vin(as_json: bool, **words: Any) -> None:
-    """The vehicle identification number; and each ECU's name, calibration, and its check sum (CVN)."""
+    """The vehicle identification number; and each ECU's name, calibration and its checksum (CVN)."""
     reach = reach_of(words)
 
     async def run() -> tuple[dict[str, Any], bool]:
@@ -125,6 +126,6 @@ def vin(as_json: bool, **words: Any) -> None:
         _show_other_vins(found)
         _show_identity(found)
     if not found["vin"] and damaged:
-        raise ObdError("no whole VIN came: answers were damaged. Try again", "damaged")
+        raise ObdError("no complete VIN came: answers were damaged. Try again", "damaged")
     if not found["vin"]:
-        raise ObdError("no ECU of this car tells a VIN: cars before about 2002 often don't", "silent")
+        raise ObdError("no ECU of this car gives a VIN: cars built before about 2002 often don't", "silent")

@@ -22,7 +22,7 @@ _VERDICTS = {True: "good", False: "NOT GOOD", None: ""}
 def tests(as_json: bool, **words: Any) -> None:
     """What the monitors have measured, beside the limits: oxygen sensors (mode 05), others (mode 06).
 
-    The numbers of mode 06 are the manufacturer's own: only value, limit and verdict can be told.
+    The numbers of mode 06 are the manufacturer's own: only value, limit and verdict can be shown.
     """
     reach = reach_of(words)
 
@@ -38,7 +38,7 @@ def tests(as_json: bool, **words: Any) -> None:
         else:
             click.echo(_line(one))
     if not found:
-        raise ObdError("no ECU of this car tells test results: many K-line cars don't", "silent")
+        raise ObdError("no ECU of this car gives test results: many K-line cars don't", "silent")
 
 
 def _line(one: dict[str, Any]) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kline.protocol.obd import nrc, pids
-from kline.protocol.obd import requests as obd
+from kline.protocol.obd import answers, multi, nrc, pids, requests
 from openkline.obd.session import ObdSession
 
 SILENT = "no answer"
@@ -58,11 +57,11 @@ class LiveValues:
         """The cells that each round will have, without values. Asks a car with several ECUs which has what."""
         car = self.session.car
         ecus = sorted({ecu & 0xFF for ecu in car.ecus}) if car is not None else []
-        have: dict[int, obd.PidSet] = {}
+        have: dict[int, requests.PidSet] = {}
         if len(ecus) > 1:
             for base in sorted({max(pid - 1, 0) // _PIDS_IN_A_BITMAP * _PIDS_IN_A_BITMAP for pid in self.wanted}):
-                for answer in (await self.session.request(bytes((obd.LIVE, base)))).positive():
-                    have.setdefault(answer.ecu & 0xFF, obd.PidSet()).add_bitmap(base, answer.frames[0], 1)
+                for answer in (await self.session.request(bytes((requests.LIVE, base)))).positive():
+                    have.setdefault(answer.ecu & 0xFF, requests.PidSet()).add_bitmap(base, answer.frames[0], 1)
         for pid in self.wanted:
             self._who[pid] = [ecu for ecu in sorted(have) if pid in have[ecu]] or ecus or [0xFF]
         return self._cells({}, set())
@@ -93,29 +92,29 @@ class LiveValues:
         found: Answers = {}
         damaged: set[int] = set()
         left = list(self.wanted)
-        multi = self.session.multi
-        if multi is not None and multi.takes:
-            groups = [group for group in multi.groups(left) if len(group) > 1]
-            assemblies = await together(self.session.request(obd.multi_request(group)) for group in groups)
+        several = self.session.multi
+        if several is not None and several.takes:
+            groups = [group for group in several.groups(left) if len(group) > 1]
+            assemblies = await together(self.session.request(multi.request_of(group)) for group in groups)
             for group, assembly in zip(groups, assemblies, strict=True):
-                if multi.read(group, assembly.answers):
+                if several.read(group, assembly.answers):
                     found.update(_taken_apart(group, assembly))
             answered = {pid for pid, _ in found}
             left = [pid for pid in left if pid not in answered]
         for pid, assembly in zip(
-            left, await together(self.session.request(bytes((obd.LIVE, pid))) for pid in left), strict=True
+            left, await together(self.session.request(bytes((requests.LIVE, pid))) for pid in left), strict=True
         ):
             if assembly.broken:
                 damaged.add(pid)
             for answer in assembly.answers:
-                found[pid, answer.ecu & 0xFF] = _read(pid, obd.payload(assembly.request, answer) or b"", answer.nrc)
+                found[pid, answer.ecu & 0xFF] = _read(pid, answers.payload(assembly.request, answer) or b"", answer.nrc)
         return found, damaged
 
 
-def _taken_apart(group: list[int], assembly: obd.Assembly) -> Answers:
+def _taken_apart(group: list[int], assembly: requests.Assembly) -> Answers:
     found: Answers = {}
     for answer in assembly.positive():
-        for pid, data in (obd.split_multi(obd.payload(assembly.request, answer) or b"", group) or {}).items():
+        for pid, data in (multi.split(answers.payload(assembly.request, answer) or b"", group) or {}).items():
             found.setdefault((pid, answer.ecu & 0xFF), _read(pid, data, 0))
     return found
 
@@ -127,9 +126,9 @@ def _read(pid: int, data: bytes, code: int) -> tuple[list[pids.Value], str]:
     return values, "" if values else f"the answer is too short: {data.hex(' ').upper()}"
 
 
-async def together(requests: Iterable[Coroutine[Any, Any, obd.Assembly]]) -> list[obd.Assembly]:
+async def together(asking: Iterable[Coroutine[Any, Any, requests.Assembly]]) -> list[requests.Assembly]:
     """Their results, in order; the first that fails ends all."""
-    tasks = [asyncio.ensure_future(request) for request in requests]
+    tasks = [asyncio.ensure_future(request) for request in asking]
     try:
         return [await task for task in tasks]
     finally:

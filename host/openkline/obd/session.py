@@ -15,8 +15,7 @@ import dataclasses
 from types import TracebackType
 
 from kline.protocol.link import records, unpack
-from kline.protocol.obd import kwp, timing
-from kline.protocol.obd import requests as obd
+from kline.protocol.obd import kwp, requests, timing
 from kline.protocol.obd.keybytes import KeyBytes
 from kline.protocol.obd.multi import MultiPids
 from openkline.device.device import Device, DeviceSettings, State
@@ -146,7 +145,7 @@ class ObdSession:
 
     # -- requests
 
-    async def request(self, data: bytes, p2_max_ms: int = 0) -> obd.Assembly:
+    async def request(self, data: bytes, p2_max_ms: int = 0) -> requests.Assembly:
         """Everybody's answers to service, PID ..; none at all is no error. p2_max_ms: 0 = the session's."""
         arguments = p2_max_ms.to_bytes(2, "little") + data
         renewed = self.renewed
@@ -195,9 +194,9 @@ class ObdSession:
         return done
 
 
-def assemble(request: bytes, done: Done) -> obd.Assembly:
+def assemble(request: bytes, done: Done) -> requests.Assembly:
     """The answers of the last attempt, by ECU. Older firmware does not say its number: that of the last answer."""
-    assembly = obd.Assembly(request)
+    assembly = requests.Assembly(request)
     for answer in done.answers:
         if answer.attempt == (done.found[0] if done.found else done.answers[-1].attempt):
             assembly.add(kwp.Frame(answer.mode, answer.target, answer.source, answer.data))
@@ -213,6 +212,6 @@ def sender(answer: unpack.ObdAnswer) -> int:
 
 
 def _profile(found: unpack.ObdFound) -> Profile:
-    supported = tuple(obd.PidSet(found.supported).pids())
+    supported = tuple(requests.PidSet(found.supported).pids())
     kind = profiles.KINDS[found.kind]
     return Profile(kind, found.address, found.baud, found.key_bytes, tuple(found.ecus), supported)

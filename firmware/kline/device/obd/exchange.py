@@ -13,7 +13,7 @@ _DAMAGED_TRIES = 3
 
 
 def exchange_steps(tester, data, p2_max_us=0):
-    """Ask `data` (service ..) in the session of `tester` (KLineObd2), which is open: an requests.Assembly.
+    """Ask `data` (service ..) in the session of `tester` (KLineObd2), which is open: a requests.Assembly.
 
     21 asks again; so does damage that left no data, or not everybody's. ObdError of the line.
     p2_max_us: instead of the session's; 0: that.

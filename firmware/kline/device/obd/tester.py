@@ -21,8 +21,7 @@ from kline.device.obd.errors import ObdError
 from kline.device.obd.exchange import exchange_steps
 from kline.device.obd.init import FAST, OBD_ADDRESS, SLOW
 from kline.device.obd.line import ObdLine, drain, wait_until
-from kline.protocol.obd import keybytes, kwp, timing
-from kline.protocol.obd import requests as obd
+from kline.protocol.obd import keybytes, kwp, requests, timing
 
 # 5 baud first: it finds ISO 9141 and KWP cars alike.
 ORDER = ((SLOW, OBD_ADDRESS), (FAST, OBD_ADDRESS))
@@ -251,11 +250,11 @@ class KLineObd2:
     def request_pid_steps(self, mode, pid=None):
         """request_pid() in steps."""
         data = bytes((mode,)) if pid is None else bytes((mode, pid))
-        assembly = yield from self.request_steps(data + b"\x00" if mode == obd.FREEZE else data)
+        assembly = yield from self.request_steps(data + b"\x00" if mode == requests.FREEZE else data)
         return assembly.best()
 
     def request(self, data):
-        """Send `data` (service ..) to the car: an obd.Assembly with everybody's answers."""
+        """Send `data` (service ..) to the car: a requests.Assembly with everybody's answers."""
         return drain(self.request_steps(data))
 
     def request_steps(self, data, p2_max_us=0):
@@ -306,7 +305,7 @@ class KLineObd2:
         """Silence may be an answer: a PID that an ISO 9141 ECU has not, TesterPresent where that is no service."""
         self._silences = 0
         session = self.session
-        data = b"\x01\x00" if session.legislated() else obd.keep_alive(session.key)
+        data = b"\x01\x00" if session.legislated() else requests.keep_alive(session.key)
         assembly = yield from exchange_steps(self, data)
         if not assembly.answers:
             self.initialized = False
@@ -372,7 +371,7 @@ class KLineObd2:
     def keep_alive_steps(self, after_ms=_KEEP_ALIVE_MS):
         """keep_alive() in steps."""
         if self.alive() and self.idle_ms() >= after_ms:
-            yield from self.request_steps(obd.keep_alive(self.session.key))
+            yield from self.request_steps(requests.keep_alive(self.session.key))
             if not self.answers:
                 yield from self._still_there_steps()
         return self.initialized

@@ -13,18 +13,13 @@ from kline.protocol.obd.timing import NO_LIMIT, Timing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kline.protocol._types import Buffer
     from kline.protocol.obd.kwp import Frame
 
 LIVE, FREEZE, STORED, CLEAR, OXYGEN, TESTS, PENDING_CODES, INFO, PERMANENT = 1, 2, 3, 4, 5, 6, 7, 9, 0x0A
-VIN, CALIBRATION_IDS, CALIBRATION_NUMBERS, ECU_NAME = 2, 4, 6, 0x0A
-VIN_FRAMES = 5
-MAX_MULTI = 6
 
 # How many bytes after the service an answer repeats, by service; 0 for others.
-_REPEATED = {0x01: 1, 0x02: 2, 0x05: 2, 0x06: 1, 0x08: 1, 0x09: 1, 0x1A: 1, 0x21: 1, 0x22: 2}
+REPEATED = {0x01: 1, 0x02: 2, 0x05: 2, 0x06: 1, 0x08: 1, 0x09: 1, 0x1A: 1, 0x21: 1, 0x22: 2}
 
 
 class Answer:
@@ -108,7 +103,7 @@ class Assembly:
 
     def _repeats(self, data: bytes) -> bool:
         request = self.request
-        n = min(_REPEATED.get(request[0], 0), len(request) - 1)
+        n = min(REPEATED.get(request[0], 0), len(request) - 1)
         if len(data) <= n:
             return False
         if request[0] == LIVE and len(request) > 2:
@@ -184,108 +179,6 @@ def keep_alive(key: KeyBytes) -> bytes:
     return b"\x01\x00" if key.protocol == ISO_9141 else b"\x3e"
 
 
-# -- what an answer carries --------------------------------------------------------------------------------------------
-
-
-def join_numbered(frames: list[bytes], expected: int = 0) -> "bytes | None":
-    """Data of numbered frames (`info type, number, data..`, numbers from 1), in order of their numbers.
-
-    None: one is missing, or two with the same number differ. expected: how many there have to be; 0 = as many as came.
-    """
-    parts: dict[int, bytes] = {}
-    for frame in frames:
-        if len(frame) < 2 or parts.get(frame[1], frame[2:]) != frame[2:]:
-            return None
-        parts[frame[1]] = frame[2:]
-    if not parts or (expected and len(parts) != expected):
-        return None
-    joined = b""
-    for number in range(1, len(parts) + 1):
-        if number not in parts:
-            return None
-        joined += parts[number]
-    return joined
-
-
-def payload(request: "Buffer", answer: Answer) -> "bytes | None":
-    """The data of a positive answer without service and repeated bytes; frames joined. None: refused, or incomplete."""
-    if not answer.ok():
-        return None
-    service = request[0]
-    if service == INFO and len(request) > 1 and not request[1] & 1:
-        return join_numbered(answer.frames, VIN_FRAMES if request[1] == VIN else 0)
-    n = min(_REPEATED.get(service, 0), len(request) - 1)
-    if service == LIVE and len(request) > 2:
-        n = 0  # several PIDs: see split_multi
-    joined = b""
-    for frame in answer.frames:
-        joined += frame[n:]
-    return joined
-
-
-def text(data: bytes) -> str:
-    """ASCII of a VIN, name or id: padding (00) and what is no printable ASCII is left out."""
-    return "".join([chr(byte) for byte in data if 0x20 <= byte <= 0x7E]).strip()
-
-
-def vin(data: bytes) -> str:
-    """The vehicle identification number in mode 09's joined data (20 bytes, padded); "" if it isn't 17 signs."""
-    found = text(data)
-    return found if len(found) == 17 else ""
-
-
-def calibration_ids(data: bytes) -> list[str]:
-    """Joined data of info type 04: 16 bytes each."""
-    return [text(data[i : i + 16]) for i in range(0, len(data), 16) if text(data[i : i + 16])]
-
-
-def calibration_numbers(data: bytes) -> list[str]:
-    """Joined data of info type 06: four bytes each, as hexadecimal."""
-    return [data[i : i + 4].hex().upper() for i in range(0, len(data) - 3, 4)]
-
-
-def codes(answer: Answer) -> list[str]:
-    """Trouble codes of an answer to 03, 07 or 0A: each once, in order."""
-    from kline.protocol.obd import dtc  # as nrc above
-
-    found: list[str] = []
-    for frame in answer.frames:
-        for code in dtc.decode_all(frame):
-            if code not in found:
-                found.append(code)
-    return found
-
-
-CODES_READ = 0
-NO_CODES = 1
-UNCERTAIN = 2  # what was read does not fit what PID 01 says: ask again
-
-
-def judge_codes(found: int, answered: bool, said: int) -> int:
-    """Are these all stored codes? found: how many; answered: anybody answered; said: PID 01's number, -1 = unknown.
-
-    Silence means "no codes" only where PID 01 says zero.
-    """
-    if said >= 0:
-        if found != said:
-            return UNCERTAIN
-        return CODES_READ if said else NO_CODES
-    if not answered:
-        return UNCERTAIN
-    return CODES_READ if found else NO_CODES
-
-
-def without_a_word(known: "Iterable[int]", monitors: "Iterable[int]", assembly: Assembly) -> list[int]:
-    """ECUs of `known` of whose stored codes nothing was heard: not in PID 01 (`monitors`), nor in an answer to 03.
-
-    One that does not have the service has said so: 11 or 12. FF and -1 are the same: one without an address.
-    """
-    refusals = (0, nrc.SERVICE_NOT_SUPPORTED, nrc.SUB_FUNCTION_NOT_SUPPORTED)
-    heard = [answer.ecu & 0xFF for answer in assembly.answers if answer.nrc in refusals]
-    heard.extend([ecu & 0xFF for ecu in monitors])
-    return [ecu for ecu in known if ecu & 0xFF not in heard]
-
-
 class PidSet:
     """Supported PIDs (or info types) as 256 bits; filled from the bitmaps that PIDs 00, 20, 40 .. answer."""
 
@@ -318,56 +211,3 @@ class PidSet:
     def bits(self) -> bytes:
         """32 bytes that the constructor takes."""
         return bytes(self._bits)
-
-
-def multi_request(wanted: list[int]) -> bytes:
-    """Several PIDs of mode 01 in one request, for ECUs that take it. ValueError: not 1..6 PIDs."""
-    if not 1 <= len(wanted) <= MAX_MULTI:
-        raise ValueError("%d PIDs, must be 1..%d" % (len(wanted), MAX_MULTI))
-    return bytes([LIVE] + wanted)
-
-
-def split_multi(data: "Buffer", wanted: list[int]) -> "dict[int, bytes] | None":
-    """{PID: its data} of the bytes after 41; None where they can't be taken apart, or hold what nobody `wanted`.
-
-    Fuel trims (06 to 09) have a second byte in cars with banks 3 and 4: with the right length all that was asked for is
-    there, or the bytes fit; where they fit with both, they can't be trusted.
-    """
-    one, two = _split(data, wanted, 1), _split(data, wanted, 2)
-    if one is None or (two is not None and len(two) == len(wanted)):
-        return two
-    return one if two is None or one == two or len(one) == len(wanted) else None
-
-
-def _split(data: "Buffer", wanted: list[int], trim: int) -> "dict[int, bytes] | None":
-    from kline.protocol.obd import pids  # as nrc above
-
-    found: dict[int, bytes] = {}
-    i = 0
-    while i < len(data):
-        pid = data[i]
-        n = trim if 0x06 <= pid <= 0x09 else pids.length(pid)
-        piece = bytes(data[i + 1 : i + 1 + n])
-        if not n or len(piece) < n or pid not in wanted or found.get(pid, piece) != piece:
-            return None
-        found[pid] = piece
-        i += 1 + n
-    return found
-
-
-def freeze_request(pid: int, frame: int = 0) -> bytes:
-    """Mode 02 for one PID of a freeze frame; PID 02 gives the code that stored it (0000: there is no freeze frame)."""
-    return bytes((FREEZE, pid, frame))
-
-
-def frozen_by(assembly: Assembly) -> "list[tuple[int, bytes]]":
-    """(ECU, the two bytes of the code that stored its frame) of each answer to freeze_request(2) that has one.
-
-    One ECU's "no" says nothing of another's frame.
-    """
-    found: "list[tuple[int, bytes]]" = []
-    for answer in assembly.positive():
-        stored = payload(assembly.request, answer)
-        if stored and len(stored) >= 2 and (stored[0] or stored[1]):
-            found.append((answer.ecu, stored))
-    return found

@@ -1,5 +1,7 @@
 """On-board test results: what monitors have measured, beside its limits (modes 05 and 06, as K-line cars have them).
 
+oxygen_tests() and monitor_tests() are questions as in questions.py; only the PC asks them.
+
     05 00 sensor   45 00 sensor, four bytes of bitmap        06 00   46 00 FF, four bytes of bitmap
     05 tid sensor  45 tid sensor value [least most]          06 tid  46 tid component value value limit limit
 
@@ -12,11 +14,13 @@ Sources: SAE J1979 (message layouts; names of tests 01..0A; 05 and 06 in 4 ms: n
 "Decoding Mode 06 Data" of Toyota's for 2003, "Mode $06 Data" of Land Rover's for 2005.
 """
 
-from kline.protocol.obd.words import describe
+from kline.protocol.obd import answers, requests, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kline.protocol._types import Buffer
+    from kline.protocol.obd.questions import Question
+    from kline.protocol.obd.requests import Assembly
 
 # test: (words, multiplier, divisor, unit)
 O2_TESTS = {
@@ -74,7 +78,7 @@ class TestResult:
 
 def sensor_name(sensor: int, pid: int = 0x13) -> str:
     """`bank 1 sensor 2` of a bit of PID 13, or 1D, which counts banks otherwise."""
-    names = describe(pid, bytes((sensor,)))
+    names = words.describe(pid, bytes((sensor,)))
     return names[0] if len(names) == 1 else "sensor %02X" % sensor
 
 
@@ -96,3 +100,40 @@ def supported(frame: "Buffer") -> "list[int]":
         return []
     bits = bytes(frame[len(frame) - 4 :])
     return [i + 1 for i in range(32) if bits[i >> 3] >> (7 - (i & 7)) & 1]
+
+
+def oxygen_tests() -> "Question[dict[int, list[tuple[str, O2Result]]]]":
+    """Mode 05: {ecu: [(sensor's name, result)]}; {} where no ECU has it, or says which sensors there are."""
+    found: "dict[int, list[tuple[str, O2Result]]]" = {}
+    for pid in (0x13, 0x1D):
+        assembly = yield bytes((requests.LIVE, pid))
+        sensors = 0
+        for answer in assembly.positive():
+            sensors |= (answers.payload(assembly.request, answer) or b"\0")[0]
+        for sensor in [1 << i for i in range(8) if sensors >> i & 1]:
+            for ecu, frame in _frames((yield bytes((requests.OXYGEN, 0, sensor)))):
+                for test in supported(frame):
+                    for other, one in _frames((yield bytes((requests.OXYGEN, test, sensor)))):
+                        result = o2_result(one) if other == ecu else None
+                        if result is not None:
+                            found.setdefault(ecu, []).append((sensor_name(sensor, pid), result))
+        if sensors:
+            break
+    return found
+
+
+def monitor_tests() -> "Question[dict[int, list[TestResult]]]":
+    """Mode 06: {ecu: results}; {} where no ECU has it."""
+    found: "dict[int, list[TestResult]]" = {}
+    for ecu, frame in _frames((yield bytes((requests.TESTS, 0)))):
+        for test in supported(frame):
+            for other, one in _frames((yield bytes((requests.TESTS, test)))):
+                result = test_result(one) if other == ecu else None
+                if result is not None:
+                    found.setdefault(ecu, []).append(result)
+    return found
+
+
+def _frames(assembly: "Assembly") -> "list[tuple[int, bytes]]":
+    """(ecu, data after the service) of each frame."""
+    return [(answer.ecu, frame) for answer in assembly.positive() for frame in answer.frames]

@@ -1,63 +1,15 @@
 """Words for the PIDs of mode 01 whose bits and numbers stand for something: monitors, fuel system, standards, fuels.
 
-Source: SAE J1979 / ISO 15031-5, mode 01, PIDs 01, 03, 12, 13, 1C, 1D, 1E, 41, 51, as published on Wikipedia ("OBD-II
-PIDs"); the words are ours.
+Not on the board: the PC has the words. Source: SAE J1979 / ISO 15031-5, mode 01, PIDs 01, 03, 12, 13, 1C, 1D, 1E, 41,
+51, as published on Wikipedia ("OBD-II PIDs"); the words are ours.
 """
 
 from kline.protocol.obd import dtc
+from kline.protocol.obd.answers import MonitorStatus, monitor_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kline.protocol._types import Buffer
-
-CONTINUOUS = ("misfire", "fuel system", "components")
-SPARK = (
-    "catalyst", "heated catalyst", "evaporative system", "secondary air", "air conditioning refrigerant",
-    "oxygen sensor", "oxygen sensor heater", "EGR or VVT system",
-)  # fmt: skip
-COMPRESSION = (
-    "NMHC catalyst", "NOx/SCR", "", "boost pressure",
-    "", "exhaust gas sensor", "particulate filter", "EGR or VVT system",
-)  # fmt: skip
-
-
-class MonitorStatus:
-    """PIDs 01 and 41, four bytes.
-
-    mil          the warning lamp is commanded on (PID 01 only)
-    codes        number of stored codes (PID 01 only)
-    compression  diesel: the monitors are those of compression ignition
-    monitors     [(name, is complete)] of those that the car has
-    """
-
-    __slots__ = ("codes", "compression", "mil", "monitors")
-
-    def __init__(self, data: "Buffer", start: int = 0) -> None:
-        a, b, c, d = data[start], data[start + 1], data[start + 2], data[start + 3]
-        self.mil = bool(a & 0x80)
-        self.codes = a & 0x7F
-        self.compression = bool(b & 0x08)
-        self.monitors: list[tuple[str, bool]] = []
-        for i in range(3):
-            if b >> i & 1:
-                self.monitors.append((CONTINUOUS[i], not b >> (4 + i) & 1))
-        names = COMPRESSION if self.compression else SPARK
-        for i in range(8):
-            if names[i] and c >> i & 1:
-                self.monitors.append((names[i], not d >> i & 1))
-
-    def ready(self) -> bool:
-        """All monitors that the car has are complete."""
-        for _, complete in self.monitors:
-            if not complete:
-                return False
-        return True
-
-
-def monitor_status(data: "Buffer", start: int = 0) -> "MonitorStatus | None":
-    """None where there are fewer than four bytes."""
-    return MonitorStatus(data, start) if len(data) - start >= 4 else None
-
 
 _FUEL_SYSTEM = {
     0: "off",
