@@ -94,7 +94,10 @@ class ServiceCalls:
         if end["code"] > records.END_ERROR:
             raise ObdError(end["error"], records.OBD_ERRORS[end["code"] - records.END_ERROR - 1])
         assert end["code"] == records.END_DONE and not end["flags"] & records.END_LOST_ANSWERS, end
-        answers = [unpack.ObdAnswer(0, *one[:4], bytes.fromhex(one[4])) for one in end["answers"]]
+        answers = [
+            unpack.ObdAnswer(0, attempt, mode, target, source, bytes.fromhex(data))
+            for attempt, mode, target, source, data in end["answers"]
+        ]
         flags = (records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED)
         return Done(answers, bytes.fromhex(end["found"]), *(bool(end["flags"] & flag) for flag in flags))
 
@@ -125,8 +128,7 @@ async def answer_of(car: Diagnostics, question: str) -> Any:
 
 
 async def ask_everything(car: str, process: subprocess.Popen[str]) -> Said:
-    session = object.__new__(ObdSession)
-    ObdSession.__init__(session, cast(Any, SimpleNamespace(serve=lambda *_: None)))
+    session = ObdSession(cast(Any, SimpleNamespace(serve=lambda *_: None)))
     session.calls = cast(ObdCalls, ServiceCalls(process))
     asking = Diagnostics(session)
     try:

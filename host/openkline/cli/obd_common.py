@@ -122,7 +122,7 @@ async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> 
             car = Diagnostics(session)
             yield car
             if car.damaged:
-                click.echo("  an answer was damaged, however often it was asked for: something may be missing here", err=True)
+                click.echo("  an answer was damaged in spite of repetitions: something may be missing here", err=True)
             if connect and whole and not session.alive:
                 raise ObdError("the car stopped answering while it was asked. Is the ignition still on?", "silent")
         finally:
