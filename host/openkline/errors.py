@@ -10,7 +10,10 @@
      |   '- SimulatorError                the virtual board can't be started
      +- DeviceRefused                 4   the board answered, but can't be worked with (versions)
      +- NotSent                       5   a message did not get onto the bus
-     +- GatewayError                  6   no bridge there, or it has no room
+     +- GatewayError                  6   a gateway does not do what was asked
+     |   +- GatewayUnreachable            nothing answers there, or not as a gateway does
+     |   +- GatewayBusy                   it has no free slot
+     |   '- GatewayLost                   the connection is gone
      +- ObdError                      7   the car did not answer, or refused, or its line is broken
      '- UpdateFailed                  8   the board refused an update, or runs what it ran before
 
@@ -66,6 +69,18 @@ class NotSent(OpenklineError):
 
 class GatewayError(OpenklineError):
     exit_code = 6
+
+
+class GatewayUnreachable(GatewayError):
+    pass
+
+
+class GatewayBusy(GatewayError):
+    pass
+
+
+class GatewayLost(GatewayError):
+    pass
 
 
 class UpdateFailed(OpenklineError):

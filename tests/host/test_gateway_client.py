@@ -10,8 +10,9 @@ from itertools import pairwise
 import pytest
 from tests.ports import free_port
 
+from openkline.errors import GatewayBusy, GatewayLost, GatewayUnreachable
 from openkline.gateway import client as client_module
-from openkline.gateway.client import ClientState, GatewayBusy, GatewayClient, GatewayLost, GatewayUnreachable
+from openkline.gateway.client import ClientState, GatewayClient
 from openkline.gateway.wire import Data, FirmwareVersion
 
 from .openbm.conftest import serving

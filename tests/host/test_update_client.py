@@ -16,9 +16,9 @@ from kline.protocol.update import codes
 from openkline.bridge.report import _device
 from openkline.cli import update as command
 from openkline.device.device import Device
-from openkline.errors import GatewayError, OpenklineError, UpdateFailed
+from openkline.errors import GatewayError, GatewayLost, OpenklineError, UpdateFailed
 from openkline.gateway import upload
-from openkline.gateway.client import GatewayClient, GatewayLost
+from openkline.gateway.client import GatewayClient
 from openkline.gateway.wire import Data, InitFirmwareUpdate, Parser, UploadStatus
 from openkline.update import bundle, passwords
 from openkline.update.errors import MEANINGS, UpdateError

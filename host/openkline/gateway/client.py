@@ -14,7 +14,6 @@ has been on the bus.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import enum
 import logging
@@ -22,13 +21,10 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from kline.protocol.checksum import crc16
-from openkline.errors import GatewayError
-from openkline.gateway.greeting import GatewayBusy as GatewayBusy
+from openkline.errors import GatewayError, GatewayLost, GatewayUnreachable
 from openkline.gateway.greeting import ask_for_port
-from openkline.gateway.upload import Upload
 from openkline.gateway.wire import (
     DEFAULT_PRIORITY,
     DISCONNECT,
@@ -44,8 +40,16 @@ from openkline.gateway.wire import (
     UploadStatus,
     encode,
 )
+from openkline.lazy import LazyModule
 from openkline.net.access import host_port
-from openkline.update.errors import ERROR_OTHER_CLIENT, Progress, UpdateError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from openkline.gateway.upload import Upload
+    from openkline.update.errors import Progress
+else:
+    asyncio = LazyModule("asyncio")
 
 log = logging.getLogger("openkline.gateway.client")
 
@@ -61,14 +65,6 @@ class ClientState(enum.Enum):
     CLOSED = "closed"
     GREETING = "greeting"
     CONNECTED = "connected"
-
-
-class GatewayUnreachable(GatewayError):
-    """Nothing answers there, or not as a gateway does."""
-
-
-class GatewayLost(GatewayError):
-    """The connection is gone."""
 
 
 class GatewayClient:
@@ -191,12 +187,14 @@ class GatewayClient:
 
         progress(count): so many bytes are safe on the board. UpdateError: refused, and with which code
         """
+        from openkline.gateway.upload import Upload
+        from openkline.update.errors import ERROR_OTHER_CLIENT, UpdateError
+
         if self._writer is None:
             raise GatewayLost(f"not connected to {self._where}")
         if self._upload is not None:
             raise UpdateError(ERROR_OTHER_CLIENT)
-        crc = crc16(bundle, 0, len(bundle))
-        self._upload = Upload(self._writer.write, bundle, crc, version, password, progress)
+        self._upload = Upload(self._writer.write, bundle, version, password, progress)
         self._parser.expect_answers(len(bundle))
         try:
             await self._upload.run()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+from typing import TYPE_CHECKING
 
-from openkline.errors import GatewayError
+from openkline.errors import GatewayBusy
 from openkline.gateway.wire import HELLO, Connect, Disconnect, Parser
+from openkline.lazy import LazyModule
 from openkline.net.access import host_port
 
-
-class GatewayBusy(GatewayError):
-    """The gateway has no free slot."""
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = LazyModule("asyncio")
 
 
 async def ask_for_port(host: str, port: int) -> int:

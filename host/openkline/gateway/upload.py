@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from kline.protocol.checksum import crc16
 from kline.protocol.update.codes import MAX_BUNDLE
 from openkline.errors import GatewayError
 from openkline.gateway.wire import InitFirmwareUpdate, UploadFirmware, UploadStatus
@@ -31,7 +32,6 @@ class Upload:
 
     write: Callable[[bytes], None]
     raw: bytes
-    crc: int
     version: tuple[int, int]
     password: int
     progress: Progress
@@ -47,7 +47,7 @@ class Upload:
         answer = await self._next(_GO_ON_S)
         if isinstance(answer, UploadStatus):
             raise UpdateError(answer.error)
-        header = UploadFirmware(len(self.raw), self.crc, *self.version)
+        header = UploadFirmware(len(self.raw), crc16(self.raw, 0, len(self.raw)), *self.version)
         self.write(header.to_bytes() + self.raw)  # in one piece: a Ping in between would be taken for firmware
         while True:
             answer = await self._next(_COUNT_S)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from openkline.errors import OptionError
+
+if TYPE_CHECKING:
+    import asyncio
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
