@@ -22,4 +22,5 @@ def test_names():
     assert names.describe(b"\x80\x04\xbf\x11\x00\x2a") == "IKE -> GLO  Ignition"
     assert names.describe(b"\x01\x03\x02\xfe") == "01 -> 02  FE"
     for byte in range(256):
-        assert names.address_name(byte) and names.address_title(byte) and names.message_name(byte)
+        assert names.address_name(byte) and names.address_title(byte)
+        assert names.message_name(0x80, 0xBF, byte) and names.message_name(0x3F, byte, byte)

@@ -14,7 +14,7 @@ def first_column(text: str, separator: str) -> list[str]:
     return [line.split(separator)[0] for line in text.splitlines() if line.split(separator)[0] in HEX]
 
 
-@pytest.mark.parametrize("table", [names._ADDRESSES, names._MESSAGES])
+@pytest.mark.parametrize("table", [names._ADDRESSES, names._MESSAGES, names._REQUESTS, names._ANSWERS])
 def test_each_line_has_one_byte_and_words_in_ascending_order(table: str) -> None:
     lines = table.strip("\n").splitlines()
     bytes_ = first_column(table, " ")
@@ -27,19 +27,35 @@ def test_names_and_titles() -> None:
     assert names.address_name(0x80) == "IKE"
     assert names.address_title(0x80) == "Instrument cluster (IKE, KMB)"
     assert names.address_name(0xFF) == "LOC"
-    assert names.message_name(0x11) == "Ignition"
-    assert names.message_name(0xD4) == "Station list"
+    assert names.message_name(0x80, 0xBF, 0x11) == "Ignition"
+    assert names.message_name(0x68, 0xFF, 0xD4) == "Station list"
 
 
 def test_every_address_has_a_short_name() -> None:
     for byte in range(256):
         assert 2 <= len(names.address_name(byte)) <= 5
-        assert names.address_title(byte) and names.message_name(byte)
+        assert names.address_title(byte) and names.message_name(0x80, 0xBF, byte)
 
 
 def test_what_is_unknown_comes_as_hex() -> None:
     assert names.address_name(0x01) == names.address_title(0x01) == "01"
-    assert names.message_name(0xFE) == "FE"
+    assert names.message_name(0x80, 0xBF, 0xFE) == "FE"
+
+
+@pytest.mark.parametrize(
+    ("frame", "about"),
+    [
+        ("3F 03 D0 05 E9", "Diagnosis: clear fault memory"),
+        ("D0 03 3F A2 4E", "Diagnosis: bad parameter"),
+        ("3F 05 00 0C 34 01 03", "Diagnosis: control an output"),
+        ("3F 03 D0 77 9B", "Diagnosis: request 77"),
+        ("D0 03 3F 11 FD", "Diagnosis: answer 11"),
+        ("7F 05 80 A2 00 00 58", "Position: coordinates"),
+        ("68 03 F0 06 9D", "Monitor service mode"),
+    ],
+)
+def test_from_and_to_the_diagnosis_tester_a_number_means_something_else(frame: str, about: str) -> None:
+    assert names.describe(bytes.fromhex(frame)).endswith("  " + about)
 
 
 def test_describe() -> None:

@@ -154,7 +154,7 @@ def pretty(colour: bool, elapsed: bool = False) -> Callable[[BusFrame], bytes]:
         clock = f"+{frame.time:.3f}" if elapsed else _clock(second, millis) if frame.time else "-"
         data = frame.data
         route = f"{names.address_name(data[0]):>4} -> {names.address_name(data[2]):<4}"
-        about = names.message_name(data[3])
+        about = names.message_name(data[0], data[2], data[3])
         mark = f"{own}*{off}" if frame.own else " "
         line = f"{dim}{clock:>12}{off} {mark}{bold}{route}{off}  {about:<34} {dim}{hex_bytes(data)}{off}\n"
         return line.encode("utf-8", "replace")

@@ -41,8 +41,9 @@ class Statistics:
         if frame.time is not None:
             self.first_s = frame.time if self.first_s is None else self.first_s
             self.last_s = frame.time
-        self.sources[names.address_name(frame.data[0])] += 1
-        self.messages[names.message_name(frame.data[3])] += 1
+        source, _, destination, kind = frame.data[:4]
+        self.sources[names.address_name(source)] += 1
+        self.messages[names.message_name(source, destination, kind)] += 1
 
     def as_dict(self) -> dict[str, object]:
         seconds = (self.last_s or 0.0) - (self.first_s or 0.0)

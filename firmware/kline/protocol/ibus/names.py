@@ -165,6 +165,32 @@ AF Navigation to voice input ?
 D4 Station list
 """
 
+# A message from or to the diagnosis tester (3F) is about something else than its number says elsewhere.
+_TESTER = 0x3F
+_REQUESTS = """
+00 Diagnosis: identification
+02 Diagnosis: read
+04 Diagnosis: read fault memory
+05 Diagnosis: clear fault memory
+06 Diagnosis: read memory
+08 Diagnosis: read coding
+09 Diagnosis: write coding
+0B Diagnosis: read status
+0C Diagnosis: control an output
+1B Diagnosis: PDC distances
+53 Diagnosis: vehicle data
+69 Diagnosis: vehicle code
+9E Diagnosis: keep open
+9F Diagnosis: end
+"""
+_ANSWERS = """
+A0 Diagnosis: done
+A1 Diagnosis: busy
+A2 Diagnosis: bad parameter
+B0 Diagnosis: bad parameter
+FF Diagnosis: bad command
+"""
+
 
 def _look_up(table: str, byte: int) -> str:
     """What stands behind the byte's two hex digits in its line of the table; '' when there is none."""
@@ -183,8 +209,15 @@ def address_title(byte: int) -> str:
     return entry[entry.find(" ") + 1 :] or "%02X" % byte
 
 
-def message_name(byte: int) -> str:
-    """What a message of this type (first data byte) is about; of an unknown one its two hex digits."""
+def message_name(source: int, destination: int, byte: int) -> str:
+    """What a message with this type (first data byte) is about, between these addresses.
+
+    Of an unknown type its two hex digits; from or to the diagnosis tester with a word that says so.
+    """
+    if source == _TESTER:
+        return _look_up(_REQUESTS, byte) or "Diagnosis: request %02X" % byte
+    if destination == _TESTER:
+        return _look_up(_ANSWERS, byte) or "Diagnosis: answer %02X" % byte
     return _look_up(_MESSAGES, byte) or "%02X" % byte
 
 
@@ -192,4 +225,4 @@ def describe(frame: "Buffer") -> str:
     """One line about a frame, with or without its checksum: `IKE -> GLO  Ignition`. Anything shorter: its hex."""
     if len(frame) < 4:
         return " ".join(["%02X" % byte for byte in frame])
-    return "%s -> %s  %s" % (address_name(frame[0]), address_name(frame[2]), message_name(frame[3]))
+    return "%s -> %s  %s" % (address_name(frame[0]), address_name(frame[2]), message_name(frame[0], frame[2], frame[3]))
