@@ -153,8 +153,8 @@ def test_an_answer_is_one_though_the_roll_call_after_it_fails():
 
 def test_the_second_round_is_over_5_s_after_the_first():
     """An ECU whose P3max begins anew with every edge on the line: 4 s would be too short for it, and 6 s are wasted."""
+    from kline.device.obd.init import SLOW as SLOW_INIT
     from kline.device.obd.line import drain
-    from kline.device.obd.tester import SLOW as SLOW_INIT
 
     rig = ObdRig(ISO, reinit=False)
     rig.obd.slow_init()

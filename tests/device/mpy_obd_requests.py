@@ -225,8 +225,8 @@ def test_an_ecu_that_still_has_a_session_is_waited_for():
 
 def test_the_second_round_comes_after_p3max():
     """Where slow initialisation is all there is, the second try would come after 3 s, and be refused like the first."""
+    from kline.device.obd.init import SLOW as SLOW_INIT
     from kline.device.obd.line import drain
-    from kline.device.obd.tester import SLOW as SLOW_INIT
 
     rig = ObdRig(ISO, reinit=False)
     rig.obd.slow_init()

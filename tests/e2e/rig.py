@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.device import Device
 from openkline.device.port import SimPort
 from openkline.device.sim import SimOptions
+from openkline.device.state import DeviceSettings, State
 
 ROOT = Path(__file__).resolve().parents[2]
 # Third-party captures, not part of the project: beside its folder, or where the variable says.

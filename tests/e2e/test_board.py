@@ -13,9 +13,9 @@ import pytest
 
 from kline.protocol.link import records
 from openkline.bus import BusFrame, Outcome
-from openkline.device.device import State
 from openkline.device.replay import ReplayOptions
 from openkline.device.sim import SimBoard, SimOptions, find_micropython
+from openkline.device.state import State
 from openkline.errors import SimulatorError
 from openkline.log.reader import read_frames
 

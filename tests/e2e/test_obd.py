@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from openkline.device.device import DeviceSettings
 from openkline.device.sim import SimOptions
+from openkline.device.state import DeviceSettings
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import LiveValues
 from openkline.obd.session import SETTINGS, ObdSession, sender

@@ -13,10 +13,11 @@ import pytest
 
 from kline.protocol.link import records
 from kline.protocol.link.device_end import DeviceLink
-from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.device import Device
 from openkline.device.port import ProtocolFactory, SerialPort, SimPort
 from openkline.device.repl import QUIT_RECORD, PromptSeeker, reach_prompt
 from openkline.device.sim import SimOptions
+from openkline.device.state import DeviceSettings, State
 from openkline.errors import DeviceMissing
 from openkline.programs import python_program
 

@@ -17,8 +17,9 @@ from kline.protocol.link import records, unpack
 from kline.protocol.link.device_end import DeviceLink
 from kline.protocol.ticks import TICKS_MASK
 from openkline.bus import TransmitResult
-from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.device import Device
 from openkline.device.port import ProtocolFactory
+from openkline.device.state import DeviceSettings, State
 from openkline.errors import DeviceError, DeviceMissing
 
 Fault = Callable[[bytes], bytes]

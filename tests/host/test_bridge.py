@@ -17,7 +17,7 @@ from openkline.bridge.bridge import Bridge, BridgeSettings
 from openkline.bus import BusFrame
 from openkline.cli import bridge as bridge_command
 from openkline.cli import main as command
-from openkline.device.device import State
+from openkline.device.state import State
 from openkline.errors import DeviceFailed, DeviceRefused
 from openkline.gateway.client import GatewayClient
 from openkline.gateway.options import GatewayOptions

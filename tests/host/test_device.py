@@ -11,8 +11,9 @@ import pytest
 
 from kline.protocol.link import records
 from openkline.bus import BusFrame, Outcome, TransmitResult
-from openkline.device.device import Device, State
+from openkline.device.device import Device
 from openkline.device.queue import DETAIL_CLOSED, DETAIL_NOT_A_FRAME, DETAIL_TOO_LONG
+from openkline.device.state import State
 from openkline.errors import DeviceRefused
 
 from .fake_device import BODY, FAST, FakeBoard, FakePort, connected, frames, result_of, until

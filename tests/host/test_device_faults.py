@@ -10,9 +10,10 @@ import pytest
 
 from kline.protocol.link import records
 from openkline.bus import Outcome
-from openkline.device.device import Device, State
+from openkline.device.device import Device
 from openkline.device.queue import DETAIL_NO_BOARD
 from openkline.device.repl import WAKE_KEYS
+from openkline.device.state import State
 from openkline.errors import DeviceBusy
 
 from .fake_device import BODY, FAST, FakePort, Noisy, connected, frames, result_of, until

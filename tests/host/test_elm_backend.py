@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kline.protocol.link import records, unpack
-from openkline.device.device import Device, State
+from openkline.device.device import Device
+from openkline.device.state import State
 from openkline.elm import backend
 from openkline.elm.backend import BoardLine
 from openkline.elm.operations import (

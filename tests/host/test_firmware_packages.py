@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from kline.version import VERSION
-from openkline.device.device import Device, State
+from openkline.device.device import Device
 from openkline.device.port import SimPort
 from openkline.device.sim import SimOptions, find_micropython
+from openkline.device.state import State
 from openkline.firmware.modules import board_modules
 
 from .test_packaging import script

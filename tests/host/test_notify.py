@@ -15,7 +15,7 @@ import pytest
 from openkline.bridge.bridge import Bridge, BridgeSettings
 from openkline.bridge.notify import SystemdNotifier, notify, status_line, watchdog_s
 from openkline.bus import BusFrame
-from openkline.device.device import State
+from openkline.device.state import State
 from openkline.gateway.options import GatewayOptions
 from openkline.log.files import FrameLog, LogFile
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from openkline.bridge.bridge import Bridge, BridgeSettings
 from openkline.bridge.status import MAX_VISITORS, StatusServer, default_port, fetch
 from openkline.cli import main
-from openkline.device.device import State
+from openkline.device.state import State
 from openkline.elm.options import ElmOptions
 from openkline.errors import GatewayError
 from openkline.gateway.client import GatewayClient

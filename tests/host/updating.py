@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tests.ports import free_port
 
-from openkline.device.device import Device, State
+from openkline.device.device import Device
+from openkline.device.state import State
 from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
 from openkline.update.updater import Updater

@@ -27,9 +27,10 @@ from openkline.bridge.notify import SystemdNotifier
 from openkline.bridge.report import report
 from openkline.bridge.status import StatusServer
 from openkline.bus import BusFrame, Unsubscribe
-from openkline.device.device import Device, DeviceSettings
+from openkline.device.device import Device
 from openkline.device.link import BusEvent
 from openkline.device.port import Port
+from openkline.device.state import DeviceSettings
 from openkline.elm.backend import BoardLine
 from openkline.elm.options import ElmOptions
 from openkline.elm.server import ElmServer

@@ -16,7 +16,8 @@ from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT, address_option, 
 from openkline.errors import DeviceError, DeviceMissing
 
 if TYPE_CHECKING:
-    from openkline.device.device import Device, DeviceSettings
+    from openkline.device.device import Device
+    from openkline.device.state import DeviceSettings
 
 READY_TIMEOUT_S = 20.0  # a board that restarts needs some seconds
 _PROBE_TIMEOUT_S = 2.0
@@ -95,14 +96,14 @@ async def opened_device(
 def _ibus() -> DeviceSettings:
     """For the I-Bus, whatever the board's board.json says."""
     from kline.protocol.link import records
-    from openkline.device.device import DeviceSettings
+    from openkline.device.state import DeviceSettings
 
     return DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_IBUS),))
 
 
 async def _ready(device: Device, name: str) -> None:
     """DeviceError, DeviceMissing."""
-    from openkline.device.device import State
+    from openkline.device.state import State
 
     try:
         state = await device.wait_for(State.READY, State.WAITING, timeout_s=READY_TIMEOUT_S)

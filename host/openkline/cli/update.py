@@ -15,7 +15,7 @@ from openkline.bridge.status import default_port, fetch
 from openkline.cli.bundle import load, summary
 from openkline.cli.common import DEFAULT_ADDRESS, Password, json_option, set_up_logging, tell
 from openkline.cli.joining import Target, opened_device, target_options
-from openkline.device.device import DeviceSettings
+from openkline.device.state import DeviceSettings
 from openkline.device.welcome import BoardInfo
 from openkline.errors import GatewayError, UpdateFailed
 from openkline.flash.progress import Progress, Step

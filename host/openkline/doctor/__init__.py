@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kline.protocol.link import records
-from openkline.device.device import Device, DeviceSettings
+from openkline.device.device import Device
 from openkline.device.port import Port
+from openkline.device.state import DeviceSettings
 from openkline.doctor import board, pc, wire
 from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import BoardFacts, Facts

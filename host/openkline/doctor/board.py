@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from kline.protocol.link import probe, records
-from openkline.device.device import Device, State
+from openkline.device.device import Device
 from openkline.device.repl import is_prompt
+from openkline.device.state import State
 from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import BoardFacts, BoardFile, LinkFacts
 from openkline.errors import DeviceRefused

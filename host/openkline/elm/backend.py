@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from kline.protocol.link import records, unpack
-from openkline.device.device import Device, State
+from openkline.device.device import Device
+from openkline.device.state import State
 from openkline.elm.operations import (
     NOT_CONNECTED,
     Bypass,

@@ -12,8 +12,9 @@ from statistics import median
 
 from kline.protocol.link import records
 from kline.version import VERSION
-from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.device import Device
 from openkline.device.port import Port
+from openkline.device.state import DeviceSettings, State
 from openkline.device.welcome import BoardInfo
 from openkline.flash.trouble import FlashError
 

@@ -18,7 +18,8 @@ from kline.protocol.link import records, unpack
 from kline.protocol.obd import kwp, requests, timing
 from kline.protocol.obd.keybytes import KeyBytes
 from kline.protocol.obd.multi import MultiPids
-from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.device import Device
+from openkline.device.state import DeviceSettings, State
 from openkline.errors import DeviceRefused, ObdError
 from openkline.obd import profile as profiles
 from openkline.obd.calls import Done, ObdCalls, Progress

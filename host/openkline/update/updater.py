@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from kline.protocol.link import records, unpack
 from kline.protocol.update import codes
 from openkline.device.calls import Call, Calls, Failure
-from openkline.device.device import Device, State
+from openkline.device.device import Device
+from openkline.device.state import State
 from openkline.device.welcome import BoardInfo
 from openkline.update.errors import ERROR_BOARD_LOST, ERROR_BOARD_SILENT, ERROR_NO_BOARD, Progress, UpdateError
 

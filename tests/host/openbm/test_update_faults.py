@@ -8,7 +8,8 @@ import random
 import pytest
 
 from kline.protocol.update import codes
-from openkline.device.device import Device, State
+from openkline.device.device import Device
+from openkline.device.state import State
 from openkline.gateway import firmware
 from openkline.update import updater
 

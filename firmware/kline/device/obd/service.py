@@ -11,8 +11,9 @@ from time import ticks_diff, ticks_ms, ticks_us
 
 from kline.device import board
 from kline.device.obd.errors import ObdError
+from kline.device.obd.init import FAST, SLOW
 from kline.device.obd.keep_alive import KeepAlive
-from kline.device.obd.tester import FAST, ORDER, SLOW, KLineObd2
+from kline.device.obd.tester import ORDER, KLineObd2
 from kline.protocol.checksum import sum8
 from kline.protocol.link import link as links
 from kline.protocol.link import records
