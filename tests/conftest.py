@@ -5,6 +5,9 @@ directory is an empty temporary one; OPENKLINE_ROOT names the project's root. A 
 bounds each function, `HEAP = "64M"` (16M) sizes the heap. Functions named soak_* get the marker soak. A function that
 raises SystemExit("skip: why") is skipped.
 
+`CHIP = "160"` (a key of sim.costs.CHIPS) makes the firmware's Python cost what it does on that chip. $OPENKLINE_CHIP
+says it for files that don't; without both, Python costs nothing.
+
 Items marked soak run only when -m is given (make soak).
 """
 
@@ -21,6 +24,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.charging import charged_firmware
 
 # How long an example takes is a matter of this computer, and of what else runs there.
 settings.register_profile("openkline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -50,8 +55,8 @@ def micropython() -> str:
     return found or str(Path(sys.executable).parent / "micropython")
 
 
-def micropython_path(folder: Path) -> str:
-    parts = (folder, ROOT / "boards/SIM/port", ROOT / "boards/SIM", ROOT / "firmware", ROOT / "tests/device", ".frozen")
+def micropython_path(folder: Path, firmware: Path) -> str:
+    parts = (folder, ROOT / "boards/SIM/port", ROOT / "boards/SIM", firmware, ROOT / "tests/device", ".frozen")
     return ":".join(str(p) for p in parts)
 
 
@@ -60,15 +65,20 @@ class DeviceTestFailed(Exception):
 
 
 class DeviceTest(pytest.Item):
-    def __init__(self, *, timeout: float, heap: str, line: int, **kwargs: object) -> None:
+    def __init__(self, *, timeout: float, heap: str, chip: str, line: int, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.timeout = timeout
+        self.chip = chip
         self.heap = heap
         self.line = line
 
     def runtest(self) -> None:
         code = RUNNER.format(module=self.path.stem, function=self.name)
-        env = dict(os.environ, MICROPYPATH=micropython_path(self.path.parent), OPENKLINE_ROOT=str(ROOT))
+        firmware = ROOT / "firmware"
+        if self.chip:
+            firmware = charged_firmware(Path(self.config.cache.mkdir("charged")))  # type: ignore[union-attr]
+        path = micropython_path(self.path.parent, firmware)
+        env = dict(os.environ, MICROPYPATH=path, OPENKLINE_ROOT=str(ROOT), OPENKLINE_CHIP=self.chip)
         with tempfile.TemporaryDirectory() as folder:
             try:
                 done = subprocess.run(
@@ -101,19 +111,21 @@ class DeviceTest(pytest.Item):
 class DeviceFile(pytest.File):
     def collect(self) -> Iterator[DeviceTest]:
         tree = ast.parse(self.path.read_text(), filename=str(self.path))
-        timeout, heap = 60.0, "16M"
-        for node in tree.body:
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-                for target in node.targets:
-                    if isinstance(target, ast.Name) and target.id == "TIMEOUT":
-                        timeout = float(str(node.value.value))
-                    elif isinstance(target, ast.Name) and target.id == "HEAP":
-                        heap = str(node.value.value)
+        said = {
+            target.id: str(node.value.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        timeout, heap = float(said.get("TIMEOUT", "60")), said.get("HEAP", "16M")
+        chip = said.get("CHIP", os.environ.get("OPENKLINE_CHIP", ""))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith(("test_", "soak_")):
                 soak = node.name.startswith("soak_")
+                limit = SOAK_TIMEOUT if soak else timeout
                 item: DeviceTest = DeviceTest.from_parent(
-                    self, name=node.name, timeout=SOAK_TIMEOUT if soak else timeout, heap=heap, line=node.lineno - 1
+                    self, name=node.name, timeout=limit, heap=heap, chip=chip, line=node.lineno - 1
                 )
                 if soak:
                     item.add_marker("soak")

@@ -1,9 +1,8 @@
 """What most tests of the application need: a world, the application on the board, and the PC's end of the link."""
 
 import sim
+from pc_side import HostLink, records
 
-from kline.protocol.link import records
-from kline.protocol.link.host_end import HostLink
 from kline.protocol.link.link import OPEN
 from kline.protocol.link.records import get_u16, get_u32
 
@@ -20,9 +19,12 @@ def board(**changes):
 
 
 class Rig:
-    """`pc` is the PC's Link; what it received is split into frames, results, events, counters."""
+    """`pc` is the PC's Link; what it received is split into frames, results, events, counters.
 
-    def __init__(self, seed=1, connect=True, **options):
+    application: another class than the firmware's
+    """
+
+    def __init__(self, seed=1, connect=True, application=None, **options):
         self.world = sim.World(seed=seed, **options)
         import micropython
 
@@ -40,7 +42,7 @@ class Rig:
         self.counters = {}
         self.configured = []
         self.records = []
-        self.app = Application(board())
+        self.app = (application or Application)(board())
         if connect:
             self.pc.open(0x11223344)
             self.host.attach(self.pc)

@@ -55,7 +55,7 @@ class MicropythonShim(_Shim):
 
 
 class GcShim(_Shim):
-    """gc whose collect() takes model time."""
+    """gc whose collect() and mem_free() take model time."""
 
     _real = gc
 
@@ -67,6 +67,15 @@ class GcShim(_Shim):
         w.enter("gc")
         gc.collect()
         w.leave()
+
+    def mem_free(self):
+        w = self._world
+        if w is None:
+            return gc.mem_free()
+        w.enter("mem_free")
+        free = gc.mem_free()
+        w.leave()
+        return free
 
 
 class AsyncioShim:

@@ -8,8 +8,11 @@ The model's own code has jumps too, hence the rules: `busy` is set before the fi
 nothing while it is set; leave() schedules the trampoline with no jump opcode behind it, and is a call's last statement.
 """
 
+import os
+
 import usys
 
+from . import bytecode
 from .board import Board
 from .costs import COSTS, SCHED_DEPTH
 from .rng import Rng
@@ -39,12 +42,23 @@ class World:
     clock         "virtual" (as fast as it goes, deterministic) or "paced" (model time follows real time)
     ticks_us      what the firmware reads at power-on: 10 s before the wrap unless given; ticks_ms likewise
     board         {"rx": 16, "tx": 17, "led": 2, "tx_invert": True, "rx_invert": False, ..} as in board.json
+    chip          "160", "240" or "c3": Python and the hardware's calls cost what they do on that chip (costs.CHIPS;
+                  needs the copy of the firmware that tests/charging makes), "": Python costs nothing. None: what
+                  $OPENKLINE_CHIP says
     reset_cause   machine.reset_cause(): 1 power-on, 2 hard reset, 5 soft reset
     pin_in_cuts_rx  Pin(rx, Pin.IN) after the UART exists cuts RX off, as it can on silicon [I]
     """
 
     def __init__(
-        self, seed=1, clock="virtual", ticks_us=None, ticks_ms=None, board=None, reset_cause=1, pin_in_cuts_rx=True
+        self,
+        seed=1,
+        clock="virtual",
+        ticks_us=None,
+        ticks_ms=None,
+        board=None,
+        reset_cause=1,
+        pin_in_cuts_rx=True,
+        chip=None,
     ):
         global _current
         self.seed = seed
@@ -73,6 +87,11 @@ class World:
         self.wire = Wire(self)
         self.board = Board(self, board or {}, pin_in_cuts_rx)
         self.usb = UsbLink(self)
+        self.charger = None
+        bytecode.stop()
+        chip = os.getenv("OPENKLINE_CHIP") if chip is None else chip
+        if chip:
+            self.charger = bytecode.Charger(self, chip)
         _current = self
         bind(self)
         if clock == "paced":
@@ -92,6 +111,8 @@ class World:
         while q[i - 1][0] <= t:
             i -= 1
         q.insert(i, event)
+        if self.charger is not None and i == len(q) - 1 and not self.busy:
+            self.charger.look_ahead()
 
     def drop(self, event):
         """Takes a queued event back."""
@@ -138,6 +159,10 @@ class World:
         """No event is waiting: only the firmware itself can make something happen."""
         return len(self._queue) == 1
 
+    def next_event(self):
+        """When."""
+        return self._queue[-1][0]
+
     # the firmware's calls
 
     def enter(self, name):
@@ -145,12 +170,16 @@ class World:
         if self.before_call is not None:
             self.before_call(name)
         t = self.now + self.cost[name]
+        if self.charger is not None:
+            t += self.charger.owed_us()
         if self._queue[-1][0] > t:
             self.now = t
         else:
             self.run_until(t)
 
     def leave(self):
+        if self.charger is not None:
+            self.charger.look_ahead()
         if self.armed or not self.attention:
             self.busy = False
             return
@@ -242,6 +271,9 @@ class World:
         except Exception as e:
             self.errors.append(e)
             usys.print_exception(e)
+        if self.charger is not None:
+            self.busy = True
+            self.run_until(self.now + self.charger.owed_us())
         self.in_callback = False
         self.busy = False
         if self.due:
