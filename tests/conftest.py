@@ -76,7 +76,7 @@ class DeviceTest(pytest.Item):
         code = RUNNER.format(module=self.path.stem, function=self.name)
         firmware = ROOT / "firmware"
         if self.chip:
-            firmware = charged_firmware(Path(self.config.cache.mkdir("charged")))  # type: ignore[union-attr]
+            firmware = charged_firmware(ROOT / ".pytest_cache/charged")
         path = micropython_path(self.path.parent, firmware)
         env = dict(os.environ, MICROPYPATH=path, OPENKLINE_ROOT=str(ROOT), OPENKLINE_CHIP=self.chip)
         with tempfile.TemporaryDirectory() as folder:

@@ -20,6 +20,7 @@ from .world import current
 BLOCK = 4096
 ERASE_US = 45_000  # a sector of a usual 4 MB chip (W25Q32: typical 45 ms, at most 400)
 PROGRAM_US = 3  # a byte (W25Q32: 0.7 ms for a page of 256)
+READ_BYTES = 64  # at most, in one transaction of the flash controller
 _POINT = "/flash"
 
 _mounted = None
@@ -50,7 +51,10 @@ class Flash:
         self.operations = 0
         self.broken = False  # every write fails
         self.erased = 0
+        self.reads = 0
+        self.read_bytes = 0
         self.world = None
+        self.read_us = 0
         self._fail_at = -1
         self._tear = False
         if image is None:
@@ -105,7 +109,12 @@ class _Device:
         if self.dead:
             return -EIO
         at = block * BLOCK + offset
-        buf[:] = memoryview(self.flash.image)[at : at + len(buf)]
+        flash = self.flash
+        buf[:] = memoryview(flash.image)[at : at + len(buf)]
+        flash.reads += (len(buf) + READ_BYTES - 1) // READ_BYTES
+        flash.read_bytes += len(buf)
+        if flash.world is not None and flash.read_us:
+            flash.take_time((len(buf) + READ_BYTES - 1) // READ_BYTES * flash.read_us)
         return 0
 
     def writeblocks(self, block, buf, offset=0):
