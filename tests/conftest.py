@@ -24,7 +24,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
 from tests.charging import charged_firmware
 
 # How long an example takes is a matter of this computer, and of what else runs there.

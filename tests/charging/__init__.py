@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_MADE_OF = ("firmware", "tests/charging", "boards/SIM/sim/costs.py")
+# Beside the firmware: what a real board runs too, to say what that costs.
+_PROBE = "tests/hardware/cost_probe.py"
+_MADE_OF = ("firmware", "tests/charging", "boards/SIM/sim/costs.py", _PROBE)
 
 
 def charged_firmware(cache: Path) -> Path:
@@ -40,8 +41,10 @@ def _make(folder: Path) -> None:
         copy = made / module.relative_to(ROOT / "firmware")
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(instrument(module, defined))
+    probe = ROOT / _PROBE
+    (made / probe.name).write_text(instrument(probe, defined | names_of([probe])))
     shutil.copy(ROOT / "firmware/main.py", made / "main.py")
     try:
-        os.rename(made, folder)
+        made.rename(folder)
     except OSError:  # another was first
         shutil.rmtree(made)

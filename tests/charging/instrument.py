@@ -195,7 +195,9 @@ class _Body:
         node.orelse, node.finalbody = self.block(node.orelse, 0.0), self.block(node.finalbody, 0.0)
 
     def loop(self, node: ast.For) -> tuple[float, list[ast.stmt]]:
-        ranged = isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id == "range"
+        ranged = (
+            isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id == "range"
+        )
         if not ranged:
             head = self.prices.of(node.iter) + UNITS["iterate"]
             node.body = self.block(node.body, UNITS["turn"])

@@ -12,13 +12,15 @@ FRAME_ON_STACK: int = _COSTS["FRAME_ON_STACK"]
 TENTHS = 10  # charges are whole tenths of a microsecond
 # A part of an expression that is evaluated only sometimes is charged by itself from this price on.
 _APART_US = 3.0
-_C_NAMES = frozenset(
-    "abs all any bool bytearray bytes callable chr dict getattr hasattr hash hex id int isinstance iter len list max"
-    " memoryview min next ord print range repr reversed round set setattr sorted str sum tuple type zip enumerate"
-    " append clear copy count decode encode endswith extend find format from_bytes get getrandbits index insert items"
-    " join keys lower pop popleft remove replace reverse rsplit rstrip sort split startswith strip to_bytes update upper"
-    " values digest hexdigest hexlify unhexlify mem_free mem_alloc urandom ticks_add ticks_diff".split()
-)
+# C functions and methods: each costs the price of its call; what it does inside is not modelled.
+_C_FUNCTIONS = """
+abs all any append bool bytearray bytes callable chr clear copy count decode dict digest encode endswith enumerate
+extend find format from_bytes get getattr getrandbits hasattr hash hex hexdigest hexlify id index insert int
+isinstance items iter join keys len list lower max mem_alloc mem_free memoryview min next ord pop popleft print range
+remove replace repr reverse reversed round rsplit rstrip set setattr sort sorted split startswith str strip sum
+ticks_add ticks_diff to_bytes tuple type unhexlify update upper urandom values zip
+"""
+_C_NAMES = frozenset(_C_FUNCTIONS.split())
 _LAZY = (ast.BoolOp, ast.IfExp, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -56,7 +58,9 @@ class Prices:
             return self._lazy(node)
         if isinstance(node, ast.Call):
             return self._call(node)
-        return self._own(node) + sum(self.of(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
+        return self._own(node) + sum(
+            self.of(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)
+        )
 
     def _own(self, node: ast.expr) -> float:
         if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""On MicroPython: how often an import reads the flash. Prints one JSON object; tests/device/test_costs_start.py runs it.
+"""On MicroPython: how often an import reads the flash. Prints a JSON list; tests/device/test_costs_start.py runs it.
 
     micropython flash_reads.py MODULES LOOKUPS
 

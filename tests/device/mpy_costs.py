@@ -224,6 +224,9 @@ def test_predicted_a_frame_and_counters():
     before = bench.world.charger.total_us
     app.usb.pump()
     pumped = bench.world.charger.total_us - before
-    print("COUNTERS: made and queued in %d us (%d counters), encoded in %d" % (counted, len(counters.values_of(app)), pumped))
+    print(
+        "COUNTERS: made and queued in %d us (%d counters), encoded in %d"
+        % (counted, len(counters.values_of(app)), pumped)
+    )
     table.row("COUNTERS, its longest piece", max(counted, pumped), 9500)
     table.check()

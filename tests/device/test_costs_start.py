@@ -13,9 +13,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.conftest import ROOT, micropython
 
 from openkline.firmware.modules import compile_modules
-from tests.conftest import ROOT, micropython
 
 VECTOR = json.loads((ROOT / "tests/vectors/old_layout.json").read_text())
 OUTSIDE_S = 1.9 + 0.4  # the port's own start and the boot window; begin and HELLO (E2: given, not predicted)

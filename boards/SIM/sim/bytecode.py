@@ -11,7 +11,7 @@ from array import array
 
 import micropython
 
-from .costs import CHIPS, CHIP_CALLS
+from .costs import CHIP_CALLS, CHIPS
 
 # Owed tenths of a microsecond, and from how many on settle() is called.
 _meter = array("i", (0, 1 << 30))

@@ -69,9 +69,9 @@ CHIP_CALLS = {
     "misc": 10,
 }
 
-# What Python costs on the chip, in microseconds at 160 MHz. (E2): measured with the real port (1.27) on an emulated chip
-# at 1,336 pystones/s, a stock board is 1.0 to 1.25 times slower; ratios are exact to a percent. (fit): chosen within
-# what was measured for its kind so that the table of calls in tests/device/mpy_costs.py comes out.
+# What Python costs on the chip, in microseconds at 160 MHz. (E2): measured with the real port (1.27) on an emulated
+# chip at 1,336 pystones/s, a stock board is 1.0 to 1.25 times slower; ratios are exact to a percent. (fit): chosen
+# within what was measured for its kind so that the table of calls in tests/device/mpy_costs.py comes out.
 BYTECODE = {
     "turn": 4.7,  # (E2) a turn of `for .. in range`
     "index": 2.4,  # (E2) load or store of x[i]
