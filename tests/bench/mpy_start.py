@@ -4,10 +4,9 @@ import json
 import os
 
 import sim
+from pc_side import HostLink, records
 from rig import BOARD
 
-from kline.protocol.link import records
-from kline.protocol.link.host_end import HostLink
 from kline.protocol.link.link import OPEN
 
 

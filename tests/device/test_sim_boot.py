@@ -11,28 +11,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.charging import ROOT, charged_firmware
+from tests.conftest import micropython
 
 from kline.protocol.link import records
 from kline.protocol.link.host_end import HostLink
 from kline.protocol.link.link import OPEN
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 20.0
 
 
-def command(*options: str) -> tuple[list[str], dict[str, str]]:
-    import sys
+CHIPS = ["", "160"]  # Python costs nothing; it costs what it does on a stock board
 
-    path = [str(ROOT / "boards/SIM/port"), str(ROOT / "boards/SIM"), str(ROOT / "firmware"), ".frozen"]
-    program = os.environ.get("MICROPYTHON") or str(Path(sys.executable).parent / "micropython")
-    return [program, str(ROOT / "boards/SIM/boot.py"), *options], dict(os.environ, MICROPYPATH=":".join(path))
+
+def command(*options: str, chip: str = "") -> tuple[list[str], dict[str, str]]:
+    firmware = charged_firmware(ROOT / ".pytest_cache/charged") if chip else ROOT / "firmware"
+    path = [str(ROOT / "boards/SIM/port"), str(ROOT / "boards/SIM"), str(firmware), ".frozen"]
+    env = dict(os.environ, MICROPYPATH=":".join(path), OPENKLINE_CHIP=chip)
+    return [micropython(), str(ROOT / "boards/SIM/boot.py"), *options], env
 
 
 class Board:
     """boot.py with pipes, and the PC's Link on them."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        words, env = command("--flash", str(folder), *options)
+    def __init__(self, folder: Path, *options: str, chip: str = "") -> None:
+        words, env = command("--flash", str(folder), *options, chip=chip)
         self.process = subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.frames: list[tuple[int, bytes]] = []
         self.text = bytearray()
@@ -71,8 +74,9 @@ class Board:
         return status
 
 
-def test_demo_car_reaches_a_link_on_the_other_side(tmp_path: Path) -> None:
-    board = Board(tmp_path / "flash", "--car", "demo")
+@pytest.mark.parametrize("chip", CHIPS)
+def test_demo_car_reaches_a_link_on_the_other_side(tmp_path: Path, chip: str) -> None:
+    board = Board(tmp_path / "flash", "--car", "demo", chip=chip)
     board.link.open(77)
     board.run_until(lambda: len(board.frames) >= 8)
     for _, frame in board.frames:
@@ -85,7 +89,8 @@ def test_demo_car_reaches_a_link_on_the_other_side(tmp_path: Path) -> None:
     assert board.close() == 0
 
 
-def test_replay_waits_for_its_start_file_and_keeps_the_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chip", CHIPS)
+def test_replay_waits_for_its_start_file_and_keeps_the_times(tmp_path: Path, chip: str) -> None:
     log = tmp_path / "capture.lines"
     gaps_us = (40_000, 25_000, 600_000)
     frame = bytes.fromhex("80 04 BF 11 01 2B")
@@ -96,7 +101,7 @@ def test_replay_waits_for_its_start_file_and_keeps_the_times(tmp_path: Path) -> 
         lines.append(f"{t} {frame.hex()}\n")
     log.write_text("".join(lines))
     go = tmp_path / "go"
-    board = Board(tmp_path / "flash", "--replay", str(log), "--start-file", str(go))
+    board = Board(tmp_path / "flash", "--replay", str(log), "--start-file", str(go), chip=chip)
     board.link.open(78)
     board.run_until(lambda: board.link.state == OPEN)
     assert not board.frames

@@ -8,12 +8,11 @@ import sys
 
 import sim
 import slot_app
+from pc_side import HostLink, records
 from sim.flash import Flash, PowerCut
 from sim.porttimer import Timer
 
 from kline.protocol.checksum import crc16
-from kline.protocol.link import records
-from kline.protocol.link.host_end import HostLink
 from kline.protocol.link.link import CLOSED, OPEN
 from kline.protocol.update import bundle, codes
 

@@ -64,7 +64,8 @@ CHIP_CALLS = {
     "poll": 28,
     "stdin": 12,
     "stdout": 80,
-    "gc": 7200,  # (E2) at 61 KB used, I-Bus mode; 16,600 at 74 KB, OBD mode
+    "gc": 7200,  # (E2) at 61 KB used: I-Bus mode
+    "gc_obd": 16_600,  # (E2) at 74 KB used: once OBD mode is loaded
     "mem_free": 1300,  # (est.: 8,000 blocks of the heap, 25 cycles each)
     "misc": 10,
 }

@@ -64,7 +64,7 @@ class GcShim(_Shim):
         if w is None:
             gc.collect()
             return
-        w.enter("gc")
+        w.enter("gc_obd" if w.charger is not None and "kline.device.obd.service" in usys.modules else "gc")
         gc.collect()
         w.leave()
 

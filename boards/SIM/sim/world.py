@@ -67,6 +67,7 @@ class World:
         self.ticks_us0 = TICKS_MASK + 1 - 10_000_000 if ticks_us is None else ticks_us
         self.ticks_ms0 = TICKS_MASK + 1 - 13_000 if ticks_ms is None else ticks_ms
         self.cost = dict(COSTS)
+        self.charger = None  # bytecode.py: what charges for the firmware's Python
         self.before_call = None  # fn(name), before each hardware call; may call burn(us)
         self.reset_cause = reset_cause
         self.adc_uv = 2_210_500  # on every pin with an ADC: 12.6 V through a divider of 5.7
@@ -87,7 +88,6 @@ class World:
         self.wire = Wire(self)
         self.board = Board(self, board or {}, pin_in_cuts_rx)
         self.usb = UsbLink(self)
-        self.charger = None
         bytecode.stop()
         chip = os.getenv("OPENKLINE_CHIP") if chip is None else chip
         if chip:
