@@ -131,7 +131,7 @@ def test_each_error_of_a_session():
 
     cases = (
         (lambda rig: Diagnostics(rig.obd).live(0x2F), "REFUSED", "12: PID or parameter not", "something else"),
-        (damaged, "DAMAGED", "no ECU gave a whole answer to 01 0d: damage, or noise", "Try again"),
+        (damaged, "DAMAGED", "no ECU gave a whole answer to 01 0d: only damage or noise", "Try again"),
         (lambda rig: Diagnostics(rig.obd).clear(), "NOT_ALLOWED", "erases all", "sure=True"),
         (lambda rig: rig.obd.access_timing(), "NOT_ALLOWED", "ISO 14230-4 fixes", "address 33"),
         (lost, "TOO_SOON", "a moment ago", "wait"),

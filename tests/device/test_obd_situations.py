@@ -158,7 +158,7 @@ ROWS = (
         "device/obd/tester.py", 'data = b"\\x01\\x00" if session.legislated() else ', "data = ",
         "mpy_obd_late.test_a_car_without_tester_present_keeps_its_session"),
     Row("one ECU resets while another goes on",
-        "device/obd/tester.py", "            if not assembly.broken and [", "            if False and [",
+        "device/obd/exchange.py", "            if not assembly.broken and [", "            if False and [",
         "mpy_obd_late.test_one_ecu_resets_while_another_goes_on"),
     Row("a restart takes 5 s of silence, and not 4",
         "device/obd/tester.py", "_RESTART_IDLE_US = 5_100_000", "_RESTART_IDLE_US = 4_000_000",

@@ -16,7 +16,7 @@ from openkline.cli.obd_show import Table
 from openkline.obd.live import Cell
 
 from .fake_obd import ObdBoard, obd_port
-from .test_obd_cli import run
+from .obd_commands import run
 
 # The gearbox speaks first and has a speed of its own.
 TWO = {

@@ -98,8 +98,8 @@ def clear(yes: bool, **words: Any) -> None:
     reach = reach_of(words)
     if not yes:
         ask(
-            "This erases all trouble codes and the freeze frame, and the monitors begin anew (an inspection may want "
-            "them complete). Erase them",
+            "This erases all trouble codes and the freeze frame, and the monitors start again (an inspection may "
+            "require them to be complete). Erase them",
             "erased",
         )
 
@@ -110,7 +110,7 @@ def clear(yes: bool, **words: Any) -> None:
     try:
         done = asyncio.run(run())
     except KeyboardInterrupt:
-        click.echo("\nInterrupted: openkline obd dtc tells whether anything was erased.", err=True)
+        click.echo("\nInterrupted: openkline obd dtc shows whether anything was erased.", err=True)
         raise
     for ecu, code in done.items():
         said = "no answer" if code is None else f"refused: {nrc.name(code)}" if code else "erased"
@@ -118,7 +118,7 @@ def clear(yes: bool, **words: Any) -> None:
     if any(done.values()):
         raise ObdError("not everything was erased; most cars want ignition on and engine off", "refused")
     if None in done.values():
-        raise ObdError("an ECU said nothing: openkline obd dtc tells whether its codes are gone", "silent")
+        raise ObdError("an ECU said nothing: openkline obd dtc shows whether its codes are gone", "silent")
 
 
 @obd.command(epilog="Examples: openkline obd freeze; openkline obd freeze --json")

@@ -59,8 +59,8 @@ class Pid(click.ParamType[int]):
 @click.option(
     "--fastest",
     is_flag=True,
-    help="Ask the ECU for its shortest times (AccessTimingParameters); only with the --address of one ECU, as the law "
-    "fixes those of address 33.",
+    help="Ask the ECU for its shortest times (AccessTimingParameters); only with the --address of one ECU: those of "
+    "address 33 are fixed by ISO 14230-4.",
 )
 @car_options
 @json_option

@@ -67,7 +67,7 @@ class Profile:
         return profile
 
     def same_car(self, other: Profile) -> bool:
-        """What can be told right after the initialisation: how it speaks, who answers, and the PIDs up to 20."""
+        """What is known right after the initialisation: how it speaks, who answers, and the PIDs up to 20."""
         first, second = (
             (one.address, one.key_bytes, set(one.ecus), {pid for pid in one.supported if pid <= 0x20})
             for one in (self, other)

@@ -33,7 +33,7 @@ _CONNECT_S = 90.0
 _REQUEST_S = 100.0
 _RAW_S = 20.0
 _CLOSE_S = 3.0
-_BOARD_S = 20.0  # a board that starts anew needs some seconds
+_BOARD_S = 20.0  # a board that restarts needs some seconds
 
 _USUAL_BAUD = 10_400
 _ROUNDS = 2  # some ECUs don't answer the first time
@@ -117,7 +117,7 @@ class ObdSession:
     async def timing(self, fastest: bool = False) -> timing.Timing:
         """The times P2, P3, P4 that hold. fastest: ask for the shortest that the ECU offers (AccessTimingParameters).
 
-        ObdError not_allowed: the session is the law's (address 33), whose times are fixed; refused or silent: the ECU
+        ObdError not_allowed: ISO 14230-4 fixes the times of address 33; refused or silent: the ECU
         has no such service.
         """
         which = records.TIMING_FASTEST if fastest else records.TIMING_READ
@@ -141,7 +141,7 @@ class ObdSession:
             await self.calls.call(records.OP_CLOSE, timeout_s=_CLOSE_S)
 
     async def keep_alive(self, on: bool) -> None:
-        """Whether the board keeps the session alive between requests (it does, unless told otherwise)."""
+        """Whether the board keeps the session alive between requests (it does by default)."""
         await self._call(records.OP_KEEP_ALIVE, bytes((on,)), _CLOSE_S)
 
     # -- requests

@@ -1,4 +1,4 @@
-"""AccessTimingParameters (ISO 14230-2): one ECU's session made faster than the law's, where the ECU offers it.
+"""AccessTimingParameters (ISO 14230-2): one ECU's session made faster than the standard's, where the ECU offers it.
 
 ISO 14230-4 fixes the times of legislated OBD sessions (address 33), so there it is never sent.
 """

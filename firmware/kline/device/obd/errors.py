@@ -1,4 +1,4 @@
-"""What can go wrong on a K-line, in the words of somebody who stands beside the car: what happened, what to try."""
+"""What can go wrong on a K-line, for a person beside the car: what happened, what to try."""
 
 NO_ECHO = 1
 ECHO_WRONG = 2
@@ -34,5 +34,5 @@ class ObdError(Exception):
         return text if self._detail is None else text % self._detail
 
     def __repr__(self):
-        """What MicroPython shows of an error that nobody caught."""
+        """What MicroPython shows of an error that was not caught."""
         return "ObdError: " + str(self)

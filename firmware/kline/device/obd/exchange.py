@@ -1,6 +1,9 @@
-"""One request on the line: P3 before it, its repetitions, what all ECUs answer."""
+"""One request on the line: P3 before it, its repetitions, what all ECUs answer; and which ECUs are there.
 
-from time import ticks_add, ticks_us
+Those are the ones that answer `01 00`, at the beginning of a session and now and then later.
+"""
+
+from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
 from kline.device.obd import errors, init
 from kline.device.obd.errors import ObdError
@@ -10,6 +13,8 @@ from kline.protocol.obd import kwp, requests
 _BUSY_TRIES = 10
 _BUSY_PAUSE_US = 100_000
 _DAMAGED_TRIES = 3
+# So often is looked for an ECU that says nothing while others answer.
+_ROLL_CALL_MS = 5_000
 
 
 def exchange_steps(tester, data, p2_max_us=0):
@@ -66,3 +71,52 @@ def _try_steps(tester, frame, assembly, last, p2_max_us):
     cut = line.gap_most_us > times.p4_max_us and not assembly.answers
     # A single byte is a glitch, as some cars have one after each request.
     return cut or assembly.broken or parser.dropped_bytes - dropped > 1
+
+
+def verify_steps(tester):
+    """A session counts when an ECU answers the question for supported PIDs: the RollCall of all that do. ObdError."""
+    session = tester.session
+    assembly = yield from exchange_steps(tester, b"\x01\x00")
+    best = assembly.best()
+    if best is None:
+        what = errors.DAMAGED if assembly.broken else errors.SILENT
+        raise ObdError(what, "01 00 after the initialisation")
+    if session.legislated() and not best.ok():
+        raise ObdError(errors.REFUSED, "01 00: " + repr(best))
+    for answer in assembly.answers:
+        if answer.ecu not in session.ecus:
+            session.ecus.append(answer.ecu)
+        if answer.ok():
+            session.supported.add_bitmap(0, answer.frames[0], 1)
+    return RollCall([answer.ecu for answer in assembly.answers])
+
+
+class RollCall:
+    """An ECU that has reset knows of no session, while another goes on answering: nothing else would show it.
+
+    present: those that have answered 01 00; of others no answer can be expected.
+    """
+
+    def __init__(self, present=()):
+        self._present = present
+        self._unheard = []  # of these, those that have said nothing since the newest roll call
+        self._newest_ms = ticks_ms()
+
+    def steps(self, tester, answers):
+        """After a request with these answers. An ECU that is gone ends the session of `tester` (KLineObd2)."""
+        unheard = self._unheard
+        for answer in answers:
+            if answer.ecu in unheard:
+                unheard.remove(answer.ecu)
+        if 0 <= ticks_diff(ticks_ms(), self._newest_ms) < _ROLL_CALL_MS or not tester.initialized:
+            return
+        if unheard:
+            try:
+                assembly = yield from exchange_steps(tester, b"\x01\x00")
+            except ObdError:
+                return  # what was asked has been answered; the next request tells
+            there = [answer.ecu for answer in assembly.answers]
+            if not assembly.broken and [ecu for ecu in unheard if ecu not in there]:
+                tester.initialized = False
+        self._unheard = list(self._present)
+        self._newest_ms = ticks_ms()

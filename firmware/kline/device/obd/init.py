@@ -45,7 +45,7 @@ class Session:
         self.supported = requests.PidSet()
 
     def legislated(self):
-        """The OBD session of the law, whose timing ISO 14230-4 fixes; else one ECU's own."""
+        """The session of address 33, whose timing ISO 14230-4 fixes; else one ECU's own."""
         return self.address == OBD_ADDRESS
 
     def profile(self):

@@ -57,8 +57,8 @@ class ObdLine:
 
     baud           the rate of the UART
     last_end_us    ticks at the end of the newest byte on the line, ours or theirs: when it was noticed; or of our edge
-    unseen_us      how much earlier that byte may have ended, because nobody looked
-    looked_us      when somebody looked for bytes
+    unseen_us      how much earlier that byte may have ended, unnoticed
+    looked_us      when bytes were last looked for
     rx, rx_dominant  the Pin, and its level while the line is low
     late_most_us   the latest edge ever made
     edge_us        ticks of the newest edge that was made at an exact time

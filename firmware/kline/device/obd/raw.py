@@ -29,6 +29,31 @@ def raw_steps(tester, data, pulse, silence_us, tell):
     return (yield from _hear_steps(line, silence_us, tell))
 
 
+def frame_steps(tester, timeout_ms):
+    """The next frame that the parser of `tester` finds (kwp.Frame), or None: none was whole within timeout_ms."""
+    until_us = ticks_add(ticks_us(), timeout_ms * 1000)
+    line, parser = tester.line, tester.parser
+    gap_us = 20_000 + line.byte_us
+    while True:
+        frame = parser.take()
+        if frame is None and parser.waiting() and ticks_diff(ticks_us(), line.last_end_us) > gap_us:
+            frame = parser.take(True)
+        if frame is not None or ticks_diff(until_us, ticks_us()) <= 0:
+            return frame
+        byte = yield from line.byte_steps(ticks_add(ticks_us(), 1_000))
+        if byte >= 0:
+            parser.put(byte)
+
+
+def echo_steps(line, frame, timeout_ms):
+    """Whether the next bytes received are those of `frame`."""
+    until_us = ticks_add(ticks_us(), timeout_ms * 1000)
+    for byte in frame:
+        if (yield from line.byte_steps(until_us)) != byte:
+            return False
+    return True
+
+
 def _hear_steps(line, silence_us, tell):
     parser = kwp.FrameParser()
     heard = bytearray()

@@ -18,7 +18,7 @@ from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 from kline.device.obd import errors
 from kline.device.obd import init as obd_init
 from kline.device.obd.errors import ObdError
-from kline.device.obd.exchange import exchange_steps
+from kline.device.obd.exchange import RollCall, exchange_steps, verify_steps
 from kline.device.obd.init import FAST, OBD_ADDRESS, SLOW
 from kline.device.obd.line import ObdLine, drain, wait_until
 from kline.protocol.obd import keybytes, kwp, requests, timing
@@ -32,8 +32,6 @@ _KEEP_ALIVE_MS = 3_500
 _COUNTED_OUT_US = 11 * timing.FIVE_BAUD_BIT_US
 _LATE_TRIES = 3
 _SILENCES = 3
-# So often is looked for an ECU that says nothing while others answer.
-_ROLL_CALL_MS = 5_000
 # What lies between a look at the clock and the first byte of a request.
 _P3_MARGIN_US = 5_000
 _BACKOFF_MAX_S = 60
@@ -65,9 +63,7 @@ class KLineObd2:
         self._home_baud = self.line.baud
         self._last_ms = ticks_ms()
         self._silences = 0
-        self._present = []  # ECUs that have answered 01 00: of others no answer to the roll call can be expected
-        self._unheard = []  # of these, those that have said nothing since the newest one
-        self._roll_call_ms = self._last_ms
+        self._roll_call = RollCall()
         self._failures = 0
         self._failed_ms = 0
         self._life = False  # the newest connect() heard something
@@ -126,8 +122,7 @@ class KLineObd2:
         self.initialized = True
         self._fastest = False
         self._silences = 0
-        self._present = self._unheard = []
-        self._roll_call_ms = ticks_ms()
+        self._roll_call = RollCall()
         self.parser = kwp.FrameParser(kwp.hears(session.key))
         self._heard()
         return session
@@ -167,7 +162,7 @@ class KLineObd2:
     def connect_steps(self, profile=None, order=ORDER):
         """Try what the profile (Session.profile()) remembers, twice, then `order`: pairs of SLOW or FAST and address.
 
-        A second round, after the 5 s in which a forgotten session ends, follows where somebody showed signs of life.
+        A second round, after the 5 s in which a forgotten session ends, follows where an ECU showed signs of life.
         """
         if profile:
             kind, address, baud = profile["kind"], profile["address"], profile["baud"]
@@ -182,7 +177,7 @@ class KLineObd2:
             for way in order:
                 try:
                     session = yield from self.init_steps(*way)
-                    yield from self._verify_steps()
+                    self._roll_call = yield from verify_steps(self)
                     return session
                 except ObdError as error:
                     self.initialized = False
@@ -194,23 +189,6 @@ class KLineObd2:
                 break
             yield from self.line.quiet_steps(_RESTART_IDLE_US)
         raise ObdError(errors.NO_CAR, " / ".join(reasons))
-
-    def _verify_steps(self):
-        """A session counts when somebody answers the question for supported PIDs; that also finds the ECUs."""
-        session = self.session
-        assembly = yield from exchange_steps(self, b"\x01\x00")
-        best = assembly.best()
-        if best is None:
-            what = errors.DAMAGED if assembly.broken else errors.SILENT
-            raise ObdError(what, "01 00 after the initialisation")
-        if session.legislated() and not best.ok():
-            raise ObdError(errors.REFUSED, "01 00: " + repr(best))
-        for answer in assembly.answers:
-            if answer.ecu not in session.ecus:
-                session.ecus.append(answer.ecu)
-            if answer.ok():
-                session.supported.add_bitmap(0, answer.frames[0], 1)
-        self._present = [answer.ecu for answer in assembly.answers]
 
     def _reconnect_steps(self):
         """The session is lost: initialise again, but not too often, so that a parked car can sleep."""
@@ -224,7 +202,7 @@ class KLineObd2:
             yield from self.connect_steps(profile)
         except ObdError:
             self.session, self._fastest = session, fastest  # what to look for next time
-            # Where somebody is awake there is nobody to be left asleep.
+            # A car that is awake need not be left to sleep.
             self._failures = 1 if self._life else self._failures + 1
             self._failed_ms = ticks_ms()
             raise
@@ -241,7 +219,7 @@ class KLineObd2:
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def request_pid(self, mode, pid=None):
-        """Ask for a PID (or None for services without): the best Answer, or None when nobody answers.
+        """Ask for a PID (or None for services without): the best Answer, or None when no ECU answers.
 
         A refusal is an Answer with its nrc. Other ECUs' answers are in `answers`.
         """
@@ -268,7 +246,7 @@ class KLineObd2:
             yield from self._reconnect_steps()
         assembly = yield from exchange_steps(self, data, p2_max_us)
         yield from self.account_steps(bool(assembly.answers))
-        yield from self._roll_call_steps(assembly.answers)
+        yield from self._roll_call.steps(self, assembly.answers)
         self.answers = assembly.answers
         return assembly
 
@@ -310,50 +288,17 @@ class KLineObd2:
         if not assembly.answers:
             self.initialized = False
 
-    def _roll_call_steps(self, answers):
-        """An ECU that has reset knows of no session, while another goes on answering: nobody would miss it."""
-        unheard = self._unheard
-        for answer in answers:
-            if answer.ecu in unheard:
-                unheard.remove(answer.ecu)
-        if 0 <= ticks_diff(ticks_ms(), self._roll_call_ms) < _ROLL_CALL_MS or not self.initialized:
-            return
-        if unheard:
-            try:
-                assembly = yield from exchange_steps(self, b"\x01\x00")
-            except ObdError:
-                return  # what was asked has been answered; the next request tells
-            there = [answer.ecu for answer in assembly.answers]
-            if not assembly.broken and [ecu for ecu in unheard if ecu not in there]:
-                self.initialized = False
-        self._unheard = list(self._present)
-        self._roll_call_ms = ticks_ms()
-
     def read_response(self, timeout_ms=100):
         """The next frame from an ECU (kwp.Frame), or None when none was whole within timeout_ms."""
-        return drain(self._read_response_steps(timeout_ms))
+        from kline.device.obd import raw  # a person at the prompt asks for it: not on the heap of all others
 
-    def _read_response_steps(self, timeout_ms):
-        until_us = ticks_add(ticks_us(), timeout_ms * 1000)
-        parser = self.parser
-        gap_us = 20_000 + self.line.byte_us
-        while True:
-            frame = parser.take()
-            if frame is None and parser.waiting() and ticks_diff(ticks_us(), self.line.last_end_us) > gap_us:
-                frame = parser.take(True)
-            if frame is not None or ticks_diff(until_us, ticks_us()) <= 0:
-                return frame
-            byte = yield from self.line.byte_steps(ticks_add(ticks_us(), 1_000))
-            if byte >= 0:
-                parser.put(byte)
+        return drain(raw.frame_steps(self, timeout_ms))
 
     def clear_echo(self, frame, timeout_ms=100):
         """Read back what was sent with transport.send_raw(): True when it is the same. Other bytes stay unread."""
-        until_us = ticks_add(ticks_us(), timeout_ms * 1000)
-        for byte in frame:
-            if drain(self.line.byte_steps(until_us)) != byte:
-                return False
-        return True
+        from kline.device.obd import raw
+
+        return drain(raw.echo_steps(self.line, frame, timeout_ms))
 
     def parse_frame_data(self, buf, n=-1):
         """Index of the first data byte (the service) in a frame of n bytes; -1 when it is too short."""
@@ -380,8 +325,8 @@ class KLineObd2:
         """AccessTimingParameters with one ECU in its own session: the timing.Timing in force.
 
         times: set these; fastest: the shortest that the ECU offers, and again whenever the session has to be opened
-        again. ObdError NOT_ALLOWED in the session of the law, or where the ECU can't be so fast; REFUSED where it has
-        no such service.
+        again. ObdError NOT_ALLOWED in a session with address 33, or where the ECU can't be so fast; REFUSED where it
+        has no such service.
         """
         return drain(self.access_timing_steps(times, fastest))
 

@@ -33,17 +33,17 @@ TEXTS = {
     "initialisation at that rate.",
     NO_KEY_BYTES: "an ECU sent the sync byte, and then no key bytes (%s). Try again; if it stays so, try fast "
     "initialisation.",
-    KEY_BYTES: "the ECU's key bytes are of no protocol known here (%s): it speaks one of its maker. Try fast "
+    KEY_BYTES: "the ECU's key bytes are of no protocol known here (%s): perhaps the maker's own. Try fast "
     "initialisation, or another address.",
     NO_ADDRESS: "the ECU did not confirm the initialisation (%s). Unplug other testers, try again, then try fast "
     "initialisation.",
     SILENT: "no ECU answered %s. Is the ignition on? If the car answers anything else, it does not have this one.",
     REFUSED: "the ECU refused %s. The reason is its own: try with the engine off, or ask for something else.",
-    LATE: "the board was kept busy by something else, and an edge or byte came %d us late: it was given up. Try again.",
+    LATE: "the board was kept busy by something else: an edge or byte came %d us late. Try again.",
     NOT_CONNECTED: "there is no session: call connect() first.",
     TOO_SOON: "the last try was a moment ago: wait %d s, so that the car can go to sleep.",
     NOT_ALLOWED: "%s",
     NO_CAR: "no way of initialisation worked. %s",
-    DAMAGED: "no ECU gave a whole answer to %s: damage, or noise, came instead. Try again; if it stays so, look for "
-    "other devices on the line, a bad plug or ground, a circuit that is too weak.",
+    DAMAGED: "no ECU gave a whole answer to %s: only damage or noise came. Try again; then look for other devices on "
+    "the line, a bad plug or ground, a weak circuit.",
 }

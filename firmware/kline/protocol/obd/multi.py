@@ -77,7 +77,7 @@ def request_of(wanted: list[int]) -> bytes:
 
 
 def split(data: "Buffer", wanted: list[int]) -> "dict[int, bytes] | None":
-    """{PID: its data} of the bytes after 41; None where they can't be taken apart, or hold what nobody `wanted`.
+    """{PID: its data} of the bytes after 41; None where they can't be taken apart, or hold what was not `wanted`.
 
     Fuel trims (06 to 09) have a second byte in cars with banks 3 and 4: with the right length all that was asked for is
     there, or the bytes fit; where they fit with both, they can't be trusted.

@@ -60,7 +60,7 @@ class Assembly:
 
     answers   an Answer for each ECU, in the order of their first words
     broken    a frame that was no answer to this request (of one before, too late?), or, says whoever listens, damaged:
-              somebody's answer may be missing
+              an ECU's answer may be missing
     """
 
     def __init__(self, request: "Buffer") -> None:
