@@ -10,7 +10,8 @@ import pytest
 
 from kline.protocol.link import unpack
 from openkline.device.calls import Call, Calls, Failure
-from openkline.device.device import Device, Service, State
+from openkline.device.device import Device, State
+from openkline.device.services import Service
 
 from .openbm.raw import until
 
@@ -24,7 +25,7 @@ class _Link:
 class _StubDevice:
     def __init__(self) -> None:
         self.state = State.READY
-        self.trouble = ""
+        self.away = ""
         self.link = _Link()
         self.room = 100
         self.sent: list[tuple[int, bytes]] = []
@@ -128,7 +129,7 @@ async def test_it_waits_for_room() -> None:
 
 async def test_without_a_connection_it_fails_at_once_and_says_why() -> None:
     device = _StubDevice()
-    device.state, device.trouble = State.WAITING, "fake: unplugged"
+    device.state, device.away = State.WAITING, "fake: unplugged"
     with pytest.raises(_Failed, match="fake: unplugged") as failed:
         await _ask(_calls(device))
     assert failed.value.why is Failure.GONE and not device.sent

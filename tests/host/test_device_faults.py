@@ -181,7 +181,7 @@ async def test_a_board_that_falls_silent_is_noticed_and_found_again() -> None:
         assert (await result_of(device.transmit(BODY))).sent
         port.board.mute = True
         await device.wait_for(State.GREETING, timeout_s=15)
-        await until(lambda: "no openkline firmware answers" in device.trouble)
+        await until(lambda: "no openkline firmware answers" in device.away)
         port.board.mute = False
         await device.wait_for(State.READY, timeout_s=10)
         assert device.counters.silences >= 1
@@ -265,11 +265,11 @@ async def test_a_port_that_cannot_be_opened_is_tried_again_and_said_once(caplog:
     await device.start()
     try:
         await until(lambda: device.counters.open_failures >= 3)
-        assert device.trouble == "fake: in use by minicom (pid 7)"
+        assert device.away == "fake: in use by minicom (pid 7)"
         assert sum("minicom" in record.message for record in caplog.records) == 1
         port.error = None
         await device.wait_for(State.READY, timeout_s=10)
-        assert device.trouble == ""
+        assert device.away == ""
     finally:
         await device.stop()
 

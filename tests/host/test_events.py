@@ -34,7 +34,7 @@ async def runner(command: str, shell: bool = False, **words: float) -> AsyncIter
     try:
         yield running
     finally:
-        await running.close()
+        await running.stop()
         assert not running._tasks
 
 
@@ -156,7 +156,7 @@ async def test_at_most_so_many_at_a_time_and_the_rest_is_dropped_and_counted() -
         await until(lambda: events.counters.started == 2)
         assert events.counters.matched == 10
         assert events.counters.dropped == 5
-        assert events.stats()["waiting"] == 3
+        assert events.stats()["events"]["waiting"] == 3
     assert events.counters.started == 2
 
 

@@ -72,7 +72,7 @@ async def test_counters_of_clients_that_have_gone_are_kept() -> None:
             await raw.ping()
             await raw.close()
         await until(lambda: not gateway.server.sessions)  # type: ignore[union-attr]
-        past = gateway.server.stats()["past_clients"]
+        past = gateway.server.stats()["gateway"]["past_clients"]
         assert isinstance(past, dict)
         assert past == {**dict.fromkeys(past, 0), "messages": 6, "too_long": 3, "denied": 3, "pings": 6}
 

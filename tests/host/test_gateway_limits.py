@@ -229,7 +229,7 @@ async def test_an_outbox_of_gone_clients_is_bounded() -> None:
         taken = 80 * 40 - gateway.server.counters.outboxes_dropped
         held = gateway.server.dispatcher.orphaned  # of the others some are at the bus
         assert taken - gateway.server.dispatcher.at_bus <= held <= taken
-        assert gateway.server.stats()["of_gone_clients"] == held
+        assert gateway.server.stats()["gateway"]["of_gone_clients"] == held
         assert gateway.server.counters.outboxes_dropped > 0
         assert bus.max_waiting <= 192
         bus.release()
@@ -245,7 +245,7 @@ async def test_stats_are_plain_and_name_every_client() -> None:
         await gateway.reserve()
         await raw.send(MESSAGE)
         await raw.expect(MESSAGE)
-        stats = json.loads(json.dumps(gateway.server.stats()))
+        stats = json.loads(json.dumps(gateway.server.stats()["gateway"]))
         first, second = stats["clients"]
         assert (first["port"], first["state"], first["messages"], first["frames"]) == (
             gateway.port + 1, "connected", 1, 1,

@@ -201,6 +201,6 @@ async def test_a_log_that_ended_by_our_own_error_is_trouble(tmp_path: Path) -> N
     bridge.add_log(FrameLog(LogFile(tmp_path / "log"), broken, "the file"))
     await bridge.start()
     assert bridge.trouble() == ""
-    bridge.logs[0](BusFrame(0.0, frames(1)[0]))
+    bridge.logs.writers[0](BusFrame(0.0, frames(1)[0]))
     await until(lambda: "the file" in bridge.trouble())
     await bridge.close()

@@ -152,7 +152,7 @@ async def serving(report: Callable[[], dict[str, object]]) -> AsyncIterator[Stat
     try:
         yield server
     finally:
-        server.stop()
+        await server.stop()
         await until(lambda: not server.visitors)
 
 
@@ -169,7 +169,7 @@ async def test_a_taken_port_is_a_warning(caplog: pytest.LogCaptureFixture) -> No
         taken.listen()
         server = StatusServer(dict, taken.getsockname()[1])
         await server.start()
-        server.stop()
+        await server.stop()
     assert "--status-port names another port" in caplog.text
 
 

@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 
 from kline.protocol.link import records
 from kline.protocol.update import codes
-from openkline.bridge.report import _device
 from openkline.cli import update as command
 from openkline.device.device import Device
 from openkline.errors import GatewayError, GatewayLost, OpenklineError, UpdateFailed
@@ -252,7 +251,7 @@ async def test_the_slot_proves_what_the_same_version_cannot(
     async def fetch(port: int) -> dict[str, object]:
         if not bridge_is_here:
             raise GatewayError("none")
-        return {"gateway": {"port": setup.gateway.port}, "device": _device(bus)}
+        return {"gateway": {"port": setup.gateway.port}, "device": bus.stats()["device"]}
 
     monkeypatch.setattr(command, "fetch", fetch)
     setup.board.firmware = (2, 6, 1)

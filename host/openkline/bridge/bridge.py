@@ -6,7 +6,7 @@
                    |-- BoardLine --> ElmServer --> apps, with the board in K-line mode
                    '---------> Probe --> StatusServer --> `openkline status`
 
-This is the only place that knows all of them.
+This is the only place that knows all of them. To everything else they are parts (part.py).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from kline.protocol.link import records
 from openkline.bridge.events import EventRunner
 from openkline.bridge.health import Probe
+from openkline.bridge.logs import Logs
 from openkline.bridge.notify import SystemdNotifier
+from openkline.bridge.part import Part
 from openkline.bridge.report import report
 from openkline.bridge.status import StatusServer
 from openkline.bus import BusFrame, Unsubscribe
@@ -38,6 +39,7 @@ from openkline.gateway.options import GatewayOptions
 from openkline.gateway.server import GatewayServer
 from openkline.log.files import FrameLog
 from openkline.update.updater import Updater
+from openkline.words import plural
 
 log = logging.getLogger("openkline.bridge.bridge")
 
@@ -66,27 +68,37 @@ class Bridge:
         self.device = Device(port, replace(settings.device, configure=(first, *settings.device.configure)))
         self.server = GatewayServer(self.device, settings.gateway, Updater(self.device))
         self.elm = ElmServer(BoardLine(self.device), settings.elm) if settings.elm is not None else None
-        self.stop = asyncio.Event()
-        self.logs: list[FrameLog[Any]] = []
-        self.events: EventRunner | None = None
-        self.probe: Probe | None = None
         self.status: StatusServer | None = None
-        self.systemd = SystemdNotifier(self.trouble, self.status_line)  # for systemd
-        self.started_s = time.monotonic()
+        if settings.status_port is not None:
+            self.status = StatusServer(self._report, settings.status_port)
+        self.logs = Logs()
+        self.stop = asyncio.Event()
+        self.systemd = SystemdNotifier(self.trouble, self.status_line)
+        self._parts = self._in_order()
+        self._started_s = time.monotonic()
         self._unsubscribe: list[Unsubscribe] = []
+
+    def _in_order(self) -> list[Part]:
+        """In which they start, and stop: clients hear Disconnect after what they sent has gone out, then the board's
+        port is closed, then the logs. The probe hears each frame after the gateway.
+        """
+        parts: tuple[Part | None, ...] = (
+            self.server, self.elm, Probe(self.device), self.status, self.device, self.logs
+        )  # fmt: skip
+        return [part for part in parts if part is not None]
 
     def add_log(self, frame_log: FrameLog[BusFrame]) -> None:
         """Write each frame there, too; the bridge closes it in the end."""
-        self.logs.append(frame_log)
+        self.logs.writers.append(frame_log)
         self._unsubscribe.append(self.device.subscribe(frame_log))
 
     def add_messages(self, writer: FrameLog[str]) -> None:
-        """A log that somebody else feeds; the bridge reopens and closes it, and tells how it is."""
-        self.logs.append(writer)
+        """A log of messages instead of frames; the bridge reopens, closes and reports on it."""
+        self.logs.writers.append(writer)
 
     def run_events(self, events: EventRunner) -> None:
         """Start commands when their frames are seen; the bridge ends them in the end."""
-        self.events = events
+        self._parts.insert(self._parts.index(self.logs), events)
         self._unsubscribe.append(self.device.subscribe(events))
 
     def on_event(self, callback: Callable[[BusEvent], None]) -> None:
@@ -94,56 +106,34 @@ class Bridge:
 
     async def start(self) -> None:
         """Serve clients and begin to look for the board. OSError: the TCP port is taken, or not ours."""
-        await self.server.start()
-        if self.elm is not None:
-            await self.elm.start()
-        self.started_s = time.monotonic()
-        self.probe = Probe(self.device)  # behind the gateway: a frame's latency has the writes to all clients in it
-        self._unsubscribe.append(self.probe.close)
-        if self.settings.status_port is not None:
-            self.status = StatusServer(lambda: report(self), self.settings.status_port)
-            await self.status.start()
-        await self.device.start()
+        self._started_s = time.monotonic()
+        for part in self._parts:
+            await part.start()
 
     def trouble(self) -> str:
         """What only a new start can mend; "" for nothing. A board that is away is no such thing: it is waited for."""
-        if not self.server.is_serving:
-            return "the gateway's port doesn't listen any more"
-        if self.device.failure is not None:
-            return f"the board's connection ended by an error of the bridge itself ({self.device.failure!r})"
-        dead = next((frame_log for frame_log in self.logs if not frame_log.is_alive), None)
-        return f"the log's thread has ended ({dead.stats()['name']})" if dead is not None else ""
+        return next((trouble for part in self._parts if (trouble := part.trouble())), "")
+
+    def _report(self) -> dict[str, object]:
+        return report(self._parts, time.monotonic() - self._started_s)
 
     def status_line(self) -> str:
         """For `systemctl status`."""
-        clients, device = len(self.server.sessions), self.device
-        board = device.trouble or f"{device.port.name}: {device.state.value}"
-        return f"{board}; {clients} client{'' if clients == 1 else 's'} on port {self.server.port}"
+        device = self.device
+        board = device.away or f"{device.port.name}: {device.state.value}"
+        return f"{board}; {plural(len(self.server.sessions), 'client')} on port {self.server.port}"
 
     async def run(self) -> None:
         """Until `stop` is set. DeviceRefused: the board can't be worked with. DeviceFailed: a mistake of ours."""
         await self.device.run_until(self.stop)
 
     async def close(self) -> None:
-        """Clients are told Disconnect after what they sent has gone out; then the board's port, then the logs."""
-        await self.server.stop()
-        if self.elm is not None:
-            await self.elm.stop()
-        if self.status is not None:
-            self.status.stop()
-        try:
-            await self.device.stop()
-        finally:  # whatever goes wrong there, the logs are closed
-            for unsubscribe in self._unsubscribe:
-                unsubscribe()
-            if self.events is not None:
-                await self.events.close()
-            for frame_log in self.logs:
-                await asyncio.get_running_loop().run_in_executor(None, frame_log.close)
-
-    def reopen_logs(self) -> None:
-        for frame_log in self.logs:
-            frame_log.reopen()
+        """Stop each part, also when another one fails at its end."""
+        async with contextlib.AsyncExitStack() as stack:
+            for part in reversed(self._parts):  # the last one pushed is called first
+                stack.push_async_callback(part.stop)
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
 
     def listen_to_signals(self) -> None:
         """SIGINT and SIGTERM stop, SIGHUP reopens the logs. Windows has only Ctrl-C, as KeyboardInterrupt."""
@@ -151,7 +141,7 @@ class Bridge:
         actions: dict[str, Callable[[], None]] = {
             "SIGINT": self.stop.set,
             "SIGTERM": self.stop.set,
-            "SIGHUP": self.reopen_logs,
+            "SIGHUP": self.logs.reopen,
         }
         for name, action in actions.items():
             number = getattr(signal, name, None)

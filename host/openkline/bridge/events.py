@@ -110,7 +110,7 @@ def load_events(path: Path, shell: bool = False) -> tuple[EventRule, ...]:
 class EventRunner:
     """Give it to Bus.subscribe(). Runs at most `parallel` commands at a time; `waiting` more wait, others are dropped.
 
-    Never blocks the bus: a call only compares and queues. close() ends what still runs.
+    Never blocks the bus: a call only compares and queues. stop() ends what still runs.
     """
 
     def __init__(
@@ -191,10 +191,19 @@ class EventRunner:
             *shlex.split(command), stdin=null, stdout=pipe, stderr=joined, env=env, start_new_session=new_group
         )
 
-    def stats(self) -> dict[str, object]:
-        return {"running": len(self._tasks), "waiting": len(self._waiting), **asdict(self.counters)}
+    # -- bridge.part.Part
 
-    async def close(self) -> None:
+    async def start(self) -> None:
+        pass
+
+    def stats(self) -> dict[str, dict[str, object]]:
+        counters = asdict(self.counters)
+        return {"events": {"running": len(self._tasks), "waiting": len(self._waiting), **counters}}
+
+    def trouble(self) -> str:
+        return ""
+
+    async def stop(self) -> None:
         """End what runs, forget what waits."""
         self._closed = True
         self._waiting.clear()

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from kline.protocol.ibus.frames import BYTE_US
-from openkline.bus import BusFrame
+from openkline.bus import BusFrame, Unsubscribe
 from openkline.device.device import Device
 from openkline.device.link import BusEvent
 
@@ -77,7 +77,7 @@ class Window:
 
 
 class Probe:
-    """Subscribes to the device as the last one, so that what it measures has the writes to all clients in it."""
+    """Started after the gateway, it hears each frame after it: what it measures includes the writes to all clients."""
 
     def __init__(self, device: Device) -> None:
         self.load = BusLoad()
@@ -87,13 +87,27 @@ class Probe:
         self.heard_s: float | None = None
         self.bus_events: Counter[str] = Counter()
         self.last_event: BusEvent | None = None
-        self._link = device.link
+        self._device, self._link = device, device.link
         self._notes: list[tuple[float, float, float, float, BusFrame]] = []
+        self._unsubscribe: tuple[Unsubscribe, ...] = ()
+
+    # -- bridge.part.Part
+
+    async def start(self) -> None:
+        device = self._device
         self._unsubscribe = (device.subscribe(self._on_frame), device.subscribe_events(self._on_event))
 
-    def close(self) -> None:
+    async def stop(self) -> None:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
+
+    def stats(self) -> dict[str, object]:
+        return {"bus": self.bus(), "latency": self.latency()}
+
+    def trouble(self) -> str:
+        return ""
+
+    # -- what passes
 
     def _on_frame(self, frame: BusFrame) -> None:
         link = self._link

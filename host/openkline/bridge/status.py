@@ -79,12 +79,18 @@ class StatusServer:
             return
         self.port = self._listener.sockets[0].getsockname()[1]
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
         for visitor in list(self.visitors):
             visitor.transport.abort()
+
+    def stats(self) -> dict[str, object]:
+        return {}
+
+    def trouble(self) -> str:
+        return ""
 
     def arrived(self, visitor: _Visitor) -> bytes | None:
         """The answer; None: too many are here already."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from openkline.bridge.bridge import Bridge
 from openkline.bus import BusFrame
@@ -15,10 +15,21 @@ from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
 from openkline.log.messages import MessageLog, TimedLines, as_line
 
-if TYPE_CHECKING:
-    from openkline.cli.bridge import Options
-
 _RAW_LEVEL = 4
+
+
+class Options(Protocol):
+    """What of the command line says where to write what."""
+
+    level: int | None
+    file: Path | None
+    direction: bool
+    rotate_size: int
+    rotate_hours: float
+    keep: int
+    log_format: str | None
+    as_json: bool
+    log_json: bool
 
 
 def add_logs(options: Options, bridge: Bridge) -> None:

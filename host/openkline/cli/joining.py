@@ -108,6 +108,6 @@ async def _ready(device: Device, name: str) -> None:
     try:
         state = await device.wait_for(State.READY, State.WAITING, timeout_s=READY_TIMEOUT_S)
     except TimeoutError:
-        raise DeviceError(device.trouble or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s") from None
+        raise DeviceError(device.away or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s") from None
     if state is State.WAITING:
-        raise DeviceMissing(device.trouble)
+        raise DeviceMissing(device.away)

@@ -54,7 +54,7 @@ class Call(Generic[T]):
                 self.sent = True
                 return
             if not calls.patient and device.state is not State.READY:
-                raise calls.failure(Failure.GONE, device.trouble or "the connection to the board is gone")
+                raise calls.failure(Failure.GONE, device.away or "the connection to the board is gone")
             await asyncio.sleep(_ROOM_PAUSE_S)
         raise self._failure
 
@@ -162,7 +162,7 @@ class Calls(Generic[T]):
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
-            words = "" if self.device.state is State.READY else self.device.trouble
+            words = "" if self.device.state is State.READY else self.device.away
             raise self.failure(Failure.SILENT, words or f"the board gave no answer within {told_s:.0f} s") from None
 
     async def _cancel(self, call: Call[T]) -> None:

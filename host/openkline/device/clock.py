@@ -37,7 +37,7 @@ class DeviceClock:
         self.reset()
 
     def reset(self) -> None:
-        """The device started anew, and so did its count. Times given out so far stay the past."""
+        """The device has restarted, and so has its count. Times given out so far stay the past."""
         self._newest_us: int | None = None  # unwrapped, and when it came
         self._newest_at_s = 0.0
         self._blocks: deque[tuple[float, float]] = deque(maxlen=int(WINDOW_S / BLOCK_S))  # (end, smallest difference)
@@ -57,6 +57,11 @@ class DeviceClock:
     def offset_error_s(self) -> float:
         """How far the mapping still has to go."""
         return self._target_s - self._offset_s
+
+    def stats(self) -> dict[str, object]:
+        """For `openkline status`."""
+        error_us = round(self.offset_error_s * 1e6) if self.synchronised else None
+        return {"clock_error_us": error_us, "clock_steps": self.steps}
 
     def unix(self, ticks: int, now_s: float) -> float:
         """Unix seconds of a stamp of up to 8.9 minutes ago that arrived at now_s; learns from it, too."""

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import Protocol
 
 from kline.protocol.link import records
 from kline.protocol.link.host_end import HOST_WINDOW
@@ -26,12 +25,14 @@ from openkline.device.link import BoardLink, BusEvent
 from openkline.device.port import Port
 from openkline.device.queue import TransmitQueue
 from openkline.device.repl import ReplWaker, StartWatch, is_prompt
+from openkline.device.services import Services
 from openkline.device.state import DeviceCounters as DeviceCounters
 from openkline.device.state import DeviceSettings as DeviceSettings
+from openkline.device.state import DeviceState
 from openkline.device.state import State as State
 from openkline.device.subscribers import EventCallback, Subscribers
-from openkline.device.welcome import BoardInfo, check
-from openkline.errors import DeviceFailed, DeviceRefused
+from openkline.device.welcome import INFO_STATS, BoardInfo, check
+from openkline.errors import DeviceRefused
 
 log = logging.getLogger("openkline.device.device")
 board_log = logging.getLogger("openkline.board")
@@ -45,14 +46,6 @@ _BUSY_BYTES = HOST_WINDOW // 2  # or after so much, when the board has a backlog
 _QUIET_TICK_S = 0.4
 
 
-class Service(Protocol):
-    """A user of record types of its own. on_reset: a new session: what was asked in the old one gets no answer."""
-
-    def on_record(self, kind: int, payload: bytes) -> None: ...
-
-    def on_reset(self) -> None: ...
-
-
 class Device:
     """A board behind a Port. Implements openkline.bus.Bus."""
 
@@ -63,18 +56,17 @@ class Device:
         self.board_counters: dict[str, int] = {}
         self.board_counted_s = 0.0  # time.monotonic() when they came
         self.info: BoardInfo | None = None
-        self.refusal: DeviceRefused | None = None
-        self.failure: Exception | None = None  # an error of ours that ended the connecting for good
-        self.trouble: str = ""  # why there is no connection, for a person; "" when there is
+        self.away = ""  # why there is no connection to the board, for a person; "" when there is
         self.queue = TransmitQueue(self.settings.queue_limit, self.settings.in_flight, self.settings.patience_s)
         self.link = BoardLink(self)
-        self._state = State.CLOSED
-        self._changed = asyncio.Event()
+        self._states = DeviceState(port.name)
         self._task: asyncio.Task[None] | None = None
         self._connection = Connection(port, self.settings, self.counters, self)
         self._subscribers = Subscribers(self.counters)
         self.on_frame = self._subscribers.frame
-        self._services: dict[range, Service] = {}
+        self._services = Services()
+        self.serve = self._services.serve
+        self.on_service_record = self._services.record
         self._repl = ReplWaker()
         self._starts = StartWatch()
         self._lost_at_s: float | None = None
@@ -87,7 +79,17 @@ class Device:
 
     @property
     def state(self) -> State:
-        return self._state
+        return self._states.state
+
+    @property
+    def refusal(self) -> DeviceRefused | None:
+        """Why this board can't be worked with."""
+        return self._states.refusal
+
+    @property
+    def failure(self) -> Exception | None:
+        """An error of this program that ended the connecting for good."""
+        return self._states.failure
 
     async def start(self) -> None:
         """Begin to connect, and go on until stop(). Does not wait: see wait_for()."""
@@ -106,42 +108,39 @@ class Device:
             self._connection.drop()
             self.queue.close()
             await self.port.close()
-            self._set_state(State.CLOSED)
+            self._states.set(State.CLOSED)
 
     async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
         """Wait for one of the states. TimeoutError; DeviceRefused, DeviceFailed when it never will come."""
-        async with asyncio.timeout(timeout_s):
-            while self._state not in states:
-                if self.refusal is not None:
-                    raise self.refusal
-                if self.failure is not None:
-                    raise DeviceFailed(
-                        f"the connection to the board ended by an error of this program ({self.failure!r}): "
-                        "please report it, with the traceback"
-                    ) from self.failure
-                self._changed.clear()
-                await self._changed.wait()
-        return self._state
+        return await self._states.wait_for(*states, timeout_s=timeout_s)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. DeviceRefused, DeviceFailed: there is nothing to wait for any more."""
-        stopped = asyncio.ensure_future(stop.wait())
-        ended = asyncio.ensure_future(self.wait_for())  # for no state: only such an error ends it
-        try:
-            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                ended.result()
-        finally:
-            for task in (stopped, ended):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, DeviceRefused, DeviceFailed):
-                    await task
+        await self._states.run_until(stop)
 
-    def _set_state(self, state: State) -> None:
-        if state is not self._state:
-            log.debug("%s: %s -> %s", self.port.name, self._state.value, state.value)
-            self._state = state
-            self._changed.set()
+    def trouble(self) -> str:
+        """What only a new start of this program can mend; "" for nothing. A board that is away is waited for."""
+        if self.failure is None:
+            return ""
+        return f"the board's connection ended by an error of the bridge itself ({self.failure!r})"
+
+    def stats(self) -> dict[str, dict[str, object]]:
+        """For `openkline status` (docs/status.md): the sections device, link, board, transmit."""
+        device: dict[str, object] = {
+            "port": self.port.name,
+            "state": self.state.value,
+            "trouble": str(self.refusal) if self.refusal is not None else self.away,
+            **(self.info.stats() if self.info is not None else dict.fromkeys(INFO_STATS)),
+            **self.counters.stats(),
+            **self.link.clock.stats(),
+        }
+        age_s = round(time.monotonic() - self.board_counted_s, 3) if self.board_counters else None
+        return {
+            "device": device,
+            "link": dict(self.link.counters()),
+            "board": {"age_s": age_s, **self.board_counters},
+            "transmit": self.queue.stats(),
+        }
 
     # -- the Bus
 
@@ -164,17 +163,13 @@ class Device:
         deadline_ms: int = 0,
     ) -> asyncio.Future[TransmitResult]:
         future = self.queue.submit(body, priority, max_tries, deadline_ms)
-        if self._state is State.READY:
+        if self._states.state is State.READY:
             self._pump()
         return future
 
-    def serve(self, first: int, last: int, service: Service) -> None:
-        """From now on records of these types (OBD_FIRST and above) are for this service, instead of another one."""
-        self._services[range(first, last + 1)] = service
-
     def send_record(self, kind: int, payload: bytes) -> bool:
         """A sequenced record to the board. False: not ready, or no room now."""
-        sent = self._state is State.READY and self.link.send(kind, payload)
+        sent = self._states.state is State.READY and self.link.send(kind, payload)
         self._pump()
         return sent
 
@@ -183,21 +178,21 @@ class Device:
             await self._connection.run()
         except Exception as error:
             log.exception("%s: the connection to the board has failed", self.port.name)
-            self.failure = error
+            self._states.failure = error
             self.queue.close()
-            self._set_state(State.CLOSED)
+            self._states.set(State.CLOSED)
         else:
-            self._set_state(State.REFUSED)
+            self._states.set(State.REFUSED)
 
     # -- the connection (connection.User)
 
     def on_opening(self) -> None:
-        self._set_state(State.OPENING)
+        self._states.set(State.OPENING)
 
     def on_open(self) -> None:
         self._give_up_session()
         self._repl.reset()
-        self.trouble = ""
+        self.away = ""
         self._was_ready = False
         self._greet()
         self.link.open(resume=self._lost_at_s is not None)
@@ -206,8 +201,13 @@ class Device:
     def on_received(self, data: bytes) -> None:
         self.counters.bytes_in += len(data)
         now_s = time.monotonic()
-        session = self._state is State.READY  # before: what is told in front of a WELCOME is over with it
-        if not self.link.feed(data, now_s) and self._starts.seen(data) and session and self._state is State.READY:
+        session = self._states.state is State.READY  # before: what is told in front of a WELCOME is over with it
+        if (
+            not self.link.feed(data, now_s)
+            and self._starts.seen(data)
+            and session
+            and self._states.state is State.READY
+        ):
             self.link.open(resume=True)
         if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:
             self.on_tick()
@@ -215,9 +215,9 @@ class Device:
             self._pump()
 
     def on_tick(self) -> None:
-        self._connection.tick_in(_QUIET_TICK_S if self._state is State.READY else _TICK_S)
-        self.queue.expire(self._state is State.READY)
-        if self._state is State.GREETING:
+        self._connection.tick_in(_QUIET_TICK_S if self._states.state is State.READY else _TICK_S)
+        self.queue.expire(self._states.state is State.READY)
+        if self._states.state is State.GREETING:
             if self._give_up_session():
                 self.link.open(resume=False)
             if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
@@ -230,22 +230,22 @@ class Device:
         return self._was_ready
 
     def on_trouble(self, text: str) -> None:
-        if text != self.trouble:
-            self.trouble = text
+        if text != self.away:
+            self.away = text
             log.warning("%s; trying again", text)
 
     def on_pause(self) -> None:
-        self._set_state(State.WAITING)
+        self._states.set(State.WAITING)
         self.queue.expire(board_is_there=False)
         self._give_up_session()
 
     def _greet(self) -> None:
         self._greeting_since_s = time.monotonic()
-        self._set_state(State.GREETING)
+        self._states.set(State.GREETING)
 
     def _lose(self) -> None:
         """The board no longer answers; from now on the session may be resumed for a while."""
-        if self._state is State.READY:
+        if self._states.state is State.READY:
             self._lost_at_s = time.monotonic()
 
     def _give_up_session(self) -> bool:
@@ -265,7 +265,7 @@ class Device:
         )
 
     def _hand_over(self) -> None:
-        if self._state is not State.READY:
+        if self._states.state is not State.READY:
             return
         while self.queue and self.link.has_room() and (message := self.queue.take()) is not None:
             self.link.transmit(message, self.settings.wake)
@@ -286,8 +286,7 @@ class Device:
         try:
             warnings = check(info)
         except DeviceRefused as error:
-            self.refusal = error
-            self._changed.set()
+            self._states.refuse(error)
             self._connection.finish()
             return
         before, self.info = self.info, info
@@ -300,25 +299,19 @@ class Device:
             self.link.configure(self.settings.configure)
         self._lost_at_s = None
         self._was_ready = True
-        self.trouble = ""
+        self.away = ""
         if before is None or rebooted:
             log.info("%s: %s%s", self.port.name, info, " (it has restarted)" if rebooted else "")
             for warning in warnings:
                 log.warning("%s", warning)
         else:
             log.info("%s: the board is back%s", self.port.name, ", nothing lost" if resumed else "")
-        self._set_state(State.READY)
+        self._states.set(State.READY)
         if not resumed:
-            for service in self._services.values():
-                service.on_reset()
-
-    def on_service_record(self, kind: int, payload: bytes) -> None:
-        for kinds, service in self._services.items():
-            if kind in kinds:
-                service.on_record(kind, payload)
+            self._services.reset()
 
     def on_silent(self) -> None:
-        if self._state is State.READY:
+        if self._states.state is State.READY:
             self._lose()
             self._greet()
 
@@ -343,7 +336,7 @@ class Device:
             log.warning("the board refused setting %d; it keeps %d", key, value)
 
     def on_text(self, line: str) -> None:
-        keys = self._repl.seen(line, time.monotonic()) if self._state is State.GREETING else b""
+        keys = self._repl.seen(line, time.monotonic()) if self._states.state is State.GREETING else b""
         if keys:
             log.info("%s: the board is at MicroPython's prompt: starting its firmware", self.port.name)
             self._connection.write(keys)

@@ -180,6 +180,16 @@ class TransmitQueue:
             self._finish(message, TransmitResult(Outcome.DROPPED, detail=DETAIL_CLOSED))
         self.abandon_in_flight()
 
+    def stats(self) -> dict[str, object]:
+        """For `openkline status`."""
+        return {
+            "waiting": len(self),
+            "in_flight": self.in_flight,
+            "submitted": self.counters.submitted,
+            "stray_results": self.counters.stray_results,
+            "outcomes": {outcome.value: n for outcome, n in self.counters.outcomes.items()},
+        }
+
     def _finish(self, message: Message, result: TransmitResult) -> None:
         self.counters.outcomes[result.outcome] += 1
         if not message.future.done():

@@ -1,9 +1,16 @@
-"""States, settings and counters of a Device (device.py)."""
+"""The state of a Device (device.py), with whoever waits for another one; its settings and counters."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import enum
-from dataclasses import dataclass
+import logging
+from dataclasses import asdict, dataclass
+
+from openkline.errors import DeviceFailed, DeviceRefused
+
+log = logging.getLogger("openkline.device.device")
 
 
 class State(enum.Enum):
@@ -48,3 +55,56 @@ class DeviceCounters:
     callback_errors: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+
+    def stats(self) -> dict[str, object]:
+        return {"reconnects": max(self.opened - 1, 0), **asdict(self)}
+
+
+class DeviceState:
+    """state now; refusal, failure: why no other one will come (the board's versions don't fit; an error of ours)."""
+
+    def __init__(self, name: str) -> None:
+        self.state = State.CLOSED
+        self.refusal: DeviceRefused | None = None
+        self.failure: Exception | None = None
+        self._name = name  # the port's, for the log
+        self._changed = asyncio.Event()
+
+    def set(self, state: State) -> None:
+        if state is not self.state:
+            log.debug("%s: %s -> %s", self._name, self.state.value, state.value)
+            self.state = state
+            self._changed.set()
+
+    def refuse(self, refusal: DeviceRefused) -> None:
+        self.refusal = refusal
+        self._changed.set()
+
+    async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
+        """Wait for one of the states. TimeoutError; DeviceRefused, DeviceFailed when it never will come."""
+        async with asyncio.timeout(timeout_s):
+            while self.state not in states:
+                if self.refusal is not None:
+                    raise self.refusal
+                if self.failure is not None:
+                    raise DeviceFailed(
+                        f"the connection to the board ended by an error of this program ({self.failure!r}): "
+                        "please report it, with the traceback"
+                    ) from self.failure
+                self._changed.clear()
+                await self._changed.wait()
+        return self.state
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. DeviceRefused, DeviceFailed: there is nothing to wait for any more."""
+        stopped = asyncio.ensure_future(stop.wait())
+        ended = asyncio.ensure_future(self.wait_for())  # for no state: only such an error ends it
+        try:
+            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+        finally:
+            for task in (stopped, ended):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, DeviceRefused, DeviceFailed):
+                    await task

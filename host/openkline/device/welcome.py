@@ -15,6 +15,8 @@ Version = tuple[int, int, int]
 OLDEST_MICROPYTHON: Version = (1, 26, 0)
 GOOD_MICROPYTHON: Version = (1, 27, 0)
 
+INFO_STATS = ("board", "unique_id", "firmware", "slot", "micropython")
+
 
 @dataclass(frozen=True, slots=True)
 class BoardInfo:
@@ -33,6 +35,11 @@ class BoardInfo:
     def slot(self) -> str:
         """a or b: the one whose modules run. "": none, or a firmware that doesn't tell it."""
         return {RUNS_SLOT_A: "a", RUNS_SLOT_B: "b"}.get(self.capabilities & (RUNS_SLOT_A | RUNS_SLOT_B), "")
+
+    def stats(self) -> dict[str, object]:
+        """For `openkline status`."""
+        values = (self.board, self.unique_id, _dotted(self.firmware), self.slot, _dotted(self.micropython))
+        return dict(zip(INFO_STATS, values, strict=True))
 
     def __str__(self) -> str:
         return (

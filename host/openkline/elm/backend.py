@@ -88,7 +88,7 @@ class BoardLine:
         try:
             await self.device.wait_for(State.READY, timeout_s=_BOARD_S)
         except TimeoutError:
-            raise ObdError(self.device.trouble or "the board is not there", "interrupted") from None
+            raise ObdError(self.device.away or "the board is not there", "interrupted") from None
         except (DeviceRefused, DeviceFailed) as error:
             raise ObdError(str(error), "failed") from error
 

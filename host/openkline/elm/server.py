@@ -118,22 +118,31 @@ class ElmServer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._leaving), _CLOSING_S)
 
-    def stats(self) -> dict[str, object]:
-        """For `openkline status` (docs/status.md)."""
+    def stats(self) -> dict[str, dict[str, object]]:
+        """For `openkline status` (docs/status.md): the section elm327."""
         now_s = time.monotonic()
+        clients = [
+            {
+                "name": client.name,
+                "drives": client is self.driver,
+                "silent_s": round(now_s - client.heard_s, 1) if client.heard_s else None,
+            }
+            for client in self.clients
+        ]
+        options = self.options
         return {
-            "address": self.options.host,
-            "port": self.port,
-            "max_clients": self.options.clients,
-            "clients": [
-                {
-                    "name": client.name,
-                    "drives": client is self.driver,
-                    "silent_s": round(now_s - client.heard_s, 1) if client.heard_s else None,
-                }
-                for client in self.clients
-            ],
+            "elm327": {
+                "address": options.host,
+                "port": self.port,
+                "max_clients": options.clients,
+                "clients": clients,
+            }
         }
+
+    def trouble(self) -> str:
+        """What only a new start can mend; "" for nothing."""
+        listens = self._listener is not None and self._listener.is_serving()
+        return "" if listens else "the ELM327's port doesn't listen any more"
 
     # -- whose turn it is
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from openkline.gateway.counters import GatewayCounters
+from openkline.gateway.options import GatewayOptions
 from openkline.gateway.wire import DISCONNECT, HEADER_SIZE, Connect
 from openkline.net.access import peer_address
-
-if TYPE_CHECKING:
-    from openkline.gateway.server import GatewayServer
 
 _LINGER_S = 1.0  # after the answer: for the client to close first, so that no reset overtakes our bytes
 
@@ -26,8 +25,27 @@ class MainPortState(enum.Enum):
     CLOSED = "closed"
 
 
+class Reception(Protocol):
+    """What a connection to the main port needs of its gateway."""
+
+    options: GatewayOptions
+    counters: GatewayCounters
+
+    def may_enter(self, connection: MainPortConnection) -> bool:
+        """Whether this connection is taken."""
+        ...
+
+    def hello(self, connection: MainPortConnection) -> None:
+        """It has said Hello, and waits for answer()."""
+        ...
+
+    def left(self, connection: MainPortConnection) -> None:
+        """It is closed."""
+        ...
+
+
 class MainPortConnection(asyncio.Protocol):
-    def __init__(self, server: GatewayServer) -> None:
+    def __init__(self, server: Reception) -> None:
         self._server = server
         self._buffer = b""
         self._timer: asyncio.TimerHandle | None = None

@@ -264,10 +264,10 @@ class GatewayServer:
 
     # -- for `openkline status`
 
-    def stats(self) -> dict[str, object]:
-        """Plain values, ready for JSON: where we listen, each client, counters, what became of the messages."""
+    def stats(self) -> dict[str, dict[str, object]]:
+        """The section gateway: where we listen, each client, counters, what became of the messages."""
         now_s = asyncio.get_running_loop().time()
-        return {
+        gateway: dict[str, object] = {
             "address": self.options.host,
             "port": self.port,
             "max_clients": self.options.clients,
@@ -280,3 +280,8 @@ class GatewayServer:
             "results": dict(self.dispatcher.results),
             "counters": asdict(self.counters),
         }
+        return {"gateway": gateway}
+
+    def trouble(self) -> str:
+        """What only a new start can mend; "" for nothing."""
+        return "" if self.is_serving else "the gateway's port doesn't listen any more"

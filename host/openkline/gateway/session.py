@@ -15,11 +15,14 @@ import enum
 import logging
 import socket
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from openkline.gateway.counters import ClientCounters
+from openkline.bus import Bus
+from openkline.gateway.counters import ClientCounters, GatewayCounters
 from openkline.gateway.firmware import FirmwareSession
-from openkline.gateway.rules import denied_by
+from openkline.gateway.options import GatewayOptions
+from openkline.gateway.outbox import Dispatcher
+from openkline.gateway.rules import Rule, denied_by
 from openkline.gateway.wire import (
     DISCONNECT,
     MAX_BUS_DATA,
@@ -35,9 +38,7 @@ from openkline.gateway.wire import (
     UploadFirmware,
 )
 from openkline.net.access import TokenBucket, peer_address
-
-if TYPE_CHECKING:
-    from openkline.gateway.server import GatewayServer
+from openkline.update.updater import Updater
 
 log = logging.getLogger("openkline.gateway")
 
@@ -60,8 +61,33 @@ class SessionState(enum.Enum):
 _LISTENS = (SessionState.CONNECTED, SessionState.ENDING)
 
 
+class Gateway(Protocol):
+    """What a session needs of its gateway."""
+
+    bus: Bus
+    updater: Updater | None
+    options: GatewayOptions
+    rules: tuple[Rule, ...]
+    counters: GatewayCounters
+    dispatcher: Dispatcher
+
+    def connected(self, session: Session) -> None: ...
+
+    def silenced(self, session: Session) -> None:
+        """No more frames for this one."""
+        ...
+
+    def closed(self, session: Session) -> None:
+        """Its port is free."""
+        ...
+
+    def gone(self, session: Session) -> None:
+        """Its connection is closed, too."""
+        ...
+
+
 class Session(asyncio.BufferedProtocol):
-    def __init__(self, server: GatewayServer, port: int, address: str) -> None:
+    def __init__(self, server: Gateway, port: int, address: str) -> None:
         self.port = port
         self.address = address
         self.state = SessionState.RESERVED
@@ -281,7 +307,7 @@ class Session(asyncio.BufferedProtocol):
 class Arrival(asyncio.BufferedProtocol):
     """Whoever connects to a reserved port: becomes the session if it may, else is closed without a word."""
 
-    def __init__(self, server: GatewayServer, session: Session) -> None:
+    def __init__(self, server: Gateway, session: Session) -> None:
         self._server = server
         self._session = session
         self._unused = bytearray(1)

@@ -178,7 +178,7 @@ class ObdSession:
         try:
             await self.calls.device.wait_for(State.READY, timeout_s=_BOARD_S)
         except TimeoutError:
-            raise ObdError(self.calls.device.trouble or "the connection to the board is gone", "interrupted") from None
+            raise ObdError(self.calls.device.away or "the connection to the board is gone", "interrupted") from None
 
     async def raw(
         self, data: bytes, *, checksum: bool = False, pulse: bool = False, silence_ms: int = 0
