@@ -13,7 +13,7 @@ import serial.rfc2217
 from tests.e2e.flash_board import FlashBoard
 
 _SYNC = b"\xc0\x00\x08"  # what esptool begins with (Espressif, "Serial Protocol", SYNC)
-_ASKS = b"\r\x02"  # openkline.device.repl.PromptSeeker's first keys
+_ASKS = b"\r\x02"  # openkline.device.prompt.PromptSeeker's first keys
 
 
 class TcpFront:

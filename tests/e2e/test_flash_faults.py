@@ -11,9 +11,9 @@ from tests.e2e.flash_board import FlashBoard, program
 from tests.e2e.flash_fronts import PtyFront
 
 from openkline.device.port import port_for
+from openkline.device.prompt import NoPrompt, reach_prompt
 from openkline.flash import selftest
 from openkline.flash.files import BoardFiles
-from openkline.flash.prompt import reach_prompt
 from openkline.flash.trouble import FlashError
 
 
@@ -25,7 +25,7 @@ def board(tmp_path: Path) -> Iterator[FlashBoard]:
 
 
 def prompt_error(board: FlashBoard, timeout_s: float = 10) -> str:
-    with pytest.raises(FlashError) as caught:
+    with pytest.raises(NoPrompt) as caught:
         asyncio.run(reach_prompt(port_for(board.front.address), timeout_s))
     return str(caught.value)
 
@@ -47,7 +47,7 @@ def test_a_board_that_does_not_start_says_why(board: FlashBoard) -> None:
 def test_a_board_that_says_nothing(tmp_path: Path) -> None:
     front = PtyFront()
     try:
-        with pytest.raises(FlashError, match=r"has said nothing within 1 s\. Press its EN"):
+        with pytest.raises(NoPrompt, match=r"has said nothing within 1 s\. Press its EN"):
             asyncio.run(reach_prompt(port_for(front.address), 1))
     finally:
         front.close()

@@ -15,7 +15,7 @@ from kline.protocol.link import records
 from kline.protocol.link.device_end import DeviceLink
 from openkline.device.device import Device
 from openkline.device.port import ProtocolFactory, SerialPort, SimPort
-from openkline.device.repl import QUIT_RECORD, PromptSeeker, reach_prompt
+from openkline.device.prompt import QUIT_RECORD, PromptSeeker, reach_prompt
 from openkline.device.sim import SimOptions
 from openkline.device.state import DeviceSettings, State
 from openkline.errors import DeviceMissing
@@ -110,7 +110,7 @@ async def test_nothing_that_answers() -> None:
             return await SerialPort(os.ttyname(slave)).connect(factory)
 
     try:
-        with pytest.raises(DeviceMissing, match="/dev/deaf: no MicroPython prompt came within 1 s"):
+        with pytest.raises(DeviceMissing, match="/dev/deaf: the board has said nothing within 1 s"):
             await reach_prompt(Deaf(), timeout_s=1.2)
         assert QUIT_RECORD in os.read(master, 4096)
     finally:

@@ -172,6 +172,7 @@ def test_the_page_has_the_words_that_the_program_says() -> None:
     host = root / "host" / "openkline"
     sources = [
         *(host / "flash").glob("*.py"),
+        host / "device" / "prompt.py",
         host / "programs.py",
         host / "boards" / "catalogue.py",
         host / "cli" / "flash.py",

@@ -9,7 +9,7 @@ import rich_click as click
 
 from openkline.cli.common import device_option
 from openkline.device.port import Port, SimPort, port_for
-from openkline.device.repl import reach_prompt
+from openkline.device.prompt import reach_prompt
 from openkline.device.sim import SimOptions
 from openkline.errors import DeviceError
 from openkline.programs import python_program

@@ -6,7 +6,6 @@ memory.py    what was chosen for a board, remembered on this computer
 find.py      which port, and what the operating system says against it
 esp.py       the chip's boot loader, through the program esptool
 images.py    MicroPython's image: where it comes from, and whether it is whole
-prompt.py    MicroPython's prompt after the start, from whatever the board is doing
 files.py     the board's file system, through the program mpremote
 selftest.py  the application's answers
 tools.py     how the two programs are run

@@ -11,6 +11,7 @@ from openkline.boards.catalogue import board_json
 from openkline.boards.profile import Interface, Profile
 from openkline.device import ports
 from openkline.device.port import port_for
+from openkline.device.prompt import NoPrompt, reach_prompt
 from openkline.device.welcome import GOOD_MICROPYTHON, OLDEST_MICROPYTHON
 from openkline.firmware.modules import compile_modules
 from openkline.flash import find, images, memory, plan, selftest
@@ -18,10 +19,10 @@ from openkline.flash.esp import BootLoader, Found
 from openkline.flash.files import BoardFiles, Seen, sha256
 from openkline.flash.plan import Choose, Wishes
 from openkline.flash.progress import Progress
-from openkline.flash.prompt import reach_prompt
 from openkline.flash.trouble import HOLD_BOOT, FlashError
 from openkline.programs import find_tree
 from openkline.update import passwords
+from openkline.words import plural
 
 STEPS = 10
 _PROMPT_S = 30.0  # a new file system is made at the first start: seconds on a big flash
@@ -134,7 +135,11 @@ class Flasher:
             if not loader.can_reset:
                 step.say("press and release the board's EN (or RST) button now")
             step.wait("waiting for MicroPython's prompt")
-            asyncio.run(reach_prompt(port_for(loader.port), _PROMPT_S if loader.can_reset else _BY_HAND_S))
+            timeout_s = _PROMPT_S if loader.can_reset else _BY_HAND_S
+            try:
+                asyncio.run(reach_prompt(port_for(loader.port), timeout_s, comes_back=True, last_resort=HOLD_BOOT))
+            except NoPrompt as error:
+                raise FlashError(str(error)) from error
             step.result = "MicroPython's prompt is there"
         return BoardFiles(loader.port)
 
@@ -162,7 +167,7 @@ class Flasher:
                     raise FlashError(
                         f"{files.port}: {wrong[0]} did not arrive as it was copied. Try another cable, run this again"
                     )
-            step.result = f"{len(written)} of {len(wanted)} files copied to slot {slot}"
+            step.result = f"{len(written)} of {plural(len(wanted), 'file')} copied to slot {slot}"
         return seen
 
     def _settings(self, files: BoardFiles, seen: Seen, profile: Profile, interface: Interface) -> int:
@@ -194,7 +199,9 @@ class Flasher:
             step.wait("waiting for openkline's HELLO")
             files.reset()
             result = asyncio.run(selftest.self_test(port_for(files.port)))
-            step.result = f"{result.info}; answers in {result.round_trip_ms:.0f} ms, {result.counters} counters"
+            step.result = (
+                f"{result.info}; answers in {result.round_trip_ms:.0f} ms, {plural(result.counters, 'counter')}"
+            )
             for name, count in result.errors.items():
                 step.say(f"{count} {name} on the USB line: nothing is lost, but another cable is better")
 

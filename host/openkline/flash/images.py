@@ -27,6 +27,7 @@ from openkline.boards.profile import Image, Profile
 from openkline.flash import tools
 from openkline.flash.trouble import FlashError
 from openkline.userfiles import downloads_folder
+from openkline.words import plural
 
 OnShare = Callable[[float, str], None]
 
@@ -103,7 +104,7 @@ def _download(url: str, target: Path, image: Image, on_share: OnShare) -> None:
                     of_all = f" of {total // 1024}" if total else ""  # not every server tells
                     on_share(done / total if total else 0.0, f"{done // 1024}{of_all} KiB")
         if total and done < total:
-            raise OSError(f"cut off after {done} of {total} bytes; run again, it goes on from there")
+            raise OSError(f"cut off after {done} of {plural(total, 'byte')}; run again, it goes on from there")
         part.replace(target)
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError) and error.code == 416:  # all of it was there, or it has changed

@@ -10,6 +10,7 @@ from openkline.boards.catalogue import find_interface, find_profile, load_profil
 from openkline.boards.profile import Interface, Profile, ProfileError
 from openkline.flash import images, memory
 from openkline.flash.trouble import FlashError
+from openkline.words import plural
 
 Choose = Callable[[str, list[str]], int | None]
 
@@ -130,7 +131,7 @@ def describe(wishes: Wishes, port: str, why: str, modules: dict[str, bytes]) -> 
         f"erase      {erased}",
         "write      the image, compared by MD5 sums",
         "start      reset, wait for MicroPython's prompt",
-        f"modules    {len(modules)} files, {size} bytes; those that differ by SHA-256",
+        f"modules    {plural(len(modules), 'file')}, {plural(size, 'byte')}; those that differ by SHA-256",
         "settings   main.py, board.json, boot.json",
         "self-test  restart, HELLO, versions, round trips, counters",
     ]
