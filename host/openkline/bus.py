@@ -13,6 +13,7 @@ from operator import xor
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME
+from openkline.words import plural
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,7 +44,7 @@ def frame_fault(data: Sequence[int | None]) -> str:
     if not MIN_FRAME <= n <= MAX_FRAME:
         return f"a frame has {MIN_FRAME} to {MAX_FRAME} bytes (source, length, destination, data, checksum), not {n}"
     if data[1] not in (None, n - 2):
-        return f"the length byte is {data[1]:02X}, should be {n - 2:02X} in a frame of {n} bytes"
+        return f"the length byte is {data[1]:02X}, should be {n - 2:02X} in a frame of {plural(n, 'byte')}"
     known = [byte for byte in data if byte is not None]
     checksum = reduce(xor, known[:-1], 0)
     if len(known) == n and known[-1] != checksum:

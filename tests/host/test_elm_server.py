@@ -191,7 +191,7 @@ async def test_who_may_connect(caplog: pytest.LogCaptureFixture, monkeypatch: py
         assert not server.limiter.allowed("192.168.0.7")
     for address, why in (
         ("192.168.0.7", "192.168.0.7: not let in: it is in no network that --allow names"),
-        ("10.0.0.7", "10.0.0.7: not let in: it connects more often than 0.1 times a second"),
+        ("10.0.0.7", "10.0.0.7: not let in: it connects more often than 0.1/s"),
     ):
         monkeypatch.setattr(server_module, "peer_address", lambda transport, address=address: address)
         async with serving(allow=("10.0.0.0/8",), accepts_per_s=0.1) as (server, _):

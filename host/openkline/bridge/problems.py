@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from openkline.words import plural
+
 _QUIET_S = 10.0
 _NOISY_SHARE = 0.01  # of the bytes on the wire: less is what a car's wire does
 _WORN_SHARE = 0.001  # of the records on the USB line
@@ -23,13 +25,14 @@ def _of_device(status: Mapping[str, Any]) -> Iterator[str]:
     if unasked > 0:
         yield f"the board has restarted {_times(unasked)}: look at its power supply"
     if link["rx_bad"] > max(3, link["rx_records"] * _WORN_SHARE):
-        yield (
-            f"{link['rx_bad']} damaged records on the USB line (sent again, nothing is lost): try another cable or port"
-        )
+        damaged = plural(link["rx_bad"], "damaged record")
+        yield f"{damaged} on the USB line (sent again, nothing is lost): try another cable or port"
     if link["misread"]:
-        yield f"{link['misread']} records of the board were not understood: is its firmware of another version?"
+        misread = plural(link["misread"], "record")
+        yield f"{misread} from the board could not be read: does its firmware have another version?"
     if device["callback_errors"]:
-        yield f"{device['callback_errors']} errors of the bridge itself: please report the tracebacks in its messages"
+        errors = plural(device["callback_errors"], "error")
+        yield f"{errors} in the bridge itself: please report the tracebacks in its messages"
 
 
 def _updates(gateway: Mapping[str, Any]) -> int:
@@ -48,13 +51,13 @@ def _of_bus(status: Mapping[str, Any]) -> Iterator[str]:
     lost = board.get("dropped_bytes", 0)
     if lost > 100 and lost > board.get("rx_bytes", 0) * _NOISY_SHARE:
         yield (
-            f"{lost} of {board['rx_bytes']} bytes on the wire belong to no valid frame: "
+            f"{lost} of {plural(board['rx_bytes'], 'byte')} on the wire belong to no valid frame: "
             "a bad contact, noise, or the wrong wire"
         )
     if overflow := board.get("rx_full", 0) + board.get("rx_uart_full", 0):
         yield f"the board could not keep up {_times(overflow)}, bytes of the bus are lost"
     if unsent := board.get("link_queue_full", 0) + board.get("link_abandoned", 0):
-        yield f"{unsent} records of the board, frames among them, were given up because no bridge took them"
+        yield f"the board gave up {plural(unsent, 'record')}, frames among them, because no bridge took them"
 
 
 _OUTCOME_WORDS = {
@@ -73,20 +76,20 @@ def _of_transmit(status: Mapping[str, Any]) -> Iterator[str]:
     outcomes = status["transmit"]["outcomes"]
     for outcome, words in _OUTCOME_WORDS.items():
         if n := outcomes.get(outcome, 0):
-            yield f"{n} message{'s' if n > 1 else ''} of ours {words}"
+            yield f"{plural(n, 'message')} of ours {words if n > 1 else words.replace('were ', 'was ', 1)}"
 
 
 def _of_clients(status: Mapping[str, Any]) -> Iterator[str]:
     gateway = status["gateway"]
     counters = gateway["counters"]
     if n := counters["full"]:
-        yield f"the gateway was full {_times(n)}: -c lets more than {gateway['max_clients']} clients in"
+        yield f"the gateway was full {_times(n)}: -c lets in more than {gateway['max_clients']}"
     if n := counters["slow"]:
         yield f"clients that did not read were dropped {_times(n)}"
     if n := counters["timeouts"]:
         yield f"clients that sent no Ping in time were closed {_times(n)}"
     if n := counters["outboxes_dropped"]:
-        yield f"{n} messages of clients long gone were given up"
+        yield f"gave up {plural(n, 'message')} of clients long gone"
     for client in gateway["clients"]:
         if refused := _refused(client):
             yield f"client on port {client['port']}: messages refused ({refused})"
@@ -104,11 +107,12 @@ REFUSALS = ("read_only", "too_long", "denied", "rate_limited", "queue_full", "la
 def _of_logs(status: Mapping[str, Any]) -> Iterator[str]:
     for frame_log in status["logs"]:
         missing = frame_log["dropped"] + frame_log["failed"]
+        lines = plural(missing, "line is missing", "lines are missing")
         if frame_log["state"] == "failing":
-            yield f"{frame_log['name']} can't be written (is the disk full?); {missing} lines are missing there"
+            yield f"{frame_log['name']} can't be written (is the disk full?); {lines} there"
         elif missing:
-            yield f"{frame_log['name']}: {missing} lines are missing, it could not be written in time"
+            yield f"{frame_log['name']}: {lines}, the disk was too slow"
 
 
 def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n} times"
+    return "once" if n == 1 else plural(n, "time")

@@ -9,6 +9,7 @@ import rich_click as click
 
 from openkline.cli.common import json_option
 from openkline.update import bundle as bundles
+from openkline.words import plural
 
 
 @click.command(epilog="Examples: openkline bundle; openkline bundle -o new.okb --board ESP32_GENERIC")
@@ -66,7 +67,7 @@ def load(path: Path) -> bundles.Bundle:
 def summary(found: bundles.Bundle) -> str:
     return (
         f"version {'.'.join(map(str, found.version))} for {', '.join(found.boards) or 'any board'}, "
-        f"{len(found.files)} files, {len(found.raw)} of {bundles.MAX_BUNDLE} bytes "
+        f"{plural(len(found.files), 'file')}, {len(found.raw)} of {bundles.MAX_BUNDLE} bytes "
         f"({found.unpacked} unpacked, window {1 << found.wbits}), CRC {found.crc:04X}"
     )
 

@@ -58,7 +58,8 @@ def send(
         click.echo(json.dumps({"frame": frame, **result}))
     elif result["outcome"] == "sent":
         tries = result.get("tries")
-        click.echo(f"{frame}  sent" + (f" ({tries} tries)" if isinstance(tries, int) and tries > 1 else ""))
+        more = f" ({plural(tries, 'try', 'tries')})" if isinstance(tries, int) and tries > 1 else ""
+        click.echo(f"{frame}  sent{more}")
     if result["outcome"] != "sent":
         raise NotSent(f"{frame} not sent: {explain(str(result['outcome']))}")
 

@@ -24,6 +24,7 @@ from openkline.net.access import host_port
 from openkline.update import bundle as bundles
 from openkline.update import passwords
 from openkline.update.updater import Updater
+from openkline.words import plural
 
 # The board's boot window, the import of all modules, and when the new version fails, its minute of trial before.
 _BACK_S = 120.0
@@ -148,8 +149,8 @@ class _Work:
 
     def _progress(self, step: Step, count: int) -> None:
         total = len(self.bundle.raw)
-        step.bar(count / total, f"{count} of {total} bytes")
-        step.result = f"{count} of {total} bytes"
+        step.bar(count / total, f"{count} of {plural(total, 'byte')}")
+        step.result = f"{count} of {plural(total, 'byte')}"
         self._tell("uploading" if count < total else "restarting", bytes=count, total=total)
 
     def _ended(self, step: Step, before: _Runs, after: _Runs | None) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from openkline.device.replay import Replay, ReplayOptions
 from openkline.errors import SimulatorError
 from openkline.programs import find_tree
+from openkline.words import plural
 
 log = logging.getLogger("openkline.device.sim")
 
@@ -247,7 +248,7 @@ class SimBoard:
                     crashes = 1 if loop.time() - started_s > 10 else crashes + 1
                     log.warning("the virtual board ended with status %d", status)
                     if crashes >= _MAX_CRASHES:
-                        raise SimulatorError(f"the virtual board ended {crashes} times with status {status}")
+                        raise SimulatorError(f"the virtual board ended {plural(crashes, 'time')} with status {status}")
                     await asyncio.sleep(_CRASH_PAUSE_S * crashes)
                 await self._spawn(command, environment)
         except SimulatorError as error:

@@ -8,6 +8,7 @@ from openkline.doctor.facts import Facts, LinkFacts, PcFacts
 from openkline.doctor.finding import FAULT, OK, WARNING, Finding
 from openkline.doctor.judge_board import error_of, judge_board
 from openkline.doctor.judge_wire import judge_wire
+from openkline.words import plural
 
 _ESP_RULE = 'SUBSYSTEM=="tty", ATTRS{{idVendor}}=="{vendor}", MODE="0660", GROUP="{group}", TAG+="uaccess"'
 # A board's loop turns every 10 ms; a USB bridge adds its latency timer (16 ms at most by default).
@@ -106,7 +107,8 @@ def judge_link(link: LinkFacts) -> Iterator[Finding]:
             "link_broken",
             "link",
             FAULT,
-            f"Of {len(times) + link.lost} records to the board {link.lost} got no answer, {link.wrong} a wrong one.",
+            f"Of {plural(len(times) + link.lost, 'record')} to the board, {link.lost} got no answer and {link.wrong} "
+            "a wrong one.",
             cable,
         )
     elif errors:
@@ -125,5 +127,5 @@ def judge_link(link: LinkFacts) -> Iterator[Finding]:
             "link",
             "link",
             OK,
-            f"{len(times)} records of all lengths came back right, in {times[0]:.0f} to {times[-1]:.0f} ms.",
+            f"{plural(len(times), 'record')} of all lengths came back right, in {times[0]:.0f} to {times[-1]:.0f} ms.",
         )

@@ -8,6 +8,7 @@ from kline.protocol.link import probe
 from kline.version import VERSION
 from openkline.doctor.facts import BoardFacts
 from openkline.doctor.finding import FAULT, OK, WARNING, Finding
+from openkline.words import plural
 
 # A board with both handlers loaded keeps 64 KiB free; below this, garbage collections come close together.
 _LEAST_HEAP = 24_000
@@ -163,7 +164,7 @@ def _files(board: BoardFacts, same_version: bool) -> Iterator[Finding]:
             "files_damaged",
             "board",
             FAULT,
-            f"{len(broken)} of its {len(files)} files are damaged or missing: {_some(broken)}.",
+            f"{len(broken)} of its {plural(len(files), 'file')} damaged or missing: {_some(broken)}.",
             "flash it again: openkline flash",
         )
     elif other:
@@ -171,12 +172,16 @@ def _files(board: BoardFacts, same_version: bool) -> Iterator[Finding]:
             "files_differ",
             "board",
             WARNING,
-            f"{len(other)} of its files are not those of this openkline, though the version is the same: "
-            f"{_some(other)}.",
+            f"Not as in this openkline: {plural(len(other), 'file')}, though the version is the same: {_some(other)}.",
             "openkline flash copies what differs",
         )
     else:
-        yield Finding("files", "board", OK, f"All its {len(files)} files have the digests they should have.")
+        yield Finding(
+            "files",
+            "board",
+            OK,
+            f"{plural(len(files), 'file has the digest it should have', 'files have the digests they should have')}.",
+        )
 
 
 def _some(paths: list[str]) -> str:
@@ -213,6 +218,6 @@ def _room(board: BoardFacts) -> Iterator[Finding]:
             "firmware_errors",
             "board",
             WARNING,
-            f"The board's application has caught {errors} errors since its start.",
+            f"The board's application has caught {plural(errors, 'error')} since its start.",
             "look at its messages (openkline monitor), and report them",
         )

@@ -8,6 +8,7 @@ from kline.protocol.link import records
 from openkline.doctor import rates
 from openkline.doctor.facts import WireFacts
 from openkline.doctor.finding import WARNING, Finding, wire_fault
+from openkline.words import plural
 
 # Pieces shorter than this part of a bit are nobody's bits.
 _SPLINTER = 0.4
@@ -32,7 +33,9 @@ def judge_traffic(wire: WireFacts) -> Iterator[Finding]:
             "bus",
         )
     elif _splinters(wire) and wire.bad > wire.frames:
-        yield _noise(f"There are pulses too short for bits on the wire, and {wire.bad} messages came damaged.")
+        yield _noise(
+            f"There are pulses too short for bits on the wire, and {plural(wire.bad, 'message')} came damaged."
+        )
 
 
 def _noise(text: str) -> Finding:
@@ -60,7 +63,7 @@ def damaged(wire: WireFacts) -> list[Finding]:
     return [
         wire_fault(
             "damaged",
-            f"Most of what others say comes damaged: {wire.bad} messages, and {wire.frames} whole ones.",
+            f"Most of what others say comes damaged: {plural(wire.bad, 'message')}, beside {wire.frames} whole.",
             "let doctor test with pulses of its own (--yes): it can tell a slow stage from a disturbed bus"
             if wire.active is None
             else "is a second interface or tester on the wire? If not, try a shorter wire, and the stage's ground at "

@@ -19,6 +19,7 @@ from kline.protocol.link import probe
 from openkline.doctor.facts import ActiveFacts, Echo, Pulls, WireFacts
 from openkline.doctor.finding import FAULT, NOTE, OK, WARNING, Finding, wire_fault
 from openkline.doctor.judge_traffic import damaged, judge_traffic
+from openkline.words import plural
 
 # A receiver looks at the middle of a bit: with half a bit of distortion it reads the neighbour.
 _DISTORTED = 0.35
@@ -57,7 +58,7 @@ def judge_wire(wire: WireFacts) -> list[Finding]:
 
 def _praise(wire: WireFacts, active: ActiveFacts) -> str:
     told = ", ".join(str(echo.baud) for echo in active.echoes if echo.right)
-    heard = f"others are heard ({wire.frames} messages)" if wire.talking else "nobody talks just now"
+    heard = f"others are heard ({plural(wire.frames, 'message')})" if wire.talking else "nobody talks just now"
     return f"It idles as it should, {heard}, and our own bits come back right at {told} baud."
 
 
@@ -76,7 +77,9 @@ def _seen_only(wire: WireFacts) -> Iterator[Finding]:
             "bus rx_wire",
         )
     elif wire.talking:
-        yield Finding("wire", "wire", OK, f"It idles as it should, and others are heard ({wire.frames} messages).")
+        yield Finding(
+            "wire", "wire", OK, f"It idles as it should, and others are heard ({plural(wire.frames, 'message')})."
+        )
     else:
         yield Finding("wire", "wire", OK, "It idles as it should; nobody talks just now.")
 

@@ -23,6 +23,7 @@ from openkline.elm.memory import Memory
 from openkline.elm.options import ElmOptions
 from openkline.elm.session import MAX_BACKLOG, ElmSession
 from openkline.net.access import ConnectLimiter, TokenBucket, host_port, networks_of, peer_address
+from openkline.words import plural
 
 log = logging.getLogger("openkline.elm327")
 
@@ -203,9 +204,9 @@ class ElmServer:
         if not self.limiter.allowed(address):
             why = "it is in no network that --allow names"
         elif not self.limiter.in_time(address):
-            why = f"it connects more often than {self.options.accepts_per_s:g} times a second"
+            why = f"it connects more often than {self.options.accepts_per_s:g}/s"
         elif len(self._connections) >= self.options.clients:
-            why = f"{len(self._connections)} clients are connected"
+            why = plural(len(self._connections), "client is connected", "clients are connected")
         if why:
             log.warning("%s: not let in: %s", address, why)
             return False

@@ -42,6 +42,7 @@ from openkline.gateway.wire import (
 )
 from openkline.lazy import LazyModule
 from openkline.net.access import host_port
+from openkline.words import plural
 
 if TYPE_CHECKING:
     import asyncio
@@ -157,7 +158,7 @@ class GatewayClient:
         if (source, destination) == (0x66, 0x75):
             raise ValueError("66 75 means a firmware upload to a gateway: no message to the bus can be sent so")
         if not 1 <= len(data) <= MAX_BUS_DATA:
-            raise ValueError(f"data has {len(data)} bytes, must be 1..{MAX_BUS_DATA}")
+            raise ValueError(f"data has {plural(len(data), 'byte')}, must be 1..{MAX_BUS_DATA}")
         raw = encode(source, destination, bytes(data), priority)
         while self._state is not ClientState.CONNECTED or self._writer is None:
             if self._task is None or self._task.done():

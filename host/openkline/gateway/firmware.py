@@ -24,6 +24,7 @@ from openkline.gateway.wire import FirmwareVersion, InitFirmwareUpdate, UploadDa
 from openkline.update import errors
 from openkline.update.errors import UpdateError
 from openkline.update.updater import Updater
+from openkline.words import plural
 
 log = logging.getLogger("openkline.gateway")
 
@@ -145,7 +146,9 @@ class FirmwareSession:
         self._wait()
 
     async def _to_board(self, updater: Updater, upload: UploadFirmware, raw: bytes) -> None:
-        log.info("update to version %d.%d: %d bytes go to the board", upload.major, upload.minor, len(raw))
+        log.info(
+            "update to version %d.%d: sending %s to the board", upload.major, upload.minor, plural(len(raw), "byte")
+        )
         await updater.write(raw, upload.crc, (upload.major, upload.minor), self._progress)
         self._counters.updates += 1
         log.info("update: the board has verified it and restarts")

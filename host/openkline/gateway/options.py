@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from openkline.errors import OptionError
 from openkline.gateway.rules import PRESETS, Rule
 from openkline.net.access import Network, is_local, networks_of
+from openkline.words import plural
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4287  # "IBUS" on a telephone's keys
@@ -53,7 +54,9 @@ class GatewayOptions:
         self._check("port", self.port, 0, 65535)
         self._check("clients", self.clients, 1, MAX_CLIENTS)
         if self.port + self.clients > 65535:
-            raise OptionError(f"port is {self.port} with {self.clients} clients: port + clients must be at most 65535")
+            raise OptionError(
+                f"port is {self.port} with {plural(self.clients, 'client')}: port + clients must be at most 65535"
+            )
         self._check("alive_timeout_s", self.alive_timeout_s, 0.01, 86400)
         self._check("rate_per_s", self.rate_per_s, 0, 1_000_000)
         self._check("burst", self.burst, 1, 1_000_000)

@@ -23,6 +23,7 @@ from openkline.gateway.session import Arrival, Session, SessionState
 from openkline.gateway.wire import UPLOAD, encode_frame
 from openkline.net.access import ConnectLimiter
 from openkline.update.updater import Updater
+from openkline.words import plural
 
 log = logging.getLogger("openkline.gateway")
 
@@ -96,7 +97,9 @@ class GatewayServer:
             session.end()
         await self._wait_for_end(self.options.drain_s, and_orphans=True)
         if left := self.dispatcher.orphaned:
-            log.warning("%d messages of clients were not on the bus in %g s: given up", left, self.options.drain_s)
+            log.warning(
+                "gave up %s of clients: not on the bus within %g s", plural(left, "message"), self.options.drain_s
+            )
         await self._wait_for_end(_CLOSING_S)
         for session in [*self.sessions.values(), *self._open]:
             session.abort()

@@ -19,6 +19,7 @@ from kline.protocol.update.codes import MAX_BUNDLE
 from openkline.errors import GatewayError
 from openkline.gateway.wire import InitFirmwareUpdate, UploadFirmware, UploadStatus
 from openkline.update.errors import Progress, UpdateError
+from openkline.words import plural
 
 _GO_ON_S = 5.0  # the page: 3 s
 _COUNT_S = 150.0  # between two counts; the board unpacks and verifies before the last one
@@ -39,7 +40,7 @@ class Upload:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.raw) <= MAX_BUNDLE:
-            raise ValueError(f"the bundle has {len(self.raw)} bytes, must be 1..{MAX_BUNDLE}")
+            raise ValueError(f"the bundle has {plural(len(self.raw), 'byte')}, must be 1..{MAX_BUNDLE}")
 
     async def run(self) -> None:
         """Until the board has verified it all and restarts. UpdateError: refused; GatewayError: no answer."""

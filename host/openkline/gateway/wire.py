@@ -23,6 +23,8 @@ import struct
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from openkline.words import plural
+
 HEADER_SIZE = 8
 DEFAULT_PRIORITY = 100
 MIN_PRIORITY, MAX_PRIORITY = -32768, 32767
@@ -50,14 +52,15 @@ class Data:
     def from_bytes(cls, raw: bytes) -> Data:
         source, destination, length, _, priority, _, _ = _HEADER.unpack_from(raw)
         if not length or len(raw) != HEADER_SIZE + length:
-            raise ValueError(f"len is {length}, {len(raw) - HEADER_SIZE} bytes follow the header: must be equal, not 0")
+            rest = plural(len(raw) - HEADER_SIZE, "byte follows", "bytes follow")
+            raise ValueError(f"len is {length}, {rest} the header: must be equal, not 0")
         return cls(source, destination, bytes(raw[HEADER_SIZE:]), priority)
 
     @property
     def body(self) -> bytes:
         """The frame for the bus without its checksum: source, length, destination, data. ValueError: too long."""
         if len(self.data) > MAX_BUS_DATA:
-            raise ValueError(f"data has {len(self.data)} bytes, must be 1..{MAX_BUS_DATA}")
+            raise ValueError(f"data has {plural(len(self.data), 'byte')}, must be 1..{MAX_BUS_DATA}")
         return bytes((self.source, len(self.data) + 2, self.destination)) + self.data
 
 
@@ -128,7 +131,7 @@ class InitFirmwareUpdate:
 
     def to_bytes(self) -> bytes:
         if len(self.password) != 4:
-            raise ValueError(f"password has {len(self.password)} bytes, must be 4")
+            raise ValueError(f"password has {plural(len(self.password), 'byte')}, must be 4")
         p = self.password
         return bytes((0x66, 0x69, 0, 0, p[1], p[0], p[2], p[3]))
 
@@ -222,7 +225,7 @@ _SPECIAL: dict[
 def encode(source: int, destination: int, data: bytes, priority: int = DEFAULT_PRIORITY) -> bytes:
     """An ordinary message. ValueError: data not 1..255 bytes, priority no signed 16-bit number, address no byte."""
     if not 1 <= len(data) <= MAX_DATA:
-        raise ValueError(f"data has {len(data)} bytes, must be 1..{MAX_DATA}")
+        raise ValueError(f"data has {plural(len(data), 'byte')}, must be 1..{MAX_DATA}")
     for name, value, low, high in (
         ("source", source, 0, 255),
         ("destination", destination, 0, 255),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from openkline.log.text import MAX_LINE, time_of
+from openkline.words import plural
 
 log = logging.getLogger("openkline.log")
 
@@ -86,7 +87,7 @@ class LogFile:
         self._size += written
         if written < len(data):
             self.close()  # the disk is full in the middle of a line; the next open() sees that
-            raise OSError(f"{self.path}: only {written} of {len(data)} bytes written")
+            raise OSError(f"{self.path}: only {written} of {plural(len(data), 'byte')} written")
         self._torn = False
 
     def _begin(self) -> None:
@@ -240,7 +241,9 @@ class FrameLog(Generic[T_contra]):
             self.written += 1
             if self._retry_s:
                 self._retry_s = 0.0
-                log.warning("%s: writing again, %d lines are missing", self._name, self.failed)
+                log.warning(
+                    "%s: writing again, %s", self._name, plural(self.failed, "line is missing", "lines are missing")
+                )
         except BrokenPipeError:
             self.failed += 1
             self._retry_s = float("inf")

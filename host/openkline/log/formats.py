@@ -19,6 +19,7 @@ from typing import Protocol
 
 from openkline.bus import BusFrame
 from openkline.log.moments import MONTHS
+from openkline.words import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class LogProblem:
     line: int
     reason: str
     text: str = ""
+
+
+def no_frame(count: int) -> str:
+    """The reason of a LogProblem for so many bytes."""
+    return plural(count, "byte belongs to no valid frame", "bytes belong to no valid frame")
 
 
 OnProblem = Callable[[LogProblem], None]

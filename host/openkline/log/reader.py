@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from openkline.log.formats import LogFrame, LogProblem, OnProblem
+from openkline.log.formats import LogFrame, LogProblem, OnProblem, no_frame
 from openkline.log.moments import slash_order
 from openkline.log.streams import is_text, open_stream, read_some
 from openkline.log.text import ByteStream, TextReader
-from openkline.words import plural
 
 READERS = ("auto", "text", "raw")
 RAW_BLOCK = 64
@@ -30,7 +29,7 @@ def read_frames(file: BinaryIO, problem: OnProblem, how: str = "auto") -> Iterat
             yield item
     yield from found.end()
     if found.dropped:
-        problem(LogProblem(0, f"{plural(found.dropped, 'byte')} belong to no valid frame"))
+        problem(LogProblem(0, no_frame(found.dropped)))
 
 
 def read_raw_blocks(file: BinaryIO, problem: OnProblem, how: str = "auto") -> Iterator[LogFrame | bytes]:

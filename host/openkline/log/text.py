@@ -21,7 +21,7 @@ from typing import BinaryIO
 from kline.protocol.ibus.frames import MAX_FRAME, IbusScanner
 from kline.protocol.ring import RingBuffer
 from openkline.bus import frame_fault
-from openkline.log.formats import LogFrame, LogProblem, OnProblem, why_no_time
+from openkline.log.formats import LogFrame, LogProblem, OnProblem, no_frame, why_no_time
 from openkline.log.moments import Moment, MomentReader
 
 MAX_LINE = 4096
@@ -82,7 +82,7 @@ class TextReader:
             yield from self._line(number, text)
         yield from self._bytes.end()
         if self._bytes.dropped:
-            self._problem(LogProblem(0, f"{self._bytes.dropped} bytes belong to no valid frame"))
+            self._problem(LogProblem(0, no_frame(self._bytes.dropped)))
 
     def _line(self, number: int, text: str) -> Iterator[LogFrame]:
         if text[0] == "{":

@@ -22,6 +22,7 @@ from kline.protocol.update.bundle import FORMAT, MAGIC, MAX_WBITS, MPY
 from kline.protocol.update.codes import MAX_BUNDLE as MAX_BUNDLE
 from openkline.errors import OpenklineError
 from openkline.firmware.modules import compile_modules, firmware_root
+from openkline.words import plural
 
 _WINDOWS = range(9, MAX_WBITS + 1)  # zlib makes no raw stream with 8
 _MAX_UNPACKED = 1 << 20  # beyond it a file is no bundle of ours, whatever its header says
@@ -95,7 +96,7 @@ def pack(files: Mapping[str, bytes], version: tuple[int, int, int], boards: Sequ
             raise BundleError(f"board is {name!r}, must be a board's name such as ESP32_GENERIC")
     names = ",".join(boards).encode("ascii")
     if len(names) > 255:
-        raise BundleError(f"the boards' names have {len(names)} bytes, there is room for 255")
+        raise BundleError(f"the boards' names have {plural(len(names), 'byte')}, there is room for 255")
     stream = b"".join(_entry(path, data) for path, data in sorted(files.items()))
     for wbits in _WINDOWS:
         head = _HEAD.pack(MAGIC, FORMAT, bytes(version), MPY, wbits, len(names))
@@ -103,7 +104,7 @@ def pack(files: Mapping[str, bytes], version: tuple[int, int, int], boards: Sequ
         if len(raw) <= MAX_BUNDLE:
             return Bundle(raw, version, tuple(boards), wbits, len(stream), dict(sorted(files.items())))
     raise BundleError(
-        f"the bundle has {len(raw)} bytes, an update over the gateway carries {MAX_BUNDLE}: "
+        f"the bundle has {plural(len(raw), 'byte')}, an update over the gateway carries {MAX_BUNDLE}: "
         "flash this version with `openkline flash` instead"
     )
 
@@ -123,7 +124,7 @@ def _deflate(stream: bytes, wbits: int) -> bytes:
 def read(raw: bytes) -> Bundle:
     """Take a bundle apart and check all of it. BundleError: what was expected, and what came."""
     if len(raw) > MAX_BUNDLE:
-        raise BundleError(f"the bundle has {len(raw)} bytes, an update over the gateway carries {MAX_BUNDLE}")
+        raise BundleError(f"the bundle has {plural(len(raw), 'byte')}, an update over the gateway carries {MAX_BUNDLE}")
     try:
         header = layout.parse_header(raw)
         unpacker = layout.Unpacker(_inflate(raw[header.size :], header), header)
@@ -140,7 +141,7 @@ def _inflate(packed: bytes, header: layout.Header) -> io.BytesIO:
     except zlib.error as error:
         raise layout.BundleError(f"its compressed data is damaged ({error})") from error
     if len(stream) != header.unpacked or not unpacker.eof or unpacker.unused_data:
-        raise layout.BundleError(f"its header says {header.unpacked} bytes, its stream has another length")
+        raise layout.BundleError(f"its header says {plural(header.unpacked, 'byte')}, its stream has another length")
     return io.BytesIO(stream)
 
 
