@@ -23,9 +23,9 @@ from openkline.update import bundle, passwords
 from openkline.update.errors import MEANINGS, UpdateError
 
 from .fake_device import FakeBoard, FakePort
+from .fake_gateway import fake_gateway, says_connect
 from .fake_update import PASSWORD, FakeUpdates
 from .openbm.raw import PING, until
-from .test_gateway_client import fake_gateway, says_connect
 from .updating import Setup, updating
 
 BUNDLE = bundle.pack({"kline/a.mpy": b"M\x06" + bytes(range(256)) * 4}, (2, 6, 1))
