@@ -306,7 +306,7 @@ def test_no_bridge_is_exit_status_6() -> None:
         unused.bind(("127.0.0.1", 0))
         result = run("--status-port", str(unused.getsockname()[1]))
     assert result.exit_code == 6
-    assert "no bridge tells its status" in result.output
+    assert "no bridge answers with its status" in result.output
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n", b"[]", b"{}", b"[" * 100_000, b"\xff"])

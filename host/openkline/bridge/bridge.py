@@ -47,7 +47,7 @@ log = logging.getLogger("openkline.bridge.bridge")
 @dataclass(slots=True)
 class BridgeSettings:
     """status_port: where `openkline status` asks; None: nowhere; 0: any free one (tests)
-    mode: records.MODE_.., what the board is told to do after each of its starts, whatever its board.json says
+    mode: records.MODE_.., set on the board after each of its starts, whatever its board.json says
     elm: an ELM327 for apps (K-line mode is implied); None: none
     """
 

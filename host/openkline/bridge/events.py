@@ -2,7 +2,7 @@
 
     # comment
     "F0 04 3B 49 81 07" = playerctl next
-    "?? 04 3F ?? 01 ??" = logger "somebody answered"
+    "?? 04 3F ?? 01 ??" = logger "an answer"
 
 Left: the whole frame, checksum included; ?? (or * or **) stands for any byte. Right: a program and its arguments, split
 as a shell would split them; no shell runs it unless one was asked for. The command gets the frame in its environment as
@@ -34,7 +34,7 @@ _KILL_AFTER_S = 2.0  # between asking a command to end and ending it
 
 
 class EventFileError(OpenklineError, ValueError):
-    """The event file has lines that are none; the message names each."""
+    """The event file has lines that can't be read; the message names each."""
 
     exit_code = 2
 

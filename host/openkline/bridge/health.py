@@ -1,6 +1,6 @@
-"""What `openkline status` knows that nobody else counts: bus load and latencies, measured as frames pass.
+"""What `openkline status` knows and no other part counts: bus load and latencies, measured as frames pass.
 
-As a frame passes only its times are noted; the sums are made when somebody asks, or when _BATCH notes have come
+As a frame passes only its times are noted; the sums are made on request, or when _BATCH notes have come
 together. Nothing grows.
 """
 

@@ -1,11 +1,11 @@
-"""What a service manager is told (sd_notify(3)), without its library: one datagram to $NOTIFY_SOCKET each time.
+"""Messages to a service manager (sd_notify(3)), without its library: one datagram to $NOTIFY_SOCKET each.
 
     READY=1        clients are served
     STATUS=text    one line for `systemctl status`
-    WATCHDOG=1     all is well; when it stops coming the manager starts the service anew (WatchdogSec= in the unit)
+    WATCHDOG=1     all is well; when it stops coming the manager restarts the service (WatchdogSec= in the unit)
     STOPPING=1     the end has begun
 
-Where nobody asked for it (no $NOTIFY_SOCKET, or no Unix sockets as on Windows) all of this does nothing.
+Without $NOTIFY_SOCKET, or without Unix sockets as on Windows, all of this does nothing.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ class SystemdNotifier:
         self._trouble = trouble
         self._status = status
         self._period_s = watchdog_s()
-        self._told = ""
-        self._blamed = ""
+        self._sent = ""
+        self._logged = ""
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """READY=1 and the first status; then the timer, if there is somebody to tell."""
-        self._told = status_line(self._status())
-        if notify("READY=1", self._told):
+        """READY=1 and the first status; then the timer, if there is a manager."""
+        self._sent = status_line(self._status())
+        if notify("READY=1", self._sent):
             self._tick()
 
     def stop(self) -> None:
@@ -95,14 +95,14 @@ class SystemdNotifier:
         try:
             trouble, status = self._trouble(), status_line(self._status())
         except Exception as error:  # then we know nothing, which isn't well
-            trouble, status = f"no state to be had ({error!r})", self._told
+            trouble, status = f"no state available ({error!r})", self._sent
         lines = [] if trouble or not self._period_s else ["WATCHDOG=1"]
         if trouble:
             status = status_line(trouble)
-            if trouble != self._blamed:
+            if trouble != self._logged:
                 log.error("%s: only a new start can mend that", trouble)
-        self._blamed = trouble
-        if status != self._told:
+        self._logged = trouble
+        if status != self._sent:
             lines.append(status)
         if lines and notify(*lines):
-            self._told = status
+            self._sent = status

@@ -47,7 +47,7 @@ def _of_bus(status: Mapping[str, Any]) -> Iterator[str]:
     if event == "bus_stuck_low":
         yield "the bus is held low: a short circuit, a module that hangs, or our transistor inverted (tx_invert)"
     elif status["device"]["state"] == "ready" and not bus.get("frames") and silent_s > _QUIET_S:
-        yield "the board is there, but nothing was heard on the bus: is the car awake, are wire and ground connected?"
+        yield "the board answers, but nothing was heard on the bus: is the car awake, are wire and ground connected?"
     lost = board.get("dropped_bytes", 0)
     if lost > 100 and lost > board.get("rx_bytes", 0) * _NOISY_SHARE:
         yield (

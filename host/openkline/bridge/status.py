@@ -1,7 +1,7 @@
-"""Where a running bridge tells how it is: a TCP port that only this computer reaches.
+"""The status of a running bridge: a TCP port that only this computer reaches.
 
-Whoever connects gets one JSON object (docs/status.md), one line, and the connection is closed. Nothing is read from
-anybody, so there is nothing that could be asked for, or changed.
+Each connection gets one JSON object (docs/status.md), one line, and is closed. Nothing is read from it, so a client can
+ask for nothing and change nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class StatusServer:
         self._answered_s = 0.0
 
     async def start(self) -> None:
-        """Listen. A port that can't be had is told, and no reason for the bridge to end."""
+        """Listen. A port that can't be had is a warning; the bridge goes on without it."""
         loop = asyncio.get_running_loop()
         try:
             self._listener = await loop.create_server(lambda: _Visitor(self), HOST, self.port, backlog=MAX_VISITORS)
@@ -113,7 +113,7 @@ async def fetch(port: int, timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
             text = await _read(port)
     except (OSError, TimeoutError) as error:
         raise GatewayError(
-            f"no bridge tells its status on {HOST}:{port} ({_reason(error)}). Is one running on this computer? "
+            f"no bridge answers with its status on {HOST}:{port} ({_reason(error)}). Is one running on this computer? "
             "-p names its port if it isn't the usual one, --status-port the port of its status"
         ) from error
     try:

@@ -108,7 +108,7 @@ class Connection:
             transport.abort()
 
     def tick_in(self, seconds: float) -> None:
-        """Call on_tick() then, and not before. Setting it anew costs less than a wake-up for nothing."""
+        """Call on_tick() then, and not before. Setting it again costs less than a wake-up for nothing."""
         self._stop_ticking()
         if self._wire is not None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._user.on_tick)

@@ -201,7 +201,7 @@ class Device:
     def on_received(self, data: bytes) -> None:
         self.counters.bytes_in += len(data)
         now_s = time.monotonic()
-        session = self._states.state is State.READY  # before: what is told in front of a WELCOME is over with it
+        session = self._states.state is State.READY  # before: what came ahead of a WELCOME is over with it
         if (
             not self.link.feed(data, now_s)
             and self._starts.seen(data)
@@ -249,7 +249,7 @@ class Device:
             self._lost_at_s = time.monotonic()
 
     def _give_up_session(self) -> bool:
-        """After too long: nobody waits for the board's word any longer, and the next session is a new one."""
+        """After too long: results are no longer waited for, and the next session is a new one."""
         if self._lost_at_s is None or time.monotonic() - self._lost_at_s < self.settings.resume_s:
             return False
         self._lost_at_s = None

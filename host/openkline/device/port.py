@@ -187,7 +187,7 @@ def permission_hint(path: str) -> str:
 
 
 def group_of(path: str) -> str:
-    """The group whose members may open the port; dialout, as most systems have it, where that can't be told."""
+    """The group whose members may open the port; dialout, as most systems have it, where that can't be found out."""
     try:
         import grp
 
@@ -197,7 +197,7 @@ def group_of(path: str) -> str:
 
 
 def who_has(path: str, proc: Path = Path("/proc")) -> str:
-    """Which other processes have the port open ("name (pid 12)", ..), "" when that can't be told. Linux only."""
+    """Which other processes have the port open ("name (pid 12)", ..), "" when that can't be found out. Linux only."""
     wanted = os.path.realpath(path)
     found = []
     try:

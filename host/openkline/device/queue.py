@@ -52,7 +52,7 @@ class Message:
 @dataclass(slots=True)
 class TransmitCounters:
     submitted: int = 0
-    stray_results: int = 0  # for a message that nobody waits for
+    stray_results: int = 0  # for a message that is not in flight
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
 
 
@@ -147,7 +147,7 @@ class TransmitQueue:
             self._finish(message, result)
 
     def abandon_in_flight(self) -> int:
-        """The board lost its memory, or is gone: nobody can say whether these were sent. Returns how many."""
+        """The board lost its memory, or is gone: whether these were sent is unknown. Returns how many."""
         messages = list(self._in_flight.values())
         self._in_flight.clear()
         for message in messages:

@@ -111,7 +111,7 @@ class Timeline:
         return min(max(frame.time - self._last_s, 0.0) * 1e6, self._max_gap_us) / self._speed
 
     def again(self) -> None:
-        """The file begins anew, a second later."""
+        """The file begins again, a second later."""
         self._at_us = self._wire_us + _LOOP_GAP_US
         self._last_s = None
         self._begun = False

@@ -254,7 +254,7 @@ class SimBoard:
         except SimulatorError as error:
             self._failure = error
             log.error("%s", error)
-            os.close(self._master)  # whoever has the port need not wait
+            os.close(self._master)  # then a program that has the port open need not wait
             self._master = -1
 
     def _say(self, text: bytes) -> None:
@@ -262,6 +262,6 @@ class SimBoard:
         try:
             os.write(self._master, text)
         except OSError:
-            pass  # nobody reads and the line is full: as with a real board, the text is gone
+            pass  # no program reads and the line is full: as with a real board, the text is gone
         finally:
             os.set_blocking(self._master, True)

@@ -1,4 +1,4 @@
-"""The state of a Device (device.py), with whoever waits for another one; its settings and counters."""
+"""The state of a Device (device.py) and waiting for another one; its settings and counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who hears what happens on the bus: subscribers of a Device. One that fails is counted, the others go on."""
+"""Subscribers of a Device: frames and events of the bus. One that fails is counted, the others go on."""
 
 from __future__ import annotations
 

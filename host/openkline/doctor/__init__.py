@@ -1,4 +1,4 @@
-"""openkline doctor: facts are gathered on the way from the PC to the wire, judged (pure), and told.
+"""openkline doctor: facts are gathered on the way from the PC to the wire, judged (pure), and reported.
 
     pc.py -> board.py -> wire.py      facts.py      judge*.py      report.py, pictures.py
 
@@ -19,7 +19,7 @@ from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import BoardFacts, Facts
 from openkline.doctor.wire import Consent
 
-READY_TIMEOUT_S = 15.0  # a board that starts anew needs some seconds
+READY_TIMEOUT_S = 15.0  # a board that restarts needs some seconds
 
 
 async def examine(

@@ -1,4 +1,4 @@
-"""What doctor has found out, before anybody judges it. True of a level is dominant, as the board is configured."""
+"""What doctor has found out, before it is judged. True of a level is dominant, as the board is configured."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Echo:
     def stretch_us(self) -> float | None:
         """How much longer a single dominant bit comes back than it was sent; None: there was none.
 
-        Most of the pattern's pulses are single bits; a somewhat shorter one may be somebody else's.
+        Most of the pattern's pulses are single bits; a somewhat shorter one may be another module's.
         """
         return sorted(self.lows)[len(self.lows) // 4] - self.bit_us if self.lows else None
 

@@ -112,8 +112,8 @@ def judge_link(link: LinkFacts) -> Iterator[Finding]:
             cable,
         )
     elif errors:
-        told = ", ".join(f"{name} {n}" for name, n in errors.items())
-        yield Finding("link_noisy", "link", WARNING, f"The link had to repair errors meanwhile: {told}.", cable)
+        repaired = ", ".join(f"{name} {n}" for name, n in errors.items())
+        yield Finding("link_noisy", "link", WARNING, f"The link had to repair errors meanwhile: {repaired}.", cable)
     elif times and times[len(times) // 2] > _SLOW_MS:
         yield Finding(
             "link_slow",

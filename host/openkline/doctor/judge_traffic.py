@@ -10,7 +10,7 @@ from openkline.doctor.facts import WireFacts
 from openkline.doctor.finding import WARNING, Finding, wire_fault
 from openkline.words import plural
 
-# Pieces shorter than this part of a bit are nobody's bits.
+# Pieces shorter than this part of a bit are bits of no sender.
 _SPLINTER = 0.4
 _SPLINTERS = 0.15  # of all pulses
 _DAMAGED = 5  # messages: fewer may be collisions, or one that was half over when the board began to listen
@@ -49,7 +49,7 @@ def _other_tester(bit_us: float | None) -> Finding:
     instead = ", or this is the I-Bus" if ibus else "" if bit_us else ", or the line is disturbed"
     return wire_fault(
         "other_tester",
-        f"Somebody talks on the K-line{rate} though nobody was asked: another tester is connected{instead}.",
+        f"There is traffic on the K-line{rate} though no ECU was asked: another tester is connected{instead}.",
         "unplug the other tester (or end its program): a K-line has one"
         + ("; if there is none, is the interface on pin 7 of the OBD socket?" if ibus else ""),
         "bus",

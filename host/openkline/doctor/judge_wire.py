@@ -57,22 +57,22 @@ def judge_wire(wire: WireFacts) -> list[Finding]:
 
 
 def _praise(wire: WireFacts, active: ActiveFacts) -> str:
-    told = ", ".join(str(echo.baud) for echo in active.echoes if echo.right)
-    heard = f"others are heard ({plural(wire.frames, 'message')})" if wire.talking else "nobody talks just now"
-    return f"It idles as it should, {heard}, and our own bits come back right at {told} baud."
+    rates = ", ".join(str(echo.baud) for echo in active.echoes if echo.right)
+    heard = f"others are heard ({plural(wire.frames, 'message')})" if wire.talking else "no other module sends just now"
+    return f"It idles as it should, {heard}, and our own bits come back right at {rates} baud."
 
 
 # -- by listening
 
 
 def _seen_only(wire: WireFacts) -> Iterator[Finding]:
-    """Without a pulse of ours less can be told."""
+    """Without a pulse of ours less can be found out."""
     if wire.rx.loose:
         yield _rx_pull_missing(wire) if wire.frames else _rx_not_connected(wire)
     elif wire.dominant_seen and not wire.recessive_seen:
         yield wire_fault(
             "idle_dominant",
-            "RX says that the bus is low all the time; it should be so only while somebody talks.",
+            "RX says that the bus is low all the time; it should be so only while a module sends.",
             "let doctor test with pulses of its own (--yes): it can tell a short circuit from a wrong rx_invert",
             "bus rx_wire",
         )
@@ -81,7 +81,7 @@ def _seen_only(wire: WireFacts) -> Iterator[Finding]:
             "wire", "wire", OK, f"It idles as it should, and others are heard ({plural(wire.frames, 'message')})."
         )
     else:
-        yield Finding("wire", "wire", OK, "It idles as it should; nobody talks just now.")
+        yield Finding("wire", "wire", OK, "It idles as it should; no other module sends just now.")
 
 
 # -- with our own pulses
@@ -128,7 +128,7 @@ def _upside_down(active: ActiveFacts) -> Finding:
         )
     return wire_fault(
         "tx_invert_wrong",
-        "TX is upside down: at rest the board pulls the bus low, and nobody can talk.",
+        "TX is upside down: at rest the board pulls the bus low, and no module can send.",
         f"change tx_invert in board.json: {_INTERFACE}",
         "tx_wire",
     )
@@ -217,8 +217,8 @@ def _nothing(wire: WireFacts, active: ActiveFacts) -> Finding:
         )
     return wire_fault(
         "no_echo",
-        "Nothing of ours comes back, and nobody is heard: the stage has no 12 V, its receiving half is open (LED the "
-        "wrong way round), the bus is shorted to 12 V, or its sending half does not pull.",
+        "Nothing of ours comes back, and no other module is heard: the stage has no 12 V, its receiving half is open "
+        "(LED the wrong way round), the bus is shorted to 12 V, or its sending half does not pull.",
         "measure 12 V at the stage; then run doctor with the ignition on: if it hears the car, it is the sending half",
         "supply bus tx_stage",
     )

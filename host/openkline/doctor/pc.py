@@ -36,7 +36,7 @@ class _Trial(asyncio.Protocol):
 
 
 async def examine(name: str, port: Port) -> PcFacts:
-    """Opens the port once and closes it; the bytes that it carries meanwhile are nobody's."""
+    """Opens the port once and closes it; the bytes that it carries meanwhile are ignored."""
     loop = asyncio.get_running_loop()
     path = name
     try:

@@ -1,4 +1,4 @@
-"""The bit rate of somebody's traffic, from the widths of its pulses."""
+"""The bit rate of other modules' traffic, from the widths of its pulses."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ RATES = (2400, 4800, 9600, 19200)
 _PULSE_US = 1000
 _ENOUGH = 60  # pulses of each level: then there is no need to listen longer
 _LOOKS = 4  # of twice 48 ms, at least, however slow this computer is
-_MORE_LOOKS = 16  # at least, where somebody talks, but too seldom so far for his rate to be known
-# A car that begins to talk at that moment spoils a measurement, so each must come out the same several times.
+_MORE_LOOKS = 16  # at least, where another module sends, but too seldom so far for its rate to be known
+# A car that begins to send at that moment spoils a measurement, so each must come out the same several times.
 _AGREED = 3
 _TRIES = 12
 
@@ -85,7 +85,7 @@ async def watch(calls: ProbeCalls, listen_s: float) -> tuple[dict[bool, list[int
 
 
 async def _rx_pulls(calls: ProbeCalls, rx_invert: bool) -> Pulls:
-    """A recessive level against the pull says that RX is held; a dominant one may be somebody who talks."""
+    """A recessive level against the pull says that RX is held; a dominant one may be another module that sends."""
     found: list[Pulls] = []
     held = 0
     while held < _AGREED and len(found) < _TRIES:

@@ -31,8 +31,8 @@ log = logging.getLogger("openkline.elm327")
 
 Hear = Callable[[bytes, bool], None]
 
-_BOARD_S = 3.0  # a board that starts anew: the client may wait so long for it
-# A session that nobody could close ends by itself: after 5 s the board knows that nobody is there, 5 s later the ECU.
+_BOARD_S = 3.0  # a board that restarts: the client may wait so long for it
+# A session that could not be closed ends by itself: after 5 s the board notices that the PC is away, 5 s later the ECU.
 _OWED_S = 12.0
 _CALL_S = 20.0
 _LONG_S = 60.0  # an ECU may say 78 again and again
@@ -41,7 +41,7 @@ _FOREVER_S = 1e6
 _FORGOTTEN_S = 5.3
 _AWAY = tuple(state for state in State if state is not State.READY)
 _DEAF = ("no_sync", "sync_wrong", "no_key_bytes", "no_address", "silent")
-# After these nobody knows of a session.
+# After these there is no session.
 _GONE = ("interrupted", "timeout", "wrong_mode", "failed", "not_connected")
 _KINDS = {"slow": records.INIT_SLOW, "fast": records.INIT_FAST}
 
@@ -59,7 +59,7 @@ class BoardLine:
         self.device = device
         self._calls = ObdCalls(device)
         self._alive_s = 0.0  # when an ECU was last known to be in a session; 0: it isn't
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._owed: asyncio.Task[None] | None = None  # a Close that found no board
 
     async def run(self, operation: Operation, hear: Hear) -> Outcome:
@@ -70,19 +70,19 @@ class BoardLine:
             outcome = await self._while_board_is_there(self._run(operation, hear))
         except ObdError as error:
             if error.name != NOT_CONNECTED:  # the interpreter initialises again, and that is all
-                self._tell(operation, str(error))
+                self._log(operation, str(error))
             if isinstance(operation, Close) and self._owed is None:
                 self._owed = asyncio.create_task(self._close_when_back(), name="elm327 closing later")
             return Outcome(error.name or "failed", alive=error.name not in _GONE)
         if isinstance(operation, Initialise | Exchange):
-            self._told.clear()
+            self._logged.clear()
         return outcome
 
-    def _tell(self, operation: Operation, text: str) -> None:
-        """The chip's words are few: here is why. The same thing is told once, until the car has answered again."""
-        if text not in self._told:
+    def _log(self, operation: Operation, text: str) -> None:
+        """The chip's words are few: the log says why. Each reason is logged once, until the car has answered again."""
+        if text not in self._logged:
             log.warning("%s: %s", type(operation).__name__.lower(), text)
-            self._told.add(text)
+            self._logged.add(text)
 
     async def _wait_for_board(self) -> None:
         try:
@@ -174,7 +174,7 @@ class BoardLine:
         return Outcome(alive=done.alive)
 
     async def _close_when_back(self) -> None:
-        """The cable is back, and the board has kept the session: nobody wants it any more."""
+        """The cable is back, and the board has kept the session, which is no longer wanted."""
         try:
             with contextlib.suppress(TimeoutError, DeviceRefused, DeviceFailed):
                 await self.device.wait_for(State.READY, timeout_s=_OWED_S)

@@ -1,4 +1,4 @@
-"""What the chip's commands work on: its state, and its voice. Who hears the client and the line is interpreter.py."""
+"""What the chip's commands work on: its state and answers. Input from client and line is interpreter.py's."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _protocol(save: bool) -> Handler:
 
 def _choose(chip: Chip, number: int, auto: bool, save: bool) -> Steps:
     settings, bus = chip.settings, chip.bus
-    # The ECUs are not told: AT FI, AT SP 3, AT BI goes on in the session that there is (ELM327DSJ, "FI").
+    # The ECUs get no message: AT FI, AT SP 3, AT BI goes on in the session that there is (ELM327DSJ, "FI").
     if bus.active and number != bus.protocol:
         yield KeepAlive(0)
         bus.active = False

@@ -15,7 +15,7 @@ from openkline.elm.server import ElmClient, ElmServer
 from openkline.errors import OpenklineError
 
 _READ_SIZE = 4096
-_LOOK_S = 0.1  # for somebody who opens it
+_LOOK_S = 0.1  # between two looks whether a program has opened it
 
 
 class PseudoPort:
@@ -49,12 +49,12 @@ class PseudoPort:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._close_seat()
+        self._close_client()
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
 
-    # -- nobody has it open: a look now and then, as nothing tells of an opening
+    # -- closed: a look now and then, as no event says that a program opens it
 
     def _look(self) -> None:
         poll = select.poll()
@@ -67,7 +67,7 @@ class PseudoPort:
         self._server.join(self._client)
         asyncio.get_running_loop().add_reader(self._master, self._readable)
 
-    def _close_seat(self) -> None:
+    def _close_client(self) -> None:
         loop = asyncio.get_running_loop()
         if self._master >= 0:
             loop.remove_reader(self._master)
@@ -91,7 +91,7 @@ class PseudoPort:
             finally:
                 os.close(slave)
 
-    # -- somebody has
+    # -- open
 
     def _readable(self) -> None:
         try:
@@ -103,7 +103,7 @@ class PseudoPort:
         if data and self._client is not None:
             self._client.receive(data)
         else:
-            self._close_seat()
+            self._close_client()
             self._look()
 
     def _hold(self, held: bool) -> None:

@@ -1,4 +1,4 @@
-"""The ELM327 for programs: TCP clients and perhaps a pty, of which one drives; the others are told who does.
+"""The ELM327 for programs: TCP clients and perhaps a pty, of which one drives; the others get its name as an answer.
 
     bytes of a client -> ElmClient -> (its turn?) -> ElmSession -> Interpreter -> Line
                                  else: BUSY ..
@@ -269,7 +269,7 @@ class Connection(asyncio.Protocol):
         self._read_or_not()
 
     def _read_or_not(self) -> None:
-        """What prints for as long as nobody interrupts it (AT MA) must be interruptible."""
+        """What prints until it is interrupted (AT MA) must be interruptible."""
         if self._transport.is_closing():
             return
         busy = self._client is not None and self._client.session is not None and self._client.session.busy

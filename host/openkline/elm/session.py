@@ -20,7 +20,7 @@ MAX_BACKLOG = 16_384  # bytes that the client doesn't read; then what prints end
 class ElmSession:
     """write: to the client; backlog: how much of it waits.
 
-    hush(), and then close(), which leaves the line as if nobody had been there.
+    hush(), and then close(), which leaves the line as it was before.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ElmSession:
     def _pump(self) -> None:
         """What is to be written goes out; what is to be done begins, or is broken off.
 
-        Only what waits for the car is. A session whose end was broken off would be kept alive for nobody.
+        Only what waits for the car is. A session whose end was broken off would be kept alive without a client.
         """
         chip = self.chip
         while chip.cancel and self._task is None and isinstance(chip.operation, _WAITS):
@@ -104,7 +104,7 @@ class ElmSession:
         self._flush()
 
     def hush(self) -> None:
-        """From now on nothing is written: at the other end is nobody, or already the next one."""
+        """From now on nothing is written: the client has gone, or it is already the next one."""
         self._write = _nowhere
 
     async def close(self) -> None:

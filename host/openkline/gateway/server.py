@@ -1,7 +1,8 @@
 """The gateway: the main port, a reserved port per client, and each frame of the bus to all of them.
 
-A client's port listens only from its Hello until it has connected (or its time is over): nobody else finds anything
-there. Each frame is encoded once and the same bytes are written to every socket; no task and no queue per frame.
+A client's port listens only from its Hello until it has connected (or its time is over): no other client finds
+anything there. Each frame is encoded once and the same bytes are written to every socket, without a task or a queue per
+frame.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class GatewayServer:
         return self._running and self._listener is not None and self._listener.is_serving()
 
     async def stop(self) -> None:
-        """Take nobody any more, let out what clients sent before, tell them Disconnect, close."""
+        """Take no more clients, send what they sent before to the bus, say Disconnect, close."""
         if not self._running:
             return
         self._running = False
@@ -220,8 +221,8 @@ class GatewayServer:
     def _take_reservation(self, address: str) -> int | None:
         """A port for this address, though none is free: from the address that only keeps reserving.
 
-        It must have two more open reservations than this one, of which the oldest is due: whoever wants to connect
-        does it at once. So no address keeps all slots by saying Hello again and again.
+        It must have two more open reservations than this one, of which the oldest is due: a client that wants to
+        connect does so at once. So no address keeps all slots by saying Hello again and again.
         """
         reserved = [session for session in self.sessions.values() if session.state is SessionState.RESERVED]
         count = Counter(session.address for session in reserved)

@@ -150,7 +150,7 @@ class Session(asyncio.BufferedProtocol):
         """More waits for this client than it may: it does not read."""
         if self.state in _LISTENS:
             self._server.counters.slow += 1
-            log.warning("client on port %d does not read what it is sent: dropped", self.port)
+            log.warning("client on port %d does not read: closed", self.port)
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -238,7 +238,7 @@ class Session(asyncio.BufferedProtocol):
     # -- the end
 
     def _drain(self) -> None:
-        """After Disconnect: nothing more is heard or told; close when the bus has what came before."""
+        """After Disconnect: nothing more is read or written; close when the bus has what came before."""
         self.firmware.close()
         self.state = SessionState.DRAINING
         self._server.silenced(self)
@@ -305,7 +305,7 @@ class Session(asyncio.BufferedProtocol):
 
 
 class Arrival(asyncio.BufferedProtocol):
-    """Whoever connects to a reserved port: becomes the session if it may, else is closed without a word."""
+    """A connection to a reserved port: it becomes the session if it may, else it is closed without a word."""
 
     def __init__(self, server: Gateway, session: Session) -> None:
         self._server = server

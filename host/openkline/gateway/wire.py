@@ -186,7 +186,7 @@ class UploadData:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A special message (len 0) that nobody has defined: ignored."""
+    """A special message (len 0) of no known kind: ignored."""
 
     raw: bytes
 

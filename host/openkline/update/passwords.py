@@ -22,7 +22,7 @@ class PasswordError(OpenklineError):
 
 
 def new() -> int:
-    """A password nobody can guess; not 0, which is what a client sends that has none."""
+    """A random password; not 0, which is what a client without one sends."""
     return 1 + secrets.randbelow(0xFFFFFFFF)
 
 

@@ -1,4 +1,4 @@
-"""The ELM327's manners at its serial line: interruption, monitoring, repetition, and input that nobody should send.
+"""The ELM327 at its serial line: interruption, monitoring, repetition, and input that no client should send.
 
 Sources as in tests/vectors/elm327.txt.
 """
@@ -103,7 +103,7 @@ def test_an_empty_line_repeats() -> None:
     assert len(elm.car.exchanges()) == 3
 
 
-# -- input that nobody should send
+# -- input that no client should send
 
 
 def test_spaces_case_and_control_characters_do_not_matter() -> None:
