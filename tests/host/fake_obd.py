@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 from kline.protocol.link import records, unpack
 from kline.protocol.obd import requests
-from openkline.device.device import Device, State
+from openkline.device.device import Device
+from openkline.device.state import State
 from openkline.obd.session import SETTINGS, ObdSession
 
 from .fake_device import FakeBoard, FakePort

@@ -10,8 +10,9 @@ import pytest
 
 from kline.protocol.link import unpack
 from openkline.device.calls import Call, Calls, Failure
-from openkline.device.device import Device, State
+from openkline.device.device import Device
 from openkline.device.services import Service
+from openkline.device.state import State
 
 from .openbm.raw import until
 

@@ -9,8 +9,9 @@ from itertools import pairwise
 
 import pytest
 
+from openkline.errors import GatewayLost, GatewayUnreachable
 from openkline.gateway import client as client_module
-from openkline.gateway.client import ClientState, GatewayClient, GatewayLost, GatewayUnreachable
+from openkline.gateway.client import ClientState, GatewayClient
 
 from .fake_gateway import fake_gateway, says_connect
 from .openbm.raw import DISCONNECT, HELLO, PING, until

@@ -28,10 +28,10 @@ from openkline.cli.common import (
 )
 from openkline.cli.config import config_options, current_config
 from openkline.device import ports
-from openkline.device.device import DeviceSettings
 from openkline.device.port import port_for
 from openkline.device.replay import ReplayOptions
 from openkline.device.sim import SimOptions
+from openkline.device.state import DeviceSettings
 from openkline.elm.options import ElmOptions, parse_listen
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
 from openkline.net.access import host_port

@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-from openkline.device.device import Device, State
+from openkline.device.device import Device
+from openkline.device.state import State
 
 _ROOM_PAUSE_S = 0.005
 _BUSY_BACKLOG = 2  # with so many records on their way the USB line is never idle

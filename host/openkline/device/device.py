@@ -26,10 +26,7 @@ from openkline.device.port import Port
 from openkline.device.queue import TransmitQueue
 from openkline.device.repl import ReplWaker, StartWatch, is_prompt
 from openkline.device.services import Services
-from openkline.device.state import DeviceCounters as DeviceCounters
-from openkline.device.state import DeviceSettings as DeviceSettings
-from openkline.device.state import DeviceState
-from openkline.device.state import State as State
+from openkline.device.state import DeviceCounters, DeviceSettings, DeviceState, State
 from openkline.device.subscribers import EventCallback, Subscribers
 from openkline.device.welcome import INFO_STATS, BoardInfo, check
 from openkline.errors import DeviceRefused

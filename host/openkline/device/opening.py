@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from kline.protocol.link import records
-from openkline.device.device import Device, DeviceSettings, State
+from openkline.device.device import Device
 from openkline.device.port import port_for
 from openkline.device.sim import SimOptions
+from openkline.device.state import DeviceSettings, State
 from openkline.errors import DeviceError, DeviceMissing
 
 READY_TIMEOUT_S = 20.0  # a board that restarts needs some seconds
@@ -42,6 +43,6 @@ async def _ready(device: Device, name: str) -> None:
     try:
         state = await device.wait_for(State.READY, State.WAITING, timeout_s=READY_TIMEOUT_S)
     except TimeoutError:
-        raise DeviceError(device.trouble or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s") from None
+        raise DeviceError(device.away or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s") from None
     if state is State.WAITING:
-        raise DeviceMissing(device.trouble)
+        raise DeviceMissing(device.away)
