@@ -88,7 +88,7 @@ class UpdateFailed(OpenklineError):
 
 
 class ObdError(OpenklineError):
-    """name: one of kline.protocol.link.records.OBD_ERRORS, or bad_call, wrong_mode, failed, interrupted, timeout."""
+    """name: one of kline.protocol.link.host_records.OBD_ERRORS, bad_call, wrong_mode, failed, interrupted, timeout."""
 
     exit_code = 7
 

@@ -81,7 +81,7 @@ def receive(app, uart, frames):
     for _ in range(frames):
         uart.waiting = len(FRAME)
         transport.drain_uart()
-        app.handler.process()
+        app.ibus.handler.process()
         app.usb._credit_us = 8_700  # the line has drained
         app.usb.pump()
         # The PC acknowledges everything at once.
@@ -100,7 +100,7 @@ def test_receiving_allocates_nothing():
     finally:
         micropython.heap_unlock()
     after = gc.mem_alloc()
-    assert app.handler.scanner.frames == 1050
+    assert app.ibus.handler.scanner.frames == 1050
     assert app.link.outbox.sent_first >= 1000, app.link.outbox.sent_first
     print("bytes allocated per frame received: %.3f" % ((after - before) / 1000))
     assert after == before

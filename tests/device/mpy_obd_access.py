@@ -3,7 +3,7 @@
 from obd_pc import ObdPc
 from obd_rig import KWP, SLOW, ObdRig, code_of
 
-from kline.protocol.link import records
+from kline.protocol.link import host_records, records
 from kline.protocol.obd import timing
 
 OFFER = "00 01 0A FF 00"  # P2min 0, P2max 25 ms, P3min 5 ms, P3max without limit, P4min 0
@@ -115,4 +115,4 @@ def test_from_the_pc():
     rig = ObdPc(dict(KWP, access_timing=OFFER))
     rig.connect(b"\x01\x33")
     end = rig.call(records.OP_TIMING, bytes((records.TIMING_FASTEST,)))
-    assert records.OBD_ERRORS[end.code - records.END_ERROR - 1] == "not_allowed" and "14230-4" in rig.error()
+    assert host_records.OBD_ERRORS[end.code - records.END_ERROR - 1] == "not_allowed" and "14230-4" in rig.error()

@@ -8,8 +8,8 @@ No answer is taken for another request's or another ECU's, each call ends once, 
 from obd_faults import PIDS, PROTOCOLS, Faults, Pauses, S, check, script
 from obd_pc import ObdPc
 
+from kline.protocol.link import host_records, records
 from kline.protocol.link import link as links
-from kline.protocol.link import records
 from kline.protocol.obd import kwp, multi, requests
 from kline.protocol.obd.answers import payload
 
@@ -101,7 +101,7 @@ class Drive:
                 self._judge(pids, [answer for answer in answers if end.found == bytes((answer.attempt,))])
             return
         self.failed += 1
-        name = records.OBD_ERRORS[end.code - records.END_ERROR - 1]
+        name = host_records.OBD_ERRORS[end.code - records.END_ERROR - 1]
         self.connect = self.connect or name == "not_connected"
         self.waits_until = self.world.now + S
 

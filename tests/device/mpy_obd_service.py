@@ -4,7 +4,7 @@ from obd_pc import ObdPc
 from obd_rig import FAST, ISO, KWP, SLOW, with_gearbox
 
 from kline.device.obd import errors
-from kline.protocol.link import records
+from kline.protocol.link import host_records, records
 from kline.protocol.obd import requests
 
 DONE = records.END_DONE
@@ -18,7 +18,7 @@ def code(number):
 def test_the_codes_are_those_of_the_device():
     from kline.device.obd.texts import TEXTS
 
-    for i, name in enumerate(records.OBD_ERRORS):
+    for i, name in enumerate(host_records.OBD_ERRORS):
         found = getattr(errors, {"busy": "BUSY"}.get(name, name.upper()))
         assert found == i + 1, name
     assert i + 1 == max(TEXTS)

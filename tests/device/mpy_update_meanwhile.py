@@ -12,7 +12,7 @@ from update_rig import BOARD, PASSWORD, RESET, Board, Done, hello, pack
 
 from kline.device.updater import Updater
 from kline.protocol.checksum import crc16
-from kline.protocol.link import records
+from kline.protocol.link import host_records, records
 from kline.protocol.link.device_end import DeviceLink
 from kline.protocol.link.link import OPEN
 from kline.protocol.update import codes
@@ -140,7 +140,7 @@ def test_messages_are_sent_once_each_during_an_update():
             while pc.link.state != OPEN or (begun_us and pc.world.now < begun_us + i * 150_000):
                 yield next(work)
             begun_us = begun_us or pc.world.now
-            n = records.pack_transmit(out, i, 5, 0, 0, body)
+            n = host_records.pack_transmit(out, i, 5, 0, 0, body)
             while not pc.link.queue(records.TRANSMIT, 0, out, n):
                 yield
         yield from work

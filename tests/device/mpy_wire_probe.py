@@ -160,7 +160,7 @@ def test_the_pins_are_given_back_when_the_cable_is_pulled_meanwhile():
         assert rig.host.link is None and rig.ends == [], operation
         assert [pad.source for pad in pads] == sources and rig.world.board.stage.driver.level == 1, operation
         sim.Module(rig.world.wire, 0x68).send(frame(0x68, 0x18, b"\x01"))
-        rig.turn_until(lambda rig=rig: rig.app.handler.scanner.frames == 1, 0.1)
+        rig.turn_until(lambda rig=rig: rig.app.ibus.handler.scanner.frames == 1, 0.1)
 
 
 def test_the_pull_of_rx_is_given_back_too():

@@ -10,7 +10,7 @@ if os.getenv("OPENKLINE_CHIP"):
     _board = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "kline"}
     sys.path.insert(0, os.getenv("OPENKLINE_ROOT") + "/firmware")
 
-from kline.protocol.link import records
+from kline.protocol.link import host_records, records
 from kline.protocol.link.host_end import HostLink
 
 if os.getenv("OPENKLINE_CHIP"):
@@ -20,4 +20,4 @@ if os.getenv("OPENKLINE_CHIP"):
             del sys.modules[_name]
     sys.modules.update(_board)
 
-__all__ = ("HostLink", "records")
+__all__ = ("HostLink", "host_records", "records")

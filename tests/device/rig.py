@@ -1,7 +1,7 @@
 """What most tests of the application need: a world, the application on the board, and the PC's end of the link."""
 
 import sim
-from pc_side import HostLink, records
+from pc_side import HostLink, host_records, records
 
 from kline.protocol.link.link import OPEN
 from kline.protocol.link.records import get_u16, get_u32
@@ -63,12 +63,12 @@ class Rig:
 
     def transmit(self, ident, body, max_tries=5, flags=0, deadline_ms=0):
         out = bytearray(300)
-        n = records.pack_transmit(out, ident, max_tries, flags, deadline_ms, body)
+        n = host_records.pack_transmit(out, ident, max_tries, flags, deadline_ms, body)
         return self.pc.queue(records.TRANSMIT, 0, out, n)
 
     def configure(self, key, value):
         out = bytearray(8)
-        return self.pc.queue(records.CONFIGURE, 0, out, records.pack_configure(out, key, value))
+        return self.pc.queue(records.CONFIGURE, 0, out, host_records.pack_configure(out, key, value))
 
     def result_codes(self):
         return [result[1] for result in self.results]
@@ -87,7 +87,7 @@ class Rig:
         elif kind == records.EVENT:
             self.events.append((buf[start], get_u32(buf, start + 5) if end - start > 5 else None))
         elif kind == records.COUNTERS:
-            for i, name in enumerate(records.COUNTER_NAMES):
+            for i, name in enumerate(host_records.COUNTER_NAMES):
                 self.counters[name] = get_u32(buf, start + 4 + 4 * i)
         elif kind == records.CONFIGURED:
             self.configured.append((buf[start], buf[start + 1], get_u32(buf, start + 2)))

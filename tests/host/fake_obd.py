@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 
-from kline.protocol.link import records, unpack
+from kline.protocol.link import host_records, records, unpack
 from kline.protocol.obd import requests
 from openkline.device.device import Device
 from openkline.device.state import State
@@ -99,7 +99,7 @@ class ObdBoard(FakeBoard):
 
     def fail(self, ident: int, name: str, text: str) -> None:
         self.say(ident, text, records.TEXT_ERROR)
-        self.end(ident, records.END_ERROR + 1 + records.OBD_ERRORS.index(name), 0)
+        self.end(ident, records.END_ERROR + 1 + host_records.OBD_ERRORS.index(name), 0)
 
     def _on_record(self, kind: int, channel: int, buf: bytearray, start: int, end: int) -> None:
         super()._on_record(kind, channel, buf, start, end)

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from kline.protocol.link import records, unpack
+from kline.protocol.link import host_records, records, unpack
 from openkline.cli import main
 from openkline.device.sim import find_micropython
 
@@ -45,9 +45,9 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObdBoard:
     return board
 
 
-@pytest.mark.parametrize("code", TEXTS, ids=lambda code: records.OBD_ERRORS[code - 1])
+@pytest.mark.parametrize("code", TEXTS, ids=lambda code: host_records.OBD_ERRORS[code - 1])
 def test_each_error_reaches_the_person(board: ObdBoard, code: int) -> None:
-    name = records.OBD_ERRORS[code - 1]
+    name = host_records.OBD_ERRORS[code - 1]
     text = TEXTS[code].replace("%02X", "33").replace("%d", "7").replace("%s", "(what the board adds)")
     assert TO_TRY.search(TEXTS[code]) or name in ("not_allowed", "no_car"), "what to try: else the board adds it"
 
@@ -68,7 +68,7 @@ import json
 from mpy_obd_errors import CASES
 from obd_rig import ObdRig
 from kline.device.obd.errors import ObdError
-from kline.protocol.link.records import OBD_ERRORS
+from kline.protocol.link.host_records import OBD_ERRORS
 for cause, script, changes, make, call, *_ in CASES:
     rig = ObdRig(script, **changes)
     if make:
@@ -150,5 +150,5 @@ def test_the_document_quotes_them() -> None:
     for quote in said:
         assert quote in known, f"{quote!r} is said by no error"
     for code, text in TEXTS.items():
-        if records.OBD_ERRORS[code - 1] not in ("not_connected", "not_allowed", "no_car"):
+        if host_records.OBD_ERRORS[code - 1] not in ("not_connected", "not_allowed", "no_car"):
             assert any(quote in text for quote in said), text

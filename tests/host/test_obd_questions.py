@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import pytest
 
-from kline.protocol.link import records, unpack
+from kline.protocol.link import host_records, records, unpack
 from kline.protocol.obd import questions, requests
 from openkline.device.sim import find_micropython
 from openkline.errors import ObdError
@@ -92,7 +92,7 @@ class ServiceCalls:
         assert line, "the firmware ended"
         end = json.loads(line)
         if end["code"] > records.END_ERROR:
-            raise ObdError(end["error"], records.OBD_ERRORS[end["code"] - records.END_ERROR - 1])
+            raise ObdError(end["error"], host_records.OBD_ERRORS[end["code"] - records.END_ERROR - 1])
         assert end["code"] == records.END_DONE and not end["flags"] & records.END_LOST_ANSWERS, end
         answers = [
             unpack.ObdAnswer(0, attempt, mode, target, source, bytes.fromhex(data))
@@ -201,5 +201,5 @@ def test_what_it_is(car: str, question: str, said: dict[str, Any]) -> None:
 
 
 def test_reasons_are_those_of_the_link() -> None:
-    names = [records.OBD_ERRORS[why - 1] for why in (questions.SILENT, questions.REFUSED, questions.DAMAGED)]
+    names = [host_records.OBD_ERRORS[why - 1] for why in (questions.SILENT, questions.REFUSED, questions.DAMAGED)]
     assert names == ["silent", "refused", "damaged"]

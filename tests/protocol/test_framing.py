@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kline.protocol.checksum import crc16
-from kline.protocol.link import records, unpack
+from kline.protocol.link import host_records, records, unpack
 from kline.protocol.link.framing import MAX_PAYLOAD, Deframer, buffer_size, encode_record, wire_size
 
 # Long runs without a 00, and long runs of it, are what COBS is about.
@@ -175,7 +175,7 @@ def test_frame(time_us: int, own: bool, data: bytes) -> None:
 @given(u16, u8, u8, u16, st.binary(min_size=4, max_size=256))
 def test_transmit(ident: int, tries: int, flags: int, deadline_ms: int, body: bytes) -> None:
     out = bytearray(280)
-    n = records.pack_transmit(out, ident, tries, flags, deadline_ms, body)
+    n = host_records.pack_transmit(out, ident, tries, flags, deadline_ms, body)
     t = unpack.unpack_transmit(out, 0, n)
     assert (t.ident, t.max_tries, t.flags, t.deadline_ms, t.body) == (ident, tries, flags, deadline_ms, body)
     assert records.get_u16(out, records.TRANSMIT_ID) == ident
@@ -200,19 +200,19 @@ def test_event(code: int, time_us: int, argument: int | None) -> None:
     assert (e.code, e.time_us, e.argument) == (code, time_us, argument)
 
 
-@given(ticks, st.lists(ticks, max_size=len(records.COUNTER_NAMES) + 3))
+@given(ticks, st.lists(ticks, max_size=len(host_records.COUNTER_NAMES) + 3))
 def test_counters(time_us: int, values: list[int]) -> None:
     """Also from a device that has more or fewer of them than we know."""
     out = bytearray(200)
     t, got = unpack.unpack_counters(out, 0, records.pack_counters(out, time_us, values))
     assert t == time_us
-    assert got == dict(zip(records.COUNTER_NAMES, values, strict=False))
+    assert got == dict(zip(host_records.COUNTER_NAMES, values, strict=False))
 
 
 @given(u8, st.booleans(), u32)
 def test_configure(key: int, ok: bool, value: int) -> None:
     out = bytearray(20)
-    assert unpack.unpack_configure(out, 0, records.pack_configure(out, key, value)) == (key, value)
+    assert unpack.unpack_configure(out, 0, host_records.pack_configure(out, key, value)) == (key, value)
     assert unpack.unpack_configured(out, 0, records.pack_configured(out, key, ok, value)) == (key, ok, value)
 
 

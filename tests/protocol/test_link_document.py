@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from kline.protocol.checksum import crc16
-from kline.protocol.link import device_end, host_end, link, outbox, probe, records, unpack
+from kline.protocol.link import device_end, host_end, host_records, link, outbox, probe, records, unpack
 from kline.protocol.update import bundle
 from kline.protocol.update import codes as update
 
@@ -35,9 +35,9 @@ def test_numbers_of_the_document() -> None:
     for name in dir(records):
         if name.startswith(prefixes):
             assert re.search(rf"\b{getattr(records, name)} {name}\b", text), name
-    for name in records.COUNTER_NAMES:
+    for name in host_records.COUNTER_NAMES:
         assert name in text, name
-    assert " ".join(records.OBD_ERRORS) in text
+    assert " ".join(host_records.OBD_ERRORS) in text
 
 
 def test_probe_numbers_of_the_document() -> None:
@@ -139,10 +139,10 @@ def test_payloads_of_the_examples() -> None:
     body = bytes.fromhex("68031801")
     for what, n in (
         ("FRAME", lambda: records.pack_frame(out, 1_073_741_000, 0, frame, 6)),
-        ("TRANSMIT", lambda: records.pack_transmit(out, 1, 5, records.TRANSMIT_WAKE, 0, body)),
+        ("TRANSMIT", lambda: host_records.pack_transmit(out, 1, 5, records.TRANSMIT_WAKE, 0, body)),
         ("RESULT", lambda: records.pack_result(out, 1, records.RESULT_SENT, 0, 1, 12_500, 3_000_000)),
         ("EVENT", lambda: records.pack_event(out, records.EVENT_BUS_STUCK_LOW, 3_000_000)),
-        ("CONFIGURE ", lambda: records.pack_configure(out, records.CONFIG_SLEEP_AFTER_S, 60)),
+        ("CONFIGURE ", lambda: host_records.pack_configure(out, records.CONFIG_SLEEP_AFTER_S, 60)),
         ("CONFIGURED", lambda: records.pack_configured(out, records.CONFIG_SLEEP_AFTER_S, True, 60)),
         ("LOG", lambda: records.pack_log(out, records.LOG_INFO, b"bye")),
     ):

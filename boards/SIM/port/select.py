@@ -71,9 +71,7 @@ class poll:
         w = _w
         while w.now < end:
             if end == _NEVER and w.idle_for_ever():
-                from sim.world import Stuck
-
-                raise Stuck("poll: waits for ever, and nothing will happen any more")
+                w.stuck("poll: waits for ever, and nothing will happen any more")
             tick = (w.now // TICK_US + 1) * TICK_US
             w.sleep_until(tick if tick < end else end, True)
             if self._any():

@@ -7,6 +7,7 @@ other end, the write waits for ever.
 """
 
 from .costs import LINK_BAUD, STDIN_RING, TICK_US, TX_FIFO
+from .rng import Rng
 
 _CHUNK = 8  # bytes to the device arrive in groups: 0.7 ms
 
@@ -77,9 +78,7 @@ class UsbLink:
                 while w.step(tick):
                     pass
                 if not self.read_by_host and w.idle_for_ever():
-                    from .world import Stuck
-
-                    raise Stuck("stdout stalls: nobody reads, and nothing will happen any more")
+                    w.stuck("stdout stalls: nobody reads, and nothing will happen any more")
                 continue
             part = bytes(data[i : i + free])
             i += len(part)
@@ -121,9 +120,7 @@ class StdinBuffer(_Stream):
             while usb.count == 0:
                 w.sleep_until((w.now // TICK_US + 1) * TICK_US, True)
                 if usb.count == 0 and w.idle_for_ever():
-                    from .world import Stuck
-
-                    raise Stuck("stdin: waits for input that never comes")
+                    w.stuck("stdin: waits for input that never comes")
             buf[i] = usb.take()
             i += 1
         w.leave()
@@ -257,8 +254,6 @@ class Faults:
     """What a bad cable does: chances per byte in 1/10,000. delay_us: the most that a chunk may come late."""
 
     def __init__(self, seed, drop=0, flip=0, double=0, delay_us=0):
-        from .rng import Rng
-
         self.rng = Rng(seed)
         self.drop, self.flip, self.double, self.delay_us = drop, flip, double, delay_us
         self.done = 0

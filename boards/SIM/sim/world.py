@@ -163,6 +163,10 @@ class World:
         """When."""
         return self._queue[-1][0]
 
+    def stuck(self, text):
+        """The firmware waits, and idle_for_ever(): raises Stuck."""
+        raise Stuck(text)
+
     # the firmware's calls
 
     def enter(self, name):

@@ -17,12 +17,12 @@ import micropython
 from kline.device import board as boards
 from kline.device import counters
 from kline.device.config import KLineConfig
-from kline.device.ibus_handler import IbusHandler
+from kline.device.ibus_service import IbusService
 from kline.device.transport import KLineTransport
 from kline.device.usb_link import UsbLink
 from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME
 from kline.protocol.link import records
-from kline.protocol.link.device_end import DeviceLink
+from kline.protocol.link.device_end import RESERVED, DeviceLink
 from kline.protocol.link.link import OPEN
 from kline.version import VERSION
 
@@ -33,8 +33,6 @@ _COUNTERS_MS = 5_000
 _COLLECT_MS = 2_000
 _REPL_AFTER_MS = 300_000
 _FAREWELL_MS = 100
-# Frames from the bus leave so many bytes of the link's ring to results and events.
-_RESERVE = 96
 _MAX_ERRORS = 20
 
 
@@ -55,8 +53,7 @@ class Application:
 
     def __init__(self, board, stdin=None, stdout=None, boot=None):
         self.board = board
-        self._boot = boot
-        self._updater = None
+        self.boot = boot
         self.errors = 0
         self.loop_max_us = 0
         self._out = bytearray(MAX_FRAME + 16)
@@ -64,20 +61,40 @@ class Application:
         self.link.on_record = self._on_record
         self.usb = UsbLink(self.link, stdin or sys.stdin.buffer, stdout or sys.stdout.buffer)
         self._boot_id = int.from_bytes(os.urandom(4), "little")
+        self.ibus = IbusService(self.link, self._out)
         self.obd = None
         self._probe = None
-        self._start_mode(board.mode)
+        self.updater = None
+        self._start_bus(board.mode)
         self._running = True
-        self._asleep = False
         self._started_ms = ticks_ms()
         self._counted_ms = self._collected_ms = self._heard_ms = self._started_ms
         self.uptime_s = 0
 
-    def _start_mode(self, mode):
-        """records.MODE_..: I-Bus, or a tester on the K-line (ObdService, loaded when it is needed)."""
+    def restart_bus(self, mode, **changes):
+        """Set up the bus again. mode: records.MODE_IBUS, or MODE_OBD for a tester; changes: of KLineConfig."""
+        self._stop_bus()
+        self._start_bus(mode, **changes)
+
+    def _start_bus(self, mode, **changes):
+        board = self.board
         preset = KLineConfig.obd2 if mode == records.MODE_OBD else KLineConfig.ibus
         self.mode = mode
-        self.start_bus(preset(tx_invert=self.board.tx_invert, rx_invert=self.board.rx_invert))
+        config = preset(tx_invert=board.tx_invert, rx_invert=board.rx_invert, **changes)
+        self.transport = KLineTransport(board, config).begin()
+        self.ibus.use(self.transport, mode)
+        self._poll = select.poll()
+        self._poll.register(self.usb.stdin, select.POLLIN)
+        self._poll.register(self.transport.serial(), select.POLLIN)
+        self.link.identity = records.pack_welcome(
+            self._boot_id,
+            config.max_frame,
+            self._capabilities(),
+            _version_tuple(VERSION),
+            sys.implementation.version[:3],
+            board.name,
+            machine.unique_id(),
+        )
         if mode == records.MODE_OBD:
             from kline.device.obd.service import ObdService
 
@@ -89,27 +106,13 @@ class Application:
             self.obd = None
         self.transport.close()
 
-    def start_bus(self, config):
-        """(Re)start reception with this configuration."""
-        self.transport = KLineTransport(self.board, config).begin()
-        transmitter = self.transport.transmitter
-        transmitter.on_result = self._on_result
-        transmitter.on_sent = self._on_sent
-        transmitter.on_event = self._on_event
-        self.handler = IbusHandler(self.transport, boards.ActivityLed(self.board))
-        self.handler.on_packet(self._on_packet)
-        self._poll = select.poll()
-        self._poll.register(self.usb.stdin, select.POLLIN)
-        self._poll.register(self.transport.serial(), select.POLLIN)
-        self.link.identity = records.pack_welcome(
-            self._boot_id,
-            config.max_frame,
-            self._capabilities(),
-            _version_tuple(VERSION),
-            sys.implementation.version[:3],
-            self.board.name,
-            machine.unique_id(),
-        )
+    def _capabilities(self):
+        found = records.CAN_IBUS | records.CAN_OBD | records.CAN_PROBE
+        if self.boot is not None and self.boot.slot:
+            found |= records.RUNS_SLOT_A if self.boot.slot == "a" else records.RUNS_SLOT_B
+            if self.board.password is not None:
+                found |= records.CAN_UPDATE
+        return found
 
     def run(self):
         """Turn after turn. Ctrl-C is a byte like any other meanwhile; QUIT leads to the REPL."""
@@ -148,13 +151,13 @@ class Application:
         if transport is not self.transport:
             return  # the PC has changed what the bus is
         transport.drain_uart()
-        self.handler.process()
-        if self._updater is not None:
-            self._updater.step()
+        self.ibus.handler.process()
+        if self.updater is not None:
+            self.updater.step()
         # Before a transmission that may take 50 ms: the PC would take the silence for a loss, and repeat.
         self.usb.pump()
         # Without room for its result a message waits.
-        if self.link.room() >= _RESERVE and transport.run():
+        if self.link.room() >= RESERVED and transport.run():
             self.usb.pump()
         self._look_at_the_clock()
         took_us = ticks_diff(ticks_us(), begun_us)
@@ -169,8 +172,8 @@ class Application:
         else:
             sleep_us(self.obd.rest_us())
         self._read()
-        if self._updater is not None and self._quiet():
-            self._updater.step()
+        if self.updater is not None and self._quiet():
+            self.updater.step()
         self.usb.pump()
         if self.obd is not None:
             self.obd.run()
@@ -180,15 +183,15 @@ class Application:
 
     def _read(self):
         """Take in what the PC says. Whatever it asks gets an answer: without room for one, it asks again."""
-        self.link.held = self.link.room() < _RESERVE or (self._updater is not None and self._updater.full())
+        self.link.held = self.link.room() < RESERVED or (self.updater is not None and self.updater.full())
         self.usb.read()
 
     def _look_at_the_clock(self):
         now_ms = ticks_ms()
         if self.link.state == OPEN:
             self._heard_ms = now_ms
-            if self._boot is not None and self._boot.on_trial:
-                self._boot.confirm()
+            if self.boot is not None and self.boot.on_trial:
+                self.boot.confirm()
             if ticks_diff(now_ms, self._counted_ms) >= _COUNTERS_MS:
                 self._count()
         elif ticks_diff(now_ms, self._heard_ms) >= _REPL_AFTER_MS:
@@ -196,10 +199,7 @@ class Application:
         while ticks_diff(now_ms, self._started_ms) >= 1000:
             self._started_ms = ticks_add(self._started_ms, 1000)
             self.uptime_s += 1
-        asleep = self.transport.transmitter.quiet_car.asleep
-        if asleep != self._asleep and self.obd is None:
-            self._asleep = asleep
-            self._on_event(records.EVENT_BUS_ASLEEP if asleep else records.EVENT_BUS_AWAKE, -1)
+        self.ibus.look()
         if ticks_diff(now_ms, self._collected_ms) >= _COLLECT_MS and self._quiet():
             self._collected_ms = now_ms
             gc.collect()
@@ -218,132 +218,61 @@ class Application:
             self.usb.pump()
             sleep_us(1000)
 
-    # -- from the bus to the PC --------------------------------------------------------------------------------------
-
-    def _on_packet(self, buffer, length):
-        self._report_frame(buffer, length, self.handler.frame_us, 0)
-
-    def _on_sent(self, buffer, length, time_us):
-        self._report_frame(buffer, length, time_us, records.FRAME_OWN)
-
-    def _report_frame(self, buffer, length, time_us, flags):
-        out = self._out
-        self.link.queue(records.FRAME, 0, out, records.pack_frame(out, time_us, flags, buffer, length), _RESERVE)
-
-    def _on_result(self, id, code, detail, tries, waited_us, time_us):
-        out = self._out
-        self.link.queue(records.RESULT, 0, out, records.pack_result(out, id, code, detail, tries, waited_us, time_us))
-
-    def _on_event(self, code, value):
-        out = self._out
-        self.link.queue(records.EVENT, 0, out, records.pack_event(out, code, ticks_us(), value))
-
-    # -- from the PC -------------------------------------------------------------------------------------------------
+    # -- records of the PC -------------------------------------------------------------------------------------------
 
     def _on_record(self, kind, channel, buf, start, end):
-        if kind == records.TRANSMIT:
-            self._transmit(buf, start, end)
-        elif kind == records.CONFIGURE:
-            self._configure(buf[start], records.get_u32(buf, start + 1))
-        elif kind == records.COUNTERS_REQUEST:
-            self._count()
-        elif records.OBD_FIRST <= kind <= records.OBD_LAST:
-            self._obd_record(kind, buf, start, end)
-        elif records.PROBE_FIRST <= kind <= records.PROBE_LAST:
-            self._probe_record(buf, start, end)
-        elif records.UPDATE_FIRST <= kind <= records.UPDATE_LAST:
-            self._update_record(kind, buf, start, end)
-        elif kind == records.HELLO:
-            # A new session: calls of the old one are nobody's, and the mode is the board's own again.
-            if self._updater is not None:
-                self._updater.record(kind, buf, start, end)
-            if self.obd is not None or self.mode != self.board.mode:
-                self._stop_bus()
-                self._start_mode(self.board.mode)
+        if kind == records.HELLO:
+            self._new_session(kind, buf, start, end)
         elif kind == records.QUIT:
             self._running = False
+        elif kind == records.COUNTERS_REQUEST:
+            self._count()
+        elif kind == records.CONFIGURE:
+            self._configure(buf[start], records.get_u32(buf, start + 1))
+        else:
+            for first, last, find in _SERVICES:
+                if first <= kind <= last:
+                    find(self).record(kind, buf, start, end)
 
-    def _obd_record(self, kind, buf, start, end):
-        if self.obd is not None:
-            self.obd.record(kind, buf, start, end)
-        elif kind == records.OBD_CALL and end - start >= records.CALL_ARGUMENTS:
-            out = self._out
-            n = records.pack_obd_end(out, records.get_u16(buf, start), records.END_WRONG_MODE)
-            self.link.queue(records.OBD_END, 0, out, n)
+    def _new_session(self, kind, buf, start, end):
+        """Calls of the old session have no receiver any more, and the mode is the board's own again."""
+        if self.updater is not None:
+            self.updater.record(kind, buf, start, end)
+        if self.obd is not None or self.mode != self.board.mode:
+            self.restart_bus(self.board.mode)
 
-    def _probe_record(self, buf, start, end):
-        """openkline doctor asks; its module is loaded for that, and stays."""
+    def probe_service(self):
+        """What openkline doctor asks."""
         if self._probe is None:
             from kline.device.wire_probe import WireProbe
 
             self._probe = WireProbe(self)
-        self._probe.record(buf, start, end)
-        if self._probe.rebuild:
-            self._probe.rebuild = False
-            self._stop_bus()
-            self._start_mode(self.mode)
+        return self._probe
 
-    def _capabilities(self):
-        found = records.CAN_IBUS | records.CAN_OBD | records.CAN_PROBE
-        if self._boot is not None and self._boot.slot:
-            found |= records.RUNS_SLOT_A if self._boot.slot == "a" else records.RUNS_SLOT_B
-            if self.board.password is not None:
-                found |= records.CAN_UPDATE
-        return found
-
-    def _update_record(self, kind, buf, start, end):
-        if self._updater is None:
+    def update_service(self):
+        if self.updater is None:
             from kline.device.updater import Updater
 
-            self._updater = Updater(self.board, self._boot, self.link, lambda: self.uptime_s)
-        self._updater.record(kind, buf, start, end)
-
-    def _transmit(self, buf, start, end):
-        body = start + records.TRANSMIT_BODY
-        n = end - body
-        detail = 0
-        if self.obd is not None:
-            detail = records.DROPPED_WRONG_MODE
-        # source, length, destination, at least one byte; the length byte counts destination, data and checksum.
-        elif n < MIN_FRAME - 1 or n >= self.transport.config.max_frame or buf[body + 1] != n - 1:
-            detail = records.DROPPED_BAD_BODY
-        elif not self.transport.write(
-            buf,
-            id=records.get_u16(buf, start + records.TRANSMIT_ID),
-            max_tries=buf[start + records.TRANSMIT_MAX_TRIES],
-            flags=buf[start + records.TRANSMIT_FLAGS],
-            deadline_ms=records.get_u16(buf, start + records.TRANSMIT_DEADLINE_MS),
-            start=body,
-            end=end,
-        ):
-            detail = records.DROPPED_QUEUE_FULL
-        if detail and n >= 0:
-            self._on_result(records.get_u16(buf, start), records.RESULT_DROPPED, detail, 0, 0, ticks_us())
+            self.updater = Updater(self.board, self.boot, self.link, lambda: self.uptime_s)
+        return self.updater
 
     def _configure(self, key, value):
-        manners = self.transport.transmitter.quiet_car
+        quiet_car = self.transport.transmitter.quiet_car
+        tx_idle = self.transport.tx_idle()
         ok = True
         if key == records.CONFIG_SLEEP_AFTER_S and value <= 86_400:
-            manners.sleep_after_s = value
+            quiet_car.sleep_after_s = value
         elif key == records.CONFIG_WAKE_ALLOWED:
-            manners.wake_allowed = bool(value)
+            quiet_car.wake_allowed = bool(value)
         elif key == records.CONFIG_WAKINGS_PER_HOUR and value <= 100:
-            manners.wakings_per_hour = value
+            quiet_car.wakings_per_hour = value
         elif key == records.CONFIG_RATE_PER_MINUTE and value <= 60_000:
-            manners.per_minute = value
-        elif key == records.CONFIG_MODE and value in (records.MODE_IBUS, records.MODE_OBD) and self.transport.tx_idle():
+            quiet_car.per_minute = value
+        elif key == records.CONFIG_MODE and value in (records.MODE_IBUS, records.MODE_OBD) and tx_idle:
             if value != self.mode:
-                self._stop_bus()
-                self._start_mode(value)
-        elif (
-            key == records.CONFIG_MAX_FRAME
-            and MIN_FRAME <= value <= MAX_FRAME
-            and self.obd is None
-            and self.transport.tx_idle()
-        ):
-            board = self.board
-            self.transport.close()
-            self.start_bus(KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert, max_frame=value))
+                self.restart_bus(value)
+        elif key == records.CONFIG_MAX_FRAME and MIN_FRAME <= value <= MAX_FRAME and self.obd is None and tx_idle:
+            self.restart_bus(self.mode, max_frame=value)
         elif key == records.CONFIG_RESET:
             machine.reset()
         else:
@@ -352,10 +281,21 @@ class Application:
         self.link.queue(records.CONFIGURED, 0, out, records.pack_configured(out, key, ok, value))
 
     def _count(self):
-        """Report all counters, in the order of records.COUNTER_NAMES."""
+        """Report all counters, in the order of host_records.COUNTER_NAMES."""
         self._counted_ms = ticks_ms()
         out = self._out
         self.link.queue(records.COUNTERS, 0, out, records.pack_counters(out, ticks_us(), counters.values_of(self)))
+
+
+# Who answers the PC's records: first type, last type, what finds the service, or loads it with the first such record.
+# A service has record(kind, buf, start, end).
+_SERVICES = (
+    (records.TRANSMIT, records.TRANSMIT, lambda app: app.ibus),
+    # In the other mode the I-Bus service says that this is the wrong one.
+    (records.OBD_FIRST, records.OBD_LAST, lambda app: app.obd or app.ibus),
+    (records.PROBE_FIRST, records.PROBE_LAST, Application.probe_service),
+    (records.UPDATE_FIRST, records.UPDATE_LAST, Application.update_service),
+)
 
 
 def _version_tuple(text):

@@ -4,8 +4,8 @@ import gc
 
 
 def values_of(app):
-    """In the order of records.COUNTER_NAMES."""
-    scanner = app.handler.scanner
+    """In the order of host_records.COUNTER_NAMES."""
+    scanner = app.ibus.handler.scanner
     transport = app.transport
     transmitter = transport.transmitter
     link = app.link
@@ -16,7 +16,7 @@ def values_of(app):
         scanner.too_long,
         scanner.stalled,
         scanner.dropped_bytes,
-        app.handler.filtered,
+        app.ibus.handler.filtered,
         transport.rx_bytes,
         transport.rx_full,
         transport.rx_uart_full,
@@ -35,7 +35,7 @@ def values_of(app):
         link.queue_full,
         link.no_session,
         link.deframer.text_bytes,
-        app.handler.callback_errors + app.errors + (app.obd.errors if app.obd else 0),
+        app.ibus.handler.callback_errors + app.errors + (app.obd.errors if app.obd else 0),
         app.loop_max_us,
         gc.mem_free(),
         app.uptime_s,

@@ -57,7 +57,7 @@ def _describe(app):
         "micropython": sys.version,
         "version": VERSION,
         "root": _root(),
-        "slots": len(app._boot.slots) if app._boot is not None else 0,
+        "slots": len(app.boot.slots) if app.boot is not None else 0,
         "named": _fields("boot.json").get("slot"),
         "heap_free": gc.mem_free(),
         "reset_cause": machine.reset_cause(),

@@ -30,16 +30,16 @@ class Busy(Exception):
 
 
 class WireProbe:
-    """app: the Application whose transport is looked at; rebuild is set when its bus has to be set up anew."""
+    """app: the Application whose transport is looked at."""
 
     def __init__(self, app):
         self._app = app
         self._out = bytearray(192)
         self._widths = [0] * probe.MAX_WIDTHS
         self._self = SelfProbe()
-        self.rebuild = False
+        self._rebuild = False
 
-    def record(self, buf, start, end):
+    def record(self, kind, buf, start, end):
         """A PROBE_CALL: does it, answers, ends it."""
         if end - start < 3:
             return
@@ -60,6 +60,9 @@ class WireProbe:
         ):
             code = probe.PROBE_BUSY  # no room for it now
         link.queue(probe.PROBE_END, 0, out, probe.pack_end(out, ident, code))
+        if self._rebuild:
+            self._rebuild = False
+            self._app.restart_bus(self._app.mode)
 
     def _bind(self):
         """The pins and the UART as they are now: the application may have changed the bus."""
@@ -208,7 +211,7 @@ class WireProbe:
                 Pin(number, Pin.OUT, value=self._recessive_out, drive=Pin.DRIVE_2)
                 Pin(number, Pin.IN, Pin.PULL_UP)
                 self._give_back(number)
-                self.rebuild = True  # as an output RX may have lost its interrupt
+                self._rebuild = True  # as an output RX may have lost its interrupt
             else:
                 self._give_back()
 

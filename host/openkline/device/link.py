@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kline.protocol.ibus.frames import MIN_FRAME
-from kline.protocol.link import records, unpack
+from kline.protocol.link import host_records, records, unpack
 from kline.protocol.link.host_end import HostLink
 from kline.protocol.link.link import OPEN, OPENING
 from kline.protocol.ticks import TICKS_MASK
@@ -166,12 +166,12 @@ class BoardLink:
     def transmit(self, message: Message, wake: bool) -> None:
         flags = records.TRANSMIT_WAKE if wake else 0
         deadline_ms = message.deadline_ms(self.now_s)
-        n = records.pack_transmit(self._out, message.id, message.max_tries, flags, deadline_ms, message.body)
+        n = host_records.pack_transmit(self._out, message.id, message.max_tries, flags, deadline_ms, message.body)
         self.link.queue(records.TRANSMIT, 0, self._out, n)
 
     def configure(self, settings: tuple[tuple[int, int], ...]) -> None:
         for key, value in settings:
-            self.link.queue(records.CONFIGURE, 0, self._out, records.pack_configure(self._out, key, value))
+            self.link.queue(records.CONFIGURE, 0, self._out, host_records.pack_configure(self._out, key, value))
 
     def send(self, kind: int, payload: bytes) -> bool:
         """A record of another part of the program. False: no session, or no room now."""

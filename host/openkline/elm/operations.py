@@ -80,7 +80,7 @@ Operation = Initialise | Bypass | Exchange | Monitor | KeepAlive | Close | Volta
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """error: "" for done, else a name of records.OBD_ERRORS, STOPPED, or another of openkline.errors.ObdError.
+    """error: "" for done, else a name of host_records.OBD_ERRORS, STOPPED, or another of openkline.errors.ObdError.
 
     alive: the session lives; key_bytes: of an Initialise; volts: of a Voltage, None where nothing is measured.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kline.protocol.link import records, unpack
+from kline.protocol.link import host_records, records, unpack
 from openkline.device.calls import Call, Calls, Failure
 from openkline.device.device import Device
 from openkline.errors import ObdError
@@ -119,8 +119,8 @@ async def _listen(call: Call[Said], on_answer: OnAnswer, progress: Progress | No
 
 def _failure(code: int, text: str) -> ObdError:
     n = code - records.END_ERROR - 1
-    if 0 <= n < len(records.OBD_ERRORS):
-        return ObdError(_readable(text) or records.OBD_ERRORS[n].replace("_", " "), records.OBD_ERRORS[n])
+    if 0 <= n < len(host_records.OBD_ERRORS):
+        return ObdError(_readable(text) or host_records.OBD_ERRORS[n].replace("_", " "), host_records.OBD_ERRORS[n])
     name, words = _FAILURES.get(code, ("failed", f"the board ended the request with code {code}"))
     return ObdError(f"{words} ({text})" if text else words, name)
 

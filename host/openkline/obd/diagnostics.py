@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from kline.protocol.link import records
+from kline.protocol.link import host_records
 from kline.protocol.obd import nrc, pids, questions, requests, results, words
 from kline.protocol.obd.answers import MonitorStatus
 from openkline.errors import ObdError
@@ -128,7 +128,7 @@ def _error(error: questions.NoAnswer) -> ObdError:
         text = "no ECU answered the request to clear: read the codes to see whether they are gone"
     else:
         text = f"no ECU answered {asked}: the car may not have it"
-    return ObdError(text, records.OBD_ERRORS[error.why - 1])
+    return ObdError(text, host_records.OBD_ERRORS[error.why - 1])
 
 
 def _cells(values: dict[int, list[pids.Value]]) -> list[Cell]:

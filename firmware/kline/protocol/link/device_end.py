@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ANNOUNCE_US = 1_000_000  # between two WELCOMEs to a PC that talks without a session
 DEVICE_WINDOW = 192  # MicroPython's stdin ring holds 259 bytes and drops what is beyond: this and some acks fit
+RESERVED = 96  # bytes of the ring that frames from the bus leave to results and events
 
 
 class DeviceLink(Link):

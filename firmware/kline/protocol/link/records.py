@@ -2,7 +2,7 @@
 
 All numbers are little endian. Receivers ignore bytes beyond the end of a payload that they know, so that later
 versions can append. `pack_x(out, ..) -> n` writes out[0:n] and allocates nothing (times and counters are below 2**30);
-unpacking for the PC is in unpack.py.
+what only the PC needs is in host_records.py and unpack.py.
 """
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ TEXT_ERROR = 1  # why the call failed; its parts are to be joined
 ANSWER_WHOLE = 254  # a message as it was, with header and checksum (OP_RAW, OP_EXCHANGE, OP_LISTEN)
 ANSWER_NO_FRAME = 255  # bytes of which some belong to no frame (OP_RAW), or that are none (OP_EXCHANGE, OP_LISTEN)
 
-# OBD_END: codes (from END_ERROR + 1 on: OBD_ERRORS), flags
+# OBD_END: codes (from END_ERROR + 1 on: host_records.OBD_ERRORS), flags
 END_DONE = 0
 END_CANCELLED = 1
 END_BUSY = 2  # another call is running
@@ -140,48 +140,6 @@ END_ALIVE = 1  # the session lives
 END_RENEWED = 2  # it had to be initialised again
 END_LOST_ANSWERS = 4  # there was no room for all answers
 END_DAMAGED = 8  # of OP_REQUEST: something came that was no whole answer: one may be missing
-OBD_ERRORS = (
-    "no_echo", "echo_wrong", "stuck_low", "busy", "no_sync", "sync_wrong", "no_key_bytes", "key_bytes", "no_address",
-    "silent", "refused", "late", "not_connected", "too_soon", "not_allowed", "no_car", "damaged",
-)  # fmt: skip
-
-# COUNTERS: the order of its values. New ones are appended; a reader takes as many as it finds.
-COUNTER_NAMES = (
-    "frames",
-    "bad_checksum",
-    "bad_length",
-    "too_long",
-    "stalled",
-    "dropped_bytes",
-    "filtered",
-    "rx_bytes",
-    "rx_full",
-    "rx_uart_full",
-    "tx_frames",
-    "tx_collisions",
-    "tx_refused",
-    "tx_failed",
-    "wakings",
-    "link_rx_records",
-    "link_rx_bad",
-    "link_rx_gaps",
-    "link_rx_duplicates",
-    "link_tx_records",
-    "link_tx_resent",
-    "link_abandoned",
-    "link_queue_full",
-    "link_no_session",
-    "link_text_bytes",
-    "callback_errors",
-    "loop_max_us",
-    "heap_free",
-    "uptime_s",
-    "wake_refused",
-    "rate_waits",
-    "echo_lost",
-    "tx_flushed",
-    "link_rx_held",
-)
 
 # Where WELCOME's and HELLO's fields are that the link itself reads or fills in.
 HELLO_SESSION = 1
@@ -274,7 +232,7 @@ def pack_event(out: bytearray, code: int, time_us: int, argument: int = -1) -> i
 
 
 def pack_counters(out: bytearray, time_us: int, values: "list[int]") -> int:
-    """COUNTERS: time u32, then a u32 each in the order of COUNTER_NAMES; `values` in that order."""
+    """COUNTERS: time u32, then a u32 each in the order of host_records.COUNTER_NAMES; `values` in that order."""
     at = put_u32(out, 0, time_us)
     for i in range(len(values)):
         at = put_u32(out, at, values[i])
@@ -286,23 +244,6 @@ def pack_configured(out: bytearray, key: int, ok: bool, value: int) -> int:
     out[0] = key
     out[1] = 1 if ok else 0
     return put_u32(out, 2, value)
-
-
-def pack_configure(out: bytearray, key: int, value: int) -> int:
-    """CONFIGURE: key u8, value u32."""
-    out[0] = key
-    return put_u32(out, 1, value)
-
-
-def pack_transmit(out: bytearray, ident: int, max_tries: int, flags: int, deadline_ms: int, body: "Buffer") -> int:
-    """TRANSMIT: id u16, max_tries u8 (0 = the device's), flags u8, deadline_ms u16 (0 = none), body."""
-    put_u16(out, TRANSMIT_ID, ident)
-    out[TRANSMIT_MAX_TRIES] = max_tries
-    out[TRANSMIT_FLAGS] = flags
-    at = put_u16(out, TRANSMIT_DEADLINE_MS, deadline_ms)
-    for i in range(len(body)):
-        out[at + i] = body[i]
-    return at + len(body)
 
 
 def pack_obd_call(out: bytearray, ident: int, operation: int, arguments: "Buffer" = b"") -> int:

@@ -4,7 +4,8 @@ Each `unpack_x(buf, start, end)` reads buf[start:end], ignores what follows the 
 when the payload is too short: it has passed its CRC, so that is a device of another version, not noise.
 """
 
-from kline.protocol.link.records import COUNTER_NAMES, FRAME_OWN, WELCOME_FIXED, get_u16, get_u32
+from kline.protocol.link.host_records import COUNTER_NAMES
+from kline.protocol.link.records import FRAME_OWN, WELCOME_FIXED, get_u16, get_u32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Question = Generator[bytes, Assembly, T]
 
-# Why there is no answer: n stands for records.OBD_ERRORS[n - 1], as the codes of kline.device.obd.errors do.
+# Why there is no answer: n stands for host_records.OBD_ERRORS[n - 1], as the codes of kline.device.obd.errors do.
 SILENT = 10
 REFUSED = 11
 DAMAGED = 17
