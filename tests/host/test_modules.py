@@ -22,6 +22,7 @@ PC_ONLY = {
     "kline/protocol/ibus/commands.py",
     "kline/protocol/link/handshake.py",
     "kline/protocol/link/host_end.py",
+    "kline/protocol/link/host_records.py",
     "kline/protocol/obd/results.py",
     "kline/protocol/obd/words.py",
     "kline/protocol/link/unpack.py",
