@@ -69,7 +69,7 @@ def asked_by_the_board(script):
     from kline.device.obd.errors import ObdError
     from kline.device.obd.init import FAST, OBD_ADDRESS, SLOW
     from kline.device.obd.line import drain
-    from kline.protocol.link.records import OBD_ERRORS
+    from kline.protocol.link.host_records import OBD_ERRORS
 
     obd = ObdRig(script).obd
     address = int(script.get("address", "33"), 16)
