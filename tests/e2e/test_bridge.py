@@ -192,10 +192,10 @@ async def test_a_second_bridge_on_the_same_port_says_so() -> None:
         status, _, err = await command("bridge", "-d", "sim", "-p", str(running.port))
         assert status == 1
         assert b"cannot listen" in err
-        assert b"already" in err and b"-p names another port" in err
+        assert b"already" in err and b"-p chooses another port" in err
         free = str(free_port())
         status, _, err = await command("bridge", "-d", "sim", "-p", free, "--elm327", str(running.port))
-        assert status == 1 and b"-p and --elm327 name other ports" in err
+        assert status == 1 and b"-p and --elm327 choose other ports" in err
 
 
 async def test_an_address_of_another_computer() -> None:
@@ -234,11 +234,10 @@ async def test_a_bridge_that_is_named_is_not_replaced_by_a_board(words: tuple[st
 
 
 async def test_without_a_bridge_they_open_the_board_themselves() -> None:
-    port = str(free_port())
-    status, out, err = await command("send", "-d", "sim", "-p", port, "--json", "68 18 38 00 00")
+    status, out, err = await command("send", "-d", "sim", "--json", "68 18 38 00 00")
     assert status == 0, err
     result = json.loads(out)
     assert (result["outcome"], result["tries"]) == ("sent", 1)
-    status, out, err = await command("monitor", "-d", "sim", "-p", port, "--json", "-n", "3")
+    status, out, err = await command("monitor", "-d", "sim", "--json", "-n", "3")
     assert status == 0, err
     assert len(out.splitlines()) == 3

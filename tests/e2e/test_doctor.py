@@ -217,7 +217,7 @@ async def openkline(*words: str, device: str = "sim") -> tuple[int, str, str]:
 async def test_the_names_of_faults() -> None:
     """Those of the command line are those of the virtual board, and each is in a case."""
     status, _, err = await openkline("--fault", "nothing")
-    assert status == 2 and "nothing is none of" in err
+    assert status == 2 and "'nothing' is not one of" in err
     for words in ("--fault", "slow"), ("--car", "demo"):
         status, _, err = await openkline(*words, device="/dev/none")
         assert status == 2 and "need -d sim" in err
@@ -241,7 +241,7 @@ def answer(keys: bytes, before: bytes = b"") -> str:
 
 def test_ctrl_c_at_the_question_ends_it() -> None:
     with Terminal("doctor", "-d", "sim", "--listen", "0.2") as terminal:
-        terminal.read_until(r"Go on\? \[y/N\]: ")
+        terminal.read_until(r"Continue\? \[y/N\]: ")
         terminal.write(b"\x03")
         assert terminal.end() == 130
         assert "wire" not in terminal.text

@@ -157,7 +157,7 @@ def children(pid: int) -> list[int]:
 
 def test_ctrl_c_at_the_question_of_send() -> None:
     with Terminal("send", "-d", "/dev/ttyNOSUCH", "--name", "doors_lock_key") as terminal:
-        terminal.read_until(r"Send it \[y/N\]: ")
+        terminal.read_until(r"Send it\? \[y/N\]: ")
         assert terminal.interrupt() == 130
         assert "Nothing was sent." in terminal.text and "--yes" not in terminal.text
 
@@ -165,7 +165,7 @@ def test_ctrl_c_at_the_question_of_send() -> None:
 def test_the_command_on_a_terminal() -> None:
     terminal = Terminal("repl", "-d", "sim", "--car", "none")
     try:
-        terminal.read_until("the application has quit; press Enter")
+        terminal.read_until("the application has stopped; press Enter")
         terminal.read_until(r"Connected to MicroPython at /dev/pts/\d+")
         terminal.write(b"\r")
         terminal.read_until(r">>> ")

@@ -177,7 +177,7 @@ async def test_a_version_that_does_not_start_is_told(flash: Path, tmp_path: Path
     async with board(flash) as sim:
         status, out, err = await command("update", "-d", sim.path, str(broken), "--password", PASSWORD, timeout_s=120)
     assert status == 8 and not out, (out, err)
-    assert f"version {OLD} did not start; the board is back with {OLD} in slot a, as before" in err.decode(), err
+    assert f"version {OLD} did not start; the board runs {OLD} from slot a, as before" in err.decode(), err
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
 
 

@@ -9,17 +9,19 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+from tests.host import settings_table
 
 from openkline.bridge import events
-from openkline.bridge.config import BRIDGE_KEYS, GATEWAY_KEYS, parse
+from openkline.bridge.config import parse
 from openkline.bridge.events import _KILL_AFTER_S, EventRunner, parse_events
 from openkline.cli.bridge import bridge
+from openkline.cli.bridge_options import TABLES
 from openkline.cli.log import log
 from openkline.log import files
 from openkline.log.formats import GatewayFormat, LogProblem
 from openkline.log.reader import read_frames
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "bridge.md").read_text("utf-8")
+TEXT = settings_table.DOCUMENT.read_text("utf-8")
 
 
 def part(heading: str) -> str:
@@ -30,18 +32,18 @@ def blocks(heading: str) -> list[str]:
     return re.findall(r"^```\w*\n(.*?)^```$", part(heading), re.DOTALL | re.MULTILINE)
 
 
-def test_every_setting_is_there_and_none_else() -> None:
-    table, gateway = part("Settings").split("In `[gateway]`:")
-    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
-    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(BRIDGE_KEYS)
-    assert set(re.findall(r"`(\w+)`", gateway)) == set(GATEWAY_KEYS)
+def test_the_tables_of_settings_are_the_declarations() -> None:
+    assert settings_table.with_tables(TEXT) == TEXT, "renew: python -m tests.host.settings_table"
+    for title in TABLES:
+        assert settings_table.table(title) in part("Settings")
 
 
-def test_the_settings_of_the_example_are_some() -> None:
+def test_the_settings_of_the_example_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: True)
     (example,) = blocks("Settings")
-    config = parse(example)
-    assert config.bridge["level"] == 4
-    assert config.gateway_options().rate_per_s == 50
+    config = parse(example, TABLES)
+    assert config.table("")["level"] == 4
+    assert config.table("gateway")["rate_per_s"] == 50
 
 
 def test_every_option_that_is_named_is_one() -> None:

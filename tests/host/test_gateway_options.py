@@ -20,7 +20,7 @@ from openkline.net.access import host_port
         ({"host": "0.0.0.0"}, "allow must name"),
         ({"host": "car.local"}, "allow must name"),
         ({"host": "::"}, "allow must name"),
-        ({"allow": ("10.0.0.0/33",)}, "allow is '10.0.0.0/33'"),
+        ({"allow": ("10.0.0.0/33",)}, "allow is '10.0.0.0/33': must be an address"),
         ({"deny": ("3F ZZ",)}, "'ZZ' is neither"),
         ({"deny": ("",)}, "a rule is"),
     ],

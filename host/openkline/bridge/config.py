@@ -1,18 +1,16 @@
-"""The bridge's settings file (TOML), and how it joins the command line: what stands there wins.
+"""The settings file (TOML): where it is, and what it may say.
 
-    device = "auto"                   # like -d
-    level = 4                         # like -l; also: events, event_timeout, event_shell, wake, sleep_after, wakings,
-    file = "/var/log/openkline.log"   # max_rate, max_frame, direction, rotate_size, rotate_hours, keep, log_json,
-                                      # log_format, status_port, elm327
+    device = "auto"                   # a key of the first table: openkline.cli.bridge_options
+    level = 4
 
-    [gateway]
-    port = 4287                       # like -p; also: address, clients, timeout, allow, read_only
-    deny = ["cautious"]               # rules of what clients must not send
-    rate_per_s = 100                  # and the other limits of GatewayOptions
+    [gateway]                         # of the second: openkline.gateway.options
+    port = 4287
+    deny = ["cautious"]
 
-Where it is looked for: --config FILE, else $OPENKLINE_CONFIG, else the first that exists of
-$XDG_CONFIG_HOME/openkline/bridge.toml (~/.config/.. when unset; %APPDATA%\\openkline\\bridge.toml on Windows) and
-/etc/openkline/bridge.toml.
+Which keys a table has, and which values, is declared by a dataclass (openkline.settings); docs/bridge.md lists them.
+
+The file is --config FILE, else $OPENKLINE_CONFIG, else the first that exists of $XDG_CONFIG_HOME/openkline/bridge.toml
+(~/.config/.. when unset; %APPDATA%\\openkline\\bridge.toml on Windows) and /etc/openkline/bridge.toml.
 """
 
 from __future__ import annotations
@@ -20,59 +18,19 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from openkline.bridge.events import EventFileError, load_events
-from openkline.elm.options import parse_listen
-from openkline.errors import OpenklineError, OptionError
-from openkline.gateway.options import GatewayOptions
+from openkline.errors import OpenklineError
+from openkline.settings import Setting, by_key, settings_of
 from openkline.userfiles import settings_folder
 
-_NUMBER = (int, float)
-BRIDGE_KEYS: dict[str, tuple[type, ...]] = {
-    "device": (str,),
-    "level": (int,),
-    "file": (str,),
-    "events": (str,),
-    "event_timeout": _NUMBER,
-    "event_shell": (bool,),
-    "wake": (str,),
-    "sleep_after": (int,),
-    "wakings": (int,),
-    "max_rate": (int,),
-    "max_frame": (int,),
-    "direction": (bool,),
-    "rotate_size": (int,),
-    "rotate_hours": _NUMBER,
-    "keep": (int,),
-    "log_json": (bool,),
-    "log_format": (str,),
-    "status_port": (int,),
-    "elm327": (str,),
-}
-GATEWAY_KEYS: dict[str, tuple[type, ...]] = {
-    "address": (str,),
-    "port": (int,),
-    "clients": (int,),
-    "timeout": _NUMBER,
-    "allow": (list,),
-    "read_only": (bool,),
-    "deny": (list,),
-    "rate_per_s": _NUMBER,
-    "burst": (int,),
-    "input_bytes_per_s": (int,),
-    "queue": (int,),
-    "write_buffer": (int,),
-    "pending": (int,),
-    "accepts_per_s": _NUMBER,
-    "drain_s": _NUMBER,
-}
-_FIELD_OF = {"address": "host", "timeout": "alive_timeout_s"}  # words of the command line, fields of GatewayOptions
-_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", list: "a list of texts"}
+Tables = Mapping[str, type]  # the file's tables, "" for what stands before the first, and the dataclass of each
 
 
 class ConfigError(OpenklineError, ValueError):
@@ -83,35 +41,13 @@ class ConfigError(OpenklineError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the file says: known words, values of the right kind. Their limits are those of the command line's options
-    (cli/config.py). path: None when there is none."""
+    """What the file says, checked, by table and by the settings' names. path: None when there is no file."""
 
     path: Path | None = None
-    bridge: Mapping[str, object] = field(default_factory=dict)
-    gateway: Mapping[str, object] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def defaults(self) -> dict[str, object]:
-        """By the names of the command line's options: the values that hold where the command line says nothing."""
-        words = {"address", "port", "clients", "timeout", "allow", "read_only", "deny"}
-        return {**self.bridge, **{key: value for key, value in self.gateway.items() if key in words}}
-
-    def gateway_options(self, **given: object) -> GatewayOptions:
-        """GatewayOptions from the file; `given`: fields that the command line says otherwise. OptionError."""
-        values: dict[str, object] = {}
-        for key, value in self.gateway.items():
-            values[_FIELD_OF.get(key, key)] = tuple(value) if isinstance(value, list) else value
-        return GatewayOptions(**{**values, **given})  # type: ignore[arg-type]
-
-    def check(self) -> None:
-        """Everything that can be checked without a board. ConfigError names the file."""
-        try:
-            self.gateway_options()
-            if (listen := self.bridge.get("elm327")) is not None:
-                parse_listen(str(listen))
-            if (events := self.bridge.get("events")) is not None:
-                load_events(Path(str(events)), bool(self.bridge.get("event_shell")))
-        except (OptionError, EventFileError) as error:
-            raise ConfigError(f"{self.path}: {error}") from error
+    def table(self, name: str) -> Mapping[str, Any]:
+        return self.tables.get(name, {})
 
 
 def places(environment: Mapping[str, str] | None = None, platform: str = sys.platform) -> list[Path]:
@@ -124,10 +60,10 @@ def places(environment: Mapping[str, str] | None = None, platform: str = sys.pla
 
 
 def find(environment: Mapping[str, str] | None = None) -> Path | None:
-    """The file that holds, if there is one. ConfigError: $OPENKLINE_CONFIG names one that isn't there."""
+    """The file to use, if there is one. ConfigError: $OPENKLINE_CONFIG names one that isn't there."""
     environment = os.environ if environment is None else environment
     for path in places(environment):
-        with contextlib.suppress(OSError):  # HOME may be somebody else's, after sudo -u
+        with contextlib.suppress(OSError):  # HOME may be another user's, after sudo -u
             if path.is_file():
                 return path
         if environment.get("OPENKLINE_CONFIG"):
@@ -135,7 +71,7 @@ def find(environment: Mapping[str, str] | None = None) -> Path | None:
     return None
 
 
-def load(path: Path | None = None) -> Config:
+def load(tables: Tables, path: Path | None = None) -> Config:
     """That file, or the one in a default place, or nothing. ConfigError names the file and every bad key."""
     path = path or find()
     if path is None:
@@ -144,44 +80,58 @@ def load(path: Path | None = None) -> Config:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
-    return parse(text, path)
+    return parse(text, tables, path)
 
 
-def parse(text: str, path: Path | None = None) -> Config:
+def parse(text: str, tables: Tables, path: Path | None = None) -> Config:
+    """ConfigError: a line for each bad key, with its place."""
     name = path or "settings"
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: {error}") from error
-    gateway = values.pop("gateway", {})
-    problems = _problems(values, BRIDGE_KEYS, "", ["gateway"])
-    if isinstance(gateway, dict):
-        problems += _problems(gateway, GATEWAY_KEYS, "gateway.")
-    else:
-        problems.append(f"gateway is {gateway!r}, must be a table: [gateway]")
-        gateway = {}
+    split = {title: values.pop(title, {}) for title in tables if title} | {"": values}
+    problems = [
+        f"{name}{_place(text, table, key)}: {problem}"
+        for title in tables
+        for table, key, problem in _problems(split[title], title, tables)
+    ]
     if problems:
-        raise ConfigError("\n".join(f"{name}: {problem}" for problem in problems))
-    return Config(path, values, gateway)
+        raise ConfigError("\n".join(problems))
+    return Config(path, {title: _converted(split[title], tables[title]) for title in tables})
 
 
-def _problems(
-    values: Mapping[str, object], known: Mapping[str, tuple[type, ...]], prefix: str, others: list[str] | None = None
-) -> list[str]:
-    found = []
+def _problems(values: object, title: str, tables: Tables) -> Iterator[tuple[str, str, str]]:
+    """Table, key, sentence."""
+    if not isinstance(values, dict):
+        yield "", title, f"{title} is {values!r}, must be a table: [{title}]"
+        return
+    known = by_key(settings_of(tables[title]))
+    prefix = f"{title}." if title else ""
     for key, value in values.items():
-        types = known.get(key)
-        if types is None:
-            near = difflib.get_close_matches(key, [*known, *(others or [])], 1)
-            found.append(f"{prefix}{key} is no setting" + (f"; {prefix}{near[0]}?" if near else ""))
-        elif not _is(value, types):
-            found.append(f"{prefix}{key} is {value!r}, must be {_NAMES[types[-1]]}")
-    return found
+        if key not in known:
+            near = difflib.get_close_matches(key, [*known, *(() if title else tables)], 1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+            yield title, key, f"there is no setting {prefix}{key}{hint}"
+        elif problem := known[key].problem(value):
+            yield title, key, f"{prefix}{key} is {problem}"
 
 
-def _is(value: object, types: tuple[type, ...]) -> bool:
-    if isinstance(value, bool):
-        return bool in types
-    if isinstance(value, list):
-        return list in types and all(isinstance(item, str) for item in value)
-    return isinstance(value, types)
+def _converted(values: Mapping[str, Any], declared: type) -> Mapping[str, Any]:
+    known = by_key(settings_of(declared))
+    return {known[key].name: _as_kind(known[key], value) for key, value in values.items()}
+
+
+def _as_kind(one: Setting, value: Any) -> Any:
+    return one.kind(value) if one.kind in (tuple, Path, float) else value
+
+
+def _place(text: str, title: str, key: str) -> str:
+    """`, line 3` where the key stands at the beginning of a line, under its table's head, as in most files."""
+    table, whole = "", f"{title}.{key}" if title else key
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
+            table = header[1]
+        if table == whole or (table == title and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line)):
+            return f", line {number}"
+    return ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Protocol
 
 from openkline.bridge.bridge import Bridge
 from openkline.bus import BusFrame
+from openkline.cli.bridge_options import BridgeOptions
 from openkline.cli.common import JsonLines, terminal_renderer
 from openkline.errors import OpenklineError
 from openkline.log.files import FdSink, FrameLog, LogFile
@@ -18,21 +18,7 @@ from openkline.log.messages import MessageLog, TimedLines, as_line
 _RAW_LEVEL = 4
 
 
-class Options(Protocol):
-    """What of the command line says where to write what."""
-
-    level: int | None
-    file: Path | None
-    direction: bool
-    rotate_size: int
-    rotate_hours: float
-    keep: int
-    log_format: str | None
-    as_json: bool
-    log_json: bool
-
-
-def add_logs(options: Options, bridge: Bridge) -> None:
+def add_logs(options: BridgeOptions, bridge: Bridge) -> None:
     """OpenklineError: the file can't be written."""
     if options.level in (None, _RAW_LEVEL) or options.as_json:
         for frame_log in _frame_logs(options, bridge):
@@ -41,7 +27,7 @@ def add_logs(options: Options, bridge: Bridge) -> None:
         bridge.add_messages(_message_log(options, options.file))
 
 
-def _frame_logs(options: Options, bridge: Bridge) -> list[FrameLog[BusFrame]]:
+def _frame_logs(options: BridgeOptions, bridge: Bridge) -> list[FrameLog[BusFrame]]:
     """To the file when one is named, else to stdout; without a level to both."""
     loop = asyncio.get_running_loop()
 
@@ -59,7 +45,7 @@ def _frame_logs(options: Options, bridge: Bridge) -> list[FrameLog[BusFrame]]:
     return logs
 
 
-def _message_log(options: Options, path: Path) -> FrameLog[str]:
+def _message_log(options: BridgeOptions, path: Path) -> FrameLog[str]:
     writer = FrameLog(_open_file(options, path), as_line, str(path))
     handler = MessageLog(writer)
     handler.setFormatter(JsonLines() if options.log_json else TimedLines())
@@ -67,7 +53,7 @@ def _message_log(options: Options, path: Path) -> FrameLog[str]:
     return writer
 
 
-def _open_file(options: Options, path: Path) -> LogFile:
+def _open_file(options: BridgeOptions, path: Path) -> LogFile:
     file = LogFile(path, options.rotate_size, options.rotate_hours * 3600, options.keep)
     try:
         file.open()

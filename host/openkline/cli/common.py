@@ -34,7 +34,7 @@ device_option = click.option(
     help=DEVICE_HELP,
 )
 address_option = click.option(
-    "-i", "--address", default=DEFAULT_ADDRESS, show_default=True, help="IP address of the bridge."
+    "-i", "--address", default=DEFAULT_ADDRESS, show_default=True, metavar="HOST", help="IP address of the bridge."
 )
 port_option = click.option(
     "-p",
@@ -42,6 +42,7 @@ port_option = click.option(
     type=click.IntRange(1, 65535),
     default=DEFAULT_PORT,
     show_default=True,
+    metavar="PORT",
     help="TCP port of the bridge.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, one object per line.")

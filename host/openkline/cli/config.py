@@ -1,41 +1,55 @@
-"""The options --config and --check-config, for commands that read the settings file."""
+"""The options --config and --check-config, for commands that read a settings file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import rich_click as click
 
-from openkline.bridge.config import Config, ConfigError, load, places
-
-F = TypeVar("F", bound=Callable[..., Any])
+from openkline.bridge.config import Config, ConfigError, Tables, load, places
+from openkline.errors import OpenklineError
+from openkline.settings import settings_of
 
 _META = "openkline.bridge.config"
+Check = Callable[[Config], None]
 
 
-def config_options(function: F) -> F:
-    """Adds both options; neither is an argument of the command: current_config() has what was read."""
-    check = click.option(
+def config_options(tables: Tables, check: Check) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds both options; neither is an argument of the command: current_config() has what was read.
+
+    check: what --check-config looks at beyond single values; OpenklineError says what is wrong
+    """
+
+    def read(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+        if not context.resilient_parsing:
+            _read(context, tables, path)
+            _end_if_checked(context, check)
+
+    def wanted(context: click.Context, _: click.Parameter, value: bool) -> None:
+        context.meta[_META + ".check"] = value and not context.resilient_parsing
+        _end_if_checked(context, check)
+
+    check_option = click.option(
         "--check-config",
         is_flag=True,
         is_eager=True,
         expose_value=False,
-        callback=_check,
-        help="Read the settings file, say what is wrong with it, and end.",
+        callback=wanted,
+        help="Check the settings file, report every error in it, and exit.",
     )
-    config = click.option(
+    config_option = click.option(
         "--config",
         type=click.Path(dir_okay=False, path_type=Path),
         is_eager=True,
         expose_value=False,
-        callback=_load,
+        callback=read,
         metavar="FILE",
-        help="Settings (TOML); the command line wins over them.  "
-        "[default: $OPENKLINE_CONFIG, ~/.config/openkline/bridge.toml, /etc/openkline/bridge.toml: the first there is]",
+        help="Settings file (TOML); options on the command line override it.  "
+        "[default: $OPENKLINE_CONFIG, else ~/.config/openkline/bridge.toml, else /etc/openkline/bridge.toml]",
     )
-    return config(check(function))
+    return lambda function: config_option(check_option(function))
 
 
 def current_config() -> Config:
@@ -45,42 +59,27 @@ def current_config() -> Config:
     return config if isinstance(config, Config) else Config()
 
 
-def _load(context: click.Context, _: click.Parameter, path: Path | None) -> None:
-    if context.resilient_parsing:
+def _read(context: click.Context, tables: Tables, path: Path | None) -> None:
+    """The file's values become the defaults of the options of the same names."""
+    config = context.meta[_META] = load(tables, path)
+    defaults = dict(context.default_map or {})
+    for title, declared in tables.items():
+        options = {one.name for one in settings_of(declared) if one.flags}
+        defaults |= {name: value for name, value in config.table(title).items() if name in options}
+    context.default_map = defaults
+
+
+def _end_if_checked(context: click.Context, check: Check) -> None:
+    """Click runs eager options in the order they were written: check as soon as both have run."""
+    config = context.meta.get(_META)
+    if not context.meta.get(_META + ".check") or config is None:
         return
-    config = context.meta[_META] = load(path)
-    _check_limits(context, config)
-    context.default_map = {**(context.default_map or {}), **config.defaults()}
-    if context.meta.get(_META + ".check"):
-        _check_it(context, config)
-
-
-def _check_limits(context: click.Context, config: Config) -> None:
-    """What the command line would refuse, the file may not say either. ConfigError names the file and every value."""
-    defaults, problems = config.defaults(), []
-    for parameter in context.command.params:
-        value = defaults.get(parameter.name or "")
-        if value is not None:
-            try:
-                parameter.type_cast_value(context, value)
-            except click.BadParameter as error:
-                problems.append(f"{config.path}: {parameter.name} is {value!r}: {error.message}")
-    if problems:
-        raise ConfigError("\n".join(problems))
-
-
-def _check(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Click runs eager options in the order they were written: check now, or as soon as the file is read."""
-    if wanted and not context.resilient_parsing:
-        context.meta[_META + ".check"] = True
-        if _META in context.meta:
-            _check_it(context, context.meta[_META])
-
-
-def _check_it(context: click.Context, config: Config) -> None:
-    config.check()
     if config.path is None:
         click.echo(f"no settings file ({' or '.join(map(str, places()))}): defaults apply", err=True)
-    else:
-        click.echo(f"{config.path}: all right", err=True)
+        context.exit(0)
+    try:
+        check(config)
+    except OpenklineError as error:
+        raise ConfigError(f"{config.path}: {error}") from error
+    click.echo(f"{config.path}: no errors", err=True)
     context.exit(0)

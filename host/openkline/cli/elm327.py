@@ -8,16 +8,18 @@ import errno
 import rich_click as click
 
 from openkline.cli.common import device_option, set_up_logging, shell_words, stop_on_signals, tell
+from openkline.cli.options import setting_options
 from openkline.device.device import Device
 from openkline.device.port import port_for
 from openkline.device.sim import SimOptions
 from openkline.elm.backend import BoardLine
-from openkline.elm.options import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_VOLTS, ElmOptions, parse_listen
+from openkline.elm.options import DEFAULT_HOST, DEFAULT_PORT, ElmOptions, parse_listen
 from openkline.elm.pseudo import PseudoPort
 from openkline.elm.server import ElmServer
 from openkline.errors import OpenklineError
 from openkline.net.access import host_port
 from openkline.obd.session import SETTINGS
+from openkline.settings import settings_of
 
 
 @click.command(
@@ -32,15 +34,8 @@ from openkline.obd.session import SETTINGS
     show_default=True,
     help="Address to listen on; for a phone use 0.0.0.0:35000 with --allow.",
 )
-@click.option("--allow", multiple=True, metavar="CIDR", help="Networks that may connect (repeatable).")
+@setting_options(settings_of(ElmOptions))
 @click.option("--pty", "with_pty", is_flag=True, help="Also create a pseudo serial port and print its path on stdout.")
-@click.option(
-    "--voltage",
-    type=click.FloatRange(0, 99),
-    default=DEFAULT_VOLTS,
-    show_default=True,
-    help="Answer to AT RV if the board does not measure the voltage (vin_pin in its board.json).",
-)
 @click.option("--car", default="obd", help="With -d sim: the virtual car, a name or a file.")
 @click.option(
     "--sim", default="", metavar="WORDS", callback=shell_words, help="With -d sim: more options for boards/SIM/boot.py."
@@ -51,7 +46,7 @@ def elm327(
     listen: str,
     allow: tuple[str, ...],
     with_pty: bool,
-    voltage: float,
+    volts: float,
     car: str,
     sim: tuple[str, ...],
     log_json: bool,
@@ -63,7 +58,7 @@ def elm327(
     """
     set_up_logging(0, log_json)
     host, port = parse_listen(listen)
-    options = ElmOptions(host=host, port=port, allow=allow, volts=voltage)
+    options = ElmOptions(host=host, port=port, allow=allow, volts=volts)
     name = device or "auto"
     board = Device(port_for(name, SimOptions(car=car, extra=sim)), SETTINGS)
     asyncio.run(_serve(board, options, with_pty, f"a virtual car ({car})" if name == "sim" else name))

@@ -28,6 +28,7 @@ from openkline.words import plural
     type=click.IntRange(1, 65535),
     default=DEFAULT_PORT,
     show_default=True,
+    metavar="PORT",
     help="TCP port of the bridge; its status port is one below.",
 )
 @click.option(

@@ -1,55 +1,60 @@
-"""What the ELM327 server can be told. Every value is checked when the options are made."""
+"""The ELM327 server's settings. Every value is checked when the options are made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from openkline.errors import OptionError
-from openkline.net.access import is_local, networks_of
+from openkline.net.access import is_local, network_of
+from openkline.settings import check_settings, setting
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 35000  # what apps expect of a Wi-Fi adapter
-DEFAULT_VOLTS = 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class ElmOptions:
-    """host, port          where to listen; anything but this computer's own address needs `allow`; port 0: any free one
-    allow               networks that may connect (CIDR); this computer itself always may
-    volts               what AT RV says where the board measures nothing
-    clients             connections at once; one drives, the others are told so
-    idle_s              a client that has sent nothing for so long loses its place when another one wants it
-    accepts_per_s       new connections of one address; more are closed
-    input_bytes_per_s   what is read from one client; more waits in the network
+    """host and port: where to listen, `--listen` of the command line; port 0 is any free one.
+
+    One client drives at a time; the others get an answer that says so.
     """
 
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    allow: tuple[str, ...] = ()
-    volts: float = DEFAULT_VOLTS
-    clients: int = 8
-    idle_s: float = 60.0
-    accepts_per_s: float = 20.0
-    input_bytes_per_s: int = 16384
+    host: str = setting(DEFAULT_HOST, "Address to listen on.")
+    port: int = setting(DEFAULT_PORT, "TCP port to listen on.", low=0, high=65535)
+    allow: tuple[str, ...] = setting(
+        (), "Also accept clients from this network (repeatable).", "--allow", metavar="CIDR", check=network_of
+    )
+    volts: float = setting(
+        12.0,
+        "Answer to AT RV if the board does not measure the voltage (vin_pin in its board.json).",
+        "--voltage",
+        low=0,
+        high=99.9,
+        metavar="VOLTS",
+    )
+    clients: int = setting(8, "Maximum number of clients.", low=1, high=64)
+    idle_s: float = setting(
+        60.0, "Seconds of silence after which a client makes room for a new one.", low=0, high=86400
+    )
+    accepts_per_s: float = setting(20.0, "New connections per second from one address.", low=0, high=1_000_000)
+    input_bytes_per_s: int = setting(
+        16384, "Bytes per second read from one client; the rest waits in the network.", low=1, high=1 << 30
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise OptionError(f"port is {self.port}, must be 0..65535")
-        if not 0 <= self.volts < 100:
-            raise OptionError(f"voltage is {self.volts}, must be 0..99.9")
-        networks_of(self.allow)
+        check_settings(self)
         if not is_local(self.host) and not self.allow:
             raise OptionError(
-                f"host is {self.host!r}, which other computers can reach, and an ELM327 knows no passwords: "
+                f"{self.host} can be reached by other computers, and an ELM327 knows no passwords: "
                 "allow must name the networks that may connect, such as --allow 192.168.0.0/24"
             )
 
     def warning(self) -> str:
-        """What listening beyond this computer means, for a person; "" when only this computer can connect."""
+        """For people, what listening beyond this computer means; "" when only this computer can connect."""
         if is_local(self.host):
             return ""
         return (
-            f"listening on {self.host}: every computer of {', '.join(self.allow)} can talk to the car's ECUs. "
+            f"listening on {self.host}: every computer in {', '.join(self.allow)} can talk to the car's ECUs. "
             "There is no password and no encryption"
         )
 

@@ -1,4 +1,4 @@
-"""What a gateway can be told. Every value is checked when the options are made."""
+"""The gateway's settings. Every value is checked when the options are made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from openkline.errors import OptionError
 from openkline.gateway.rules import PRESETS, Rule
-from openkline.net.access import Network, is_local, networks_of
+from openkline.net.access import Network, is_local, network_of, networks_of
+from openkline.settings import check_settings, setting
 from openkline.words import plural
 
 DEFAULT_HOST = "127.0.0.1"
@@ -14,70 +15,74 @@ DEFAULT_PORT = 4287  # "IBUS" on a telephone's keys
 MAX_CLIENTS = 64
 
 
+def rules_of(text: str) -> tuple[Rule, ...]:
+    """Of one rule, or of a preset's name. ValueError."""
+    return tuple(map(Rule.parse, PRESETS.get(text, (text,))))
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """host, port, clients, alive_timeout_s, as the original's -i -p -c -t; the rest is ours.
+    """-i, -p, -c and -t are the original gateway's; the rest is ours.
 
-    host              address to listen on; anything but this computer's own needs `allow`
-    port              main port, 0: any free one (tests); clients get port+1 .. port+clients
-    alive_timeout_s   without Ping for so long a client is closed; also how long a Hello and a reserved port may last
-    allow             networks that may connect (CIDR); this computer itself always may
-    read_only         nothing that a client sends goes to the bus
-    deny              rules of what clients must not send (see rules.py), or the name of a preset
-    rate_per_s, burst messages to the bus per client: lasting rate and reserve; rate 0: no limit
-    input_bytes_per_s what is read from one client; more waits in the network (an upload, or a flood)
-    queue             messages of one client that may wait for the bus
-    write_buffer      bytes that wait for a client that doesn't read, beyond what the system buffers; then it is dropped
-    pending           connections to the main port that have not said Hello; then the oldest is closed
-    accepts_per_s     new connections of one address; more are closed. High: a low one lets a flood shut out others
-                      of it (at 500, with 1,500 coming, three of four honest Hellos); `pending` bounds a flood
-    drain_s           how long Disconnect and the bridge's end wait for the bus to take what was sent before
+    port 0 is any free one, for tests; clients get port+1 .. port+clients. alive_timeout_s is also how long a Hello and
+    a reserved port may last. accepts_per_s is high: a low one lets a flood shut out other clients of the same address
+    (at 500, with 1,500 coming, three of four honest Hellos); `pending` bounds a flood.
     """
 
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    clients: int = 8
-    alive_timeout_s: float = 10.0
-    allow: tuple[str, ...] = ()
-    read_only: bool = False
-    deny: tuple[str, ...] = ()
-    rate_per_s: float = 100.0
-    burst: int = 500
-    input_bytes_per_s: int = 16384
-    queue: int = 512
-    write_buffer: int = 65536
-    pending: int = 128
-    accepts_per_s: float = 10000.0
-    drain_s: float = 5.0
+    host: str = setting(DEFAULT_HOST, "Address to listen on.", "-i", "--address", key="address", metavar="HOST")
+    port: int = setting(DEFAULT_PORT, "TCP port to listen on.", "-p", "--port", low=0, high=65535, metavar="PORT")
+    clients: int = setting(8, "Maximum number of clients.", "-c", "--clients", low=1, high=MAX_CLIENTS)
+    alive_timeout_s: float = setting(
+        10.0,
+        "Disconnect a client after this many seconds without a message.",
+        "-t",
+        "--timeout",
+        key="timeout",
+        low=0.01,
+        high=86400,
+        metavar="SECONDS",
+    )
+    allow: tuple[str, ...] = setting(
+        (), "Also accept clients from this network (repeatable).", "--allow", metavar="CIDR", check=network_of
+    )
+    read_only: bool = setting(False, "Send nothing from clients to the bus.", "--read-only")
+    deny: tuple[str, ...] = setting(
+        (),
+        'Refuse messages from clients that match: source, destination, data, such as "3F ?? 0C"; or the preset '
+        "`cautious` (repeatable).",
+        "--deny",
+        metavar="RULE",
+        check=rules_of,
+    )
+    rate_per_s: float = setting(
+        100.0, "Messages per second from one client to the bus, in the long run; 0: no limit.", low=0, high=1_000_000
+    )
+    burst: int = setting(500, "Messages that a client may send at once, beyond that rate.", low=1, high=1_000_000)
+    input_bytes_per_s: int = setting(
+        16384, "Bytes per second read from one client; the rest waits in the network.", low=1024, high=1 << 30
+    )
+    queue: int = setting(512, "Messages from one client that may wait for the bus.", low=1, high=65536)
+    write_buffer: int = setting(
+        65536, "Unread bytes after which a client that does not read is disconnected.", low=1024, high=1 << 26
+    )
+    pending: int = setting(
+        128, "Connections that have not said Hello yet; beyond that the oldest is closed.", low=1, high=65536
+    )
+    accepts_per_s: float = setting(10000.0, "New connections per second from one address.", low=1, high=1_000_000)
+    drain_s: float = setting(
+        5.0, "Seconds that Disconnect and shutdown wait for queued messages to be sent.", low=0, high=3600
+    )
 
     def __post_init__(self) -> None:
-        self._check("port", self.port, 0, 65535)
-        self._check("clients", self.clients, 1, MAX_CLIENTS)
+        check_settings(self)
         if self.port + self.clients > 65535:
-            raise OptionError(
-                f"port is {self.port} with {plural(self.clients, 'client')}: port + clients must be at most 65535"
-            )
-        self._check("alive_timeout_s", self.alive_timeout_s, 0.01, 86400)
-        self._check("rate_per_s", self.rate_per_s, 0, 1_000_000)
-        self._check("burst", self.burst, 1, 1_000_000)
-        self._check("input_bytes_per_s", self.input_bytes_per_s, 1024, 1 << 30)
-        self._check("queue", self.queue, 1, 65536)
-        self._check("write_buffer", self.write_buffer, 1024, 1 << 26)
-        self._check("pending", self.pending, 1, 65536)
-        self._check("accepts_per_s", self.accepts_per_s, 1, 1_000_000)
-        self._check("drain_s", self.drain_s, 0, 3600)
-        self.networks()
-        self.rules()
+            clients = plural(self.clients, "client")
+            raise OptionError(f"port is {self.port} with {clients}: port + clients must be at most 65535")
         if not self.local and not self.allow:
             raise OptionError(
-                f"host is {self.host!r}, which other computers can reach, and the protocol knows no passwords: "
+                f"{self.host} can be reached by other computers, and the protocol knows no passwords: "
                 "allow must name the networks that may connect, such as 192.168.0.0/24"
             )
-
-    @staticmethod
-    def _check(name: str, value: object, low: float, high: float) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise OptionError(f"{name} is {value!r}, must be {low}..{high}")
 
     @property
     def local(self) -> bool:
@@ -88,20 +93,14 @@ class GatewayOptions:
         return networks_of(self.allow)
 
     def rules(self) -> tuple[Rule, ...]:
-        found: list[Rule] = []
-        for text in self.deny:
-            try:
-                found.extend(Rule.parse(line) for line in PRESETS.get(text, (text,)))
-            except ValueError as error:
-                raise OptionError(f"deny is {text!r}: {error}") from None
-        return tuple(found)
+        return tuple(rule for text in self.deny for rule in rules_of(text))
 
     def warning(self) -> str:
-        """What listening beyond this computer means, for a person; "" when only this computer can connect."""
+        """For people, what listening beyond this computer means; "" when only this computer can connect."""
         if self.local:
             return ""
         may = "only listen" if self.read_only else "also send to the car's bus"
         return (
-            f"listening on {self.host}: every computer of {', '.join(self.allow)} can read the car's bus and {may}. "
+            f"listening on {self.host}: every computer in {', '.join(self.allow)} can read the car's bus and {may}. "
             "There is no password and no encryption"
         )

@@ -7,8 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from openkline.errors import OptionError
-
 if TYPE_CHECKING:
     import asyncio
 
@@ -44,17 +42,17 @@ def _unmapped(network: Network) -> Network:
     return network if mapped is None else ipaddress.IPv4Network((mapped, network.prefixlen - 96))
 
 
+def network_of(text: str) -> Network:
+    """`192.168.0.0/24`, or one address. ValueError."""
+    try:
+        return _unmapped(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError("must be an address or a network such as 192.168.0.0/24 or fe80::/10") from None
+
+
 def networks_of(allow: tuple[str, ...]) -> tuple[Network, ...]:
-    """Those networks. OptionError names the text that is none."""
-    found = []
-    for text in allow:
-        try:
-            found.append(_unmapped(ipaddress.ip_network(text, strict=False)))
-        except ValueError:
-            raise OptionError(
-                f"allow is {text!r}, must be an address or a network such as 192.168.0.0/24 or fe80::/10"
-            ) from None
-    return tuple(found)
+    """ValueError: one of the texts is none."""
+    return tuple(map(network_of, allow))
 
 
 class TokenBucket:
