@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from kline.protocol.update.codes import MAX_BUNDLE
 from openkline.cli.common import json_option
 from openkline.update import bundle as bundles
 from openkline.words import plural
@@ -57,7 +58,7 @@ def load(path: Path) -> bundles.Bundle:
     """BundleError: it can't be read, or is not a bundle."""
     try:
         with path.open("rb") as file:
-            return bundles.read(file.read(bundles.MAX_BUNDLE + 1))
+            return bundles.read(file.read(MAX_BUNDLE + 1))
     except OSError as error:
         raise bundles.BundleError(f"{path} cannot be read: {error}") from error
     except bundles.BundleError as error:
@@ -67,7 +68,7 @@ def load(path: Path) -> bundles.Bundle:
 def summary(found: bundles.Bundle) -> str:
     return (
         f"version {'.'.join(map(str, found.version))} for {', '.join(found.boards) or 'any board'}, "
-        f"{plural(len(found.files), 'file')}, {len(found.raw)} of {bundles.MAX_BUNDLE} bytes "
+        f"{plural(len(found.files), 'file')}, {len(found.raw)} of {MAX_BUNDLE} bytes "
         f"({found.unpacked} unpacked, window {1 << found.wbits}), CRC {found.crc:04X}"
     )
 

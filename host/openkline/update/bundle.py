@@ -19,7 +19,7 @@ from pathlib import Path
 from kline.protocol.checksum import crc16
 from kline.protocol.update import bundle as layout
 from kline.protocol.update.bundle import FORMAT, MAGIC, MAX_WBITS, MPY
-from kline.protocol.update.codes import MAX_BUNDLE as MAX_BUNDLE
+from kline.protocol.update.codes import MAX_BUNDLE
 from openkline.errors import OpenklineError
 from openkline.firmware.modules import compile_modules, firmware_root
 from openkline.words import plural
