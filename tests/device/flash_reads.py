@@ -1,10 +1,9 @@
 """On MicroPython: how often an import reads the flash. Prints a JSON list; tests/device/test_costs_start.py runs it.
 
-    micropython flash_reads.py MODULES LOOKUPS
+    micropython flash_reads.py MODULES NAME ..
 
-MODULES: a folder with kline/, copied to slot a of a formatted flash. LOOKUPS: a file with a JSON list of lists of
-module names, in the order in which importing them asks for them; then nothing is imported, only looked for and read as
-MicroPython does. "import": kline.device.app and then the service of OBD mode are really imported.
+MODULES: a folder with kline/, copied to slot a of a formatted flash. Each NAME is imported; for each the list has the
+number of reads. Behind them: that of a statvfs.
 """
 
 import builtins
@@ -23,39 +22,14 @@ PATH = ("a", "", "lib")  # sys.path on a board, without what is frozen
 SUFFIXES = ("", ".py", ".mpy")
 
 
-def exists(path):
-    try:
-        return os.stat(path)
-    except OSError:
-        return None
-
-
 def look_for(name):
     """A built-in module: it is nowhere."""
     for folder in PATH:
         for suffix in SUFFIXES:
-            exists(folder + "/" + name + suffix if folder else name + suffix)
-
-
-def load(path):
-    if exists(path + ".py"):
-        raise ValueError(path)
-    if exists(path + ".mpy"):
-        with open(path + ".mpy", "rb") as file:
-            file.read()
-
-
-def walk(names):
-    for name in names:
-        path = "a/" + name.replace(".", "/")
-        if not name.startswith("kline"):
-            look_for(name)
-            continue
-        found = exists(path)
-        if found and found[0] & 0x4000:
-            load(path + "/__init__")
-        else:
-            load(path)
+            try:
+                os.stat(folder + "/" + name + suffix if folder else name + suffix)
+            except OSError:
+                pass
 
 
 def copy(source, target):
@@ -101,25 +75,18 @@ def hook():
 
 def main():
     sim.World()
-    lookups = []
-    if usys.argv[2] != "import":
-        with open(usys.argv[2]) as file:
-            lookups = json.load(file)
     for name in EXTENSIBLE:
         __import__(name)
     flash = board(usys.argv[1])
+    hook()
     counts = []
-    if not lookups:
-        hook()
-        for name in ("kline.device.app", "kline.device.obd.service"):
-            before = flash.reads
-            __import__(name)
-            counts.append(flash.reads - before)
-    else:
-        for names in lookups:
-            before = flash.reads
-            walk(names)
-            counts.append(flash.reads - before)
+    for name in usys.argv[2:]:
+        before = flash.reads
+        __import__(name)
+        counts.append(flash.reads - before)
+    before = flash.reads
+    os.statvfs("")
+    counts.append(flash.reads - before)
     print(json.dumps(counts))
 
 

@@ -6,9 +6,10 @@ docs/virtual-board.md, "What Python costs".
 
 from time import ticks_ms, ticks_us
 
-import sim  # noqa: F401
+import sim
 from old_order import OldOrder
 from rig import Rig, frame
+from sim.flash import Flash
 
 from kline.device import counters
 from kline.protocol.link import records
@@ -230,3 +231,18 @@ def test_predicted_a_frame_and_counters():
     )
     table.row("COUNTERS, its longest piece", max(counted, pumped), 9500)
     table.check()
+
+
+def test_reading_the_flash_takes_its_time():
+    world = sim.World()
+    flash = Flash(blocks=16)
+    flash.power_on()
+    with open("file", "wb") as file:
+        file.write(bytes(300))
+    flash.world, flash.read_us = world, 310
+    begun, before = world.now, flash.reads
+    with open("file", "rb") as file:
+        assert len(file.read()) == 300
+    took_us, reads = world.now - begun, flash.reads - before
+    assert reads >= 300 // 64
+    assert reads * 310 <= took_us <= reads * (310 + 2 * world.cost["misc"])

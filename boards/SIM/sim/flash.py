@@ -14,13 +14,10 @@ from errno import EIO
 
 import vfs
 
-from .costs import RX_FIFO, STDIN_RING
+from .costs import ERASE_US, PROGRAM_US, READ_BYTES, RX_FIFO, STDIN_RING
 from .world import current
 
 BLOCK = 4096
-ERASE_US = 45_000  # a sector of a usual 4 MB chip (W25Q32: typical 45 ms, at most 400)
-PROGRAM_US = 3  # a byte (W25Q32: 0.7 ms for a page of 256)
-READ_BYTES = 64  # at most, in one transaction of the flash controller
 _POINT = "/flash"
 
 _mounted = None
@@ -41,7 +38,9 @@ def power_off():
 
 
 class Flash:
-    """operations: programs and erases so far; erased: blocks erased; world: whose time it takes, None = nobody's.
+    """operations: programs and erases so far; erased: blocks erased; reads: transactions of at most 64 bytes.
+
+    world: whose time it takes, None = nobody's; read_us: of a read, 60 to 310 on an emulated chip (E2); 0 = none
 
     image: another flash's contents to begin with, else it is formatted
     """
@@ -52,7 +51,6 @@ class Flash:
         self.broken = False  # every write fails
         self.erased = 0
         self.reads = 0
-        self.read_bytes = 0
         self.world = None
         self.read_us = 0
         self._fail_at = -1
@@ -111,10 +109,10 @@ class _Device:
         at = block * BLOCK + offset
         flash = self.flash
         buf[:] = memoryview(flash.image)[at : at + len(buf)]
-        flash.reads += (len(buf) + READ_BYTES - 1) // READ_BYTES
-        flash.read_bytes += len(buf)
+        reads = (len(buf) + READ_BYTES - 1) // READ_BYTES
+        flash.reads += reads
         if flash.world is not None and flash.read_us:
-            flash.take_time((len(buf) + READ_BYTES - 1) // READ_BYTES * flash.read_us)
+            flash.take_time(reads * flash.read_us)
         return 0
 
     def writeblocks(self, block, buf, offset=0):
