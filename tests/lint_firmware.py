@@ -5,6 +5,7 @@
   big int   no constant of 2**30 or more in the package: on the ESP32's 32-bit build such an int lives on the heap, so
             arithmetic with it allocates in the receive path, and the 64-bit unix port would hide it.
             A line that is not on that path says so with a comment that has BIG_INT_OK.
+  ticks     every tick that is kept stands in tests/tick_table.py with its rule and its idle test (lint_ticks.py)
   types     everything that runs on the board, against the ESP32 stubs, with the mypy of STUBS_PYTHON's environment
 
 One line per finding on stdout; exit status 1 on any, 2 when a checker itself cannot run.
@@ -21,6 +22,8 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.lint_ticks import check_ticks
 
 ROOT = Path(__file__).parents[1]
 FIRMWARE = ROOT / "firmware"
@@ -181,6 +184,7 @@ def findings(stubs_python: str) -> Iterator[str]:
             yield from check_purity(path, source)
         if path.is_relative_to(FIRMWARE / "kline"):
             yield from check_big_ints(path, source)
+    yield from check_ticks()
     yield from check_types([path for path in paths if not path.is_relative_to(PROTOCOL)], stubs_python)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests import lint_ticks, tick_table
 
 
 def load() -> ModuleType:
@@ -79,3 +80,57 @@ def test_every_board_file_is_looked_at() -> None:
     names = {path.name for path in lint.board_files()}
     assert {"main.py", "transport.py", "frames.py"} <= names
     assert "manifest.py" not in names
+
+
+TICK = """
+class Kept:
+    def begin(self, now_us):
+        self._since_us = {value}
+"""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "ticks_us()",
+        "ticks_ms()",
+        "time.ticks_us()",
+        "ticks_add(ticks_us(), 5)",
+        "now_us",
+        "self._ended_us",
+        "link._now_us",
+    ],
+)
+def test_a_new_tick_without_an_idle_test_is_found(tmp_path: Path, value: str) -> None:
+    (tmp_path / "device").mkdir()
+    (tmp_path / "device" / "kept.py").write_text(TICK.format(value=value))
+    (finding,) = lint_ticks.check_ticks(tmp_path, {})
+    assert "device/kept.py:4: _since_us keeps a tick" in finding
+
+
+@pytest.mark.parametrize("value", ["ticks_diff(ticks_us(), now_us)", "5", "config.timeout_us", "self._limit_us"])
+def test_a_duration_is_no_tick(tmp_path: Path, value: str) -> None:
+    (tmp_path / "kept.py").write_text(TICK.format(value=value))
+    assert list(lint_ticks.check_ticks(tmp_path, {})) == []
+
+
+def test_a_tick_of_a_tick_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(TICK.format(value="ticks_us()"))
+    (tmp_path / "b.py").write_text("def f(one, other):\n    one.copied = other._since_us\n")
+    found = lint_ticks.kept_ticks(tmp_path)
+    assert set(found) == {"a.py: _since_us", "b.py: copied"}
+
+
+def test_the_table_is_held_against_the_source(tmp_path: Path) -> None:
+    Tick = tick_table.Tick
+    (tmp_path / "a.py").write_text(TICK.format(value="ticks_us()"))
+    good = "host/test_lint_firmware.py::test_a_tick_of_a_tick_is_found"
+    table = {"a.py: _since_us": Tick("turn", good)}
+    assert list(lint_ticks.check_ticks(tmp_path, table)) == []
+    for changed in (Tick("always", good), Tick("turn", "host/none.py::test_x"), Tick("turn", good + "_not")):
+        assert len(list(lint_ticks.check_ticks(tmp_path, {"a.py: _since_us": changed}))) == 1
+    assert len(list(lint_ticks.check_ticks(tmp_path, {**table, "gone.py: _x_us": Tick("turn", good)}))) == 1
+
+
+def test_every_tick_of_the_firmware_is_in_the_table() -> None:
+    assert list(lint_ticks.check_ticks()) == []

@@ -192,7 +192,7 @@ class Application:
             self._heard_ms = now_ms
             if self.boot is not None and self.boot.on_trial:
                 self.boot.confirm()
-            if ticks_diff(now_ms, self._counted_ms) >= _COUNTERS_MS:
+            if not 0 <= ticks_diff(now_ms, self._counted_ms) < _COUNTERS_MS:
                 self._count()
         elif ticks_diff(now_ms, self._heard_ms) >= _REPL_AFTER_MS:
             self._running = False
@@ -200,7 +200,7 @@ class Application:
             self._started_ms = ticks_add(self._started_ms, 1000)
             self.uptime_s += 1
         self.ibus.look()
-        if ticks_diff(now_ms, self._collected_ms) >= _COLLECT_MS and self._quiet():
+        if not 0 <= ticks_diff(now_ms, self._collected_ms) < _COLLECT_MS and self._quiet():
             self._collected_ms = now_ms
             gc.collect()
 

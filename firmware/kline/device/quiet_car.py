@@ -7,6 +7,8 @@ was seen or `sleep_after_s` has passed nothing is known, and the car is treated 
 
 from time import ticks_diff, ticks_ms
 
+from kline.protocol.ticks import TICKS_MASK
+
 GO = 0
 WAIT = 1
 WAKE_DENIED = 2
@@ -50,15 +52,15 @@ class QuietCar:
         self.asleep = False
 
     def look(self):
-        """Note the passing of time; call it at least every few minutes."""
+        """Note the passing of time; to be called at least once in six days."""
         now_ms = ticks_ms()
-        passed_ms = ticks_diff(now_ms, self._paid_ms)
-        if passed_ms > 0:
+        passed_ms = (now_ms - self._paid_ms) & TICKS_MASK
+        if passed_ms:
             self._paid_ms = now_ms
             self._wake_debt_ms = max(0, self._wake_debt_ms - passed_ms)
             self._rate_debt_ms = max(0, self._rate_debt_ms - passed_ms)
         if self.sleep_after_s and not self.asleep:
-            self.asleep = ticks_diff(now_ms, self._last_ms) > self.sleep_after_s * 1000
+            self.asleep = not 0 <= ticks_diff(now_ms, self._last_ms) <= self.sleep_after_s * 1000
 
     def judge(self, wake_flag):
         """GO, WAIT (our share is used up for now), WAKE_DENIED or WAKE_LIMIT for the next message."""

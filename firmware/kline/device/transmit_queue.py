@@ -2,7 +2,7 @@
 
 One entry, little endian; the frame comes with its checksum:
 
-    length u16 | id u16 | max_tries u8 | flags u8 | deadline_ms u16 | queued at, ticks u32 | frame, `length` bytes
+    length u16 | id u16 | max_tries u8 | flags u8 | deadline_ms u16 | queued at, ticks_ms u32 | frame, `length` bytes
 """
 
 from kline.device.config import TX_OVERHEAD, XOR
@@ -28,7 +28,7 @@ class TransmitQueue:
         self.max_tries = 0
         self.flags = 0
         self.deadline_ms = 0
-        self.queued_us = 0
+        self.queued_ms = 0
         self.flushed = 0
 
     def room(self):
@@ -39,7 +39,7 @@ class TransmitQueue:
         """True while a message waits that `load` has not fetched."""
         return self._ring.available() > 0
 
-    def put(self, body, start, end, id, max_tries, flags, deadline_ms, now_us):
+    def put(self, body, start, end, id, max_tries, flags, deadline_ms, now_ms):
         """Append the message body[start:end] plus checksum: the whole message, or False and nothing."""
         n = end - start + 1
         if n < 2 or n > self.room():
@@ -54,8 +54,8 @@ class TransmitQueue:
         header[4] = max_tries
         header[5] = flags
         _put16(header, 6, deadline_ms)
-        _put16(header, 8, now_us & 0xFFFF)
-        _put16(header, 10, now_us >> 16)
+        _put16(header, 8, now_ms & 0xFFFF)
+        _put16(header, 10, now_ms >> 16)
         self._ring.write(header, TX_OVERHEAD)
         self._ring.write(staging, n)
         return True
@@ -84,7 +84,7 @@ class TransmitQueue:
         self.max_tries = header[4]
         self.flags = header[5]
         self.deadline_ms = _get16(header, 6)
-        self.queued_us = _get16(header, 8) | _get16(header, 10) << 16
+        self.queued_ms = _get16(header, 8) | _get16(header, 10) << 16
         return True
 
 

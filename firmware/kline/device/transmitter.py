@@ -1,7 +1,7 @@
 """From a waiting message to its one result: order, patience, retries, manners, and the watch over a stuck line."""
 
 import random
-from time import ticks_add, ticks_diff, ticks_us
+from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
 from kline.device import sender as attempt
 from kline.device.quiet_car import GO, WAIT, QuietCar
@@ -12,6 +12,7 @@ from kline.protocol.link import records
 _STUCK_US = 1_000_000
 _BACKOFF_MIN_US = 2_000
 _BACKOFF_SPAN_US = 8_000
+_LONGEST_WAIT_MS = 1_073_741  # that a RESULT can say
 
 
 class Transmitter:
@@ -49,15 +50,14 @@ class Transmitter:
         self._rx_ring = rx_ring
         self._rx_pin = rx_pin
         self._dominant = 1 if self.config.rx_invert else 0
-        now_us = ticks_us()
-        self._last_sent_us = ticks_add(now_us, -self.config.packet_gap_ms * 1000)
-        self._not_before_us = now_us
+        self._pause_us = 0
+        self._not_before_us = ticks_us()
 
     def put(self, body, start, end, id, max_tries, flags, deadline_ms):
         """Queue body[start:end] plus checksum; False, and counted, when it does not fit."""
         config = self.config
         queued = self.queue.put(
-            body, start, end, id, max_tries or config.max_tries, flags, deadline_ms or config.deadline_ms, ticks_us()
+            body, start, end, id, max_tries or config.max_tries, flags, deadline_ms or config.deadline_ms, ticks_ms()
         )
         if not queued:
             self.refused += 1
@@ -99,7 +99,7 @@ class Transmitter:
         if manners not in (GO, WAIT):
             self._finish(records.RESULT_ASLEEP, manners)
             return True
-        if ticks_diff(now_us, queue.queued_us) > queue.deadline_ms * 1000:
+        if not 0 <= ticks_diff(ticks_ms(), queue.queued_ms) <= queue.deadline_ms:
             self._finish(records.RESULT_RATE_LIMITED if manners == WAIT else records.RESULT_BUS_BUSY, 0)
             return True
         return manners == WAIT
@@ -109,12 +109,9 @@ class Transmitter:
         return self._idle.clear_to_send or not self._rx_ring.available()
 
     def _may_try(self, now_us):
-        return (
-            ticks_diff(now_us, self._not_before_us) >= 0
-            and ticks_diff(now_us, self._last_sent_us) >= self.config.packet_gap_ms * 1000
-            and self._between_bursts()
-            and self._sender.reattach()
-        )
+        # Further away than the pause can be: it was over so long ago that ticks have wrapped.
+        pausing = 0 < ticks_diff(self._not_before_us, now_us) <= self._pause_us
+        return not pausing and self._between_bursts() and self._sender.reattach()
 
     def _try(self):
         queue = self.queue
@@ -125,7 +122,7 @@ class Transmitter:
         if outcome == attempt.BUSY:
             return
         self._tries += 1
-        self._last_sent_us = sender.ended_us
+        self._pause(self.config.packet_gap_ms * 1000)
         if self._tries == 1 and self.quiet_car.sent():
             self._tell(records.EVENT_WOKE_THE_CAR, self.quiet_car.wakings)
         if outcome == attempt.SENT:
@@ -149,20 +146,27 @@ class Transmitter:
             self._mark = -1
         if self._tries < self.queue.max_tries:
             pause_us = _BACKOFF_MIN_US + (random.getrandbits(16) * _BACKOFF_SPAN_US >> 16)
-            self._not_before_us = ticks_add(sender.ended_us, pause_us)
+            self._pause(max(pause_us, self._pause_us))
         elif self._tries > 1 and self._mark == mark:
             self._finish(records.RESULT_NO_ECHO, records.NO_ECHO_WRONG)
         else:
             self._finish(records.RESULT_COLLISION_LIMIT, 0)
+
+    def _pause(self, pause_us):
+        """Nothing is sent until this long after the end of the newest attempt."""
+        self._pause_us = pause_us
+        self._not_before_us = ticks_add(self._sender.ended_us, pause_us)
 
     def _finish(self, code, detail):
         self._loaded = False
         if code != records.RESULT_SENT:
             self.failed += 1
         queue = self.queue
-        now_us = ticks_us()
+        waited_ms = ticks_diff(ticks_ms(), queue.queued_ms)
+        if not 0 <= waited_ms <= _LONGEST_WAIT_MS:
+            waited_ms = _LONGEST_WAIT_MS
         if self.on_result:
-            self.on_result(queue.id, code, detail, self._tries, ticks_diff(now_us, queue.queued_us), now_us)
+            self.on_result(queue.id, code, detail, self._tries, waited_ms * 1000, ticks_us())
 
     def _watch_line(self, now_us, rx_bytes):
         """A line that is held dominant for over a second stops all transmission, and raises an event."""
@@ -174,7 +178,7 @@ class Transmitter:
                 self._tell(records.EVENT_BUS_RELEASED, 0)
         elif self._low_since_us < 0:
             self._low_since_us = now_us
-        elif not self.stuck_low and ticks_diff(now_us, self._low_since_us) > _STUCK_US:
+        elif not self.stuck_low and not 0 <= ticks_diff(now_us, self._low_since_us) <= _STUCK_US:
             self.stuck_low = True
             self._tell(records.EVENT_BUS_STUCK_LOW, 0)
 

@@ -2,7 +2,17 @@
 
 2**30 - 1 is the largest int that a 32-bit MicroPython keeps without allocating, so no step in between goes beyond it
 either (`a - b` and `a - TICKS_MASK - 1 + delta` stay within -2**30 .. 2**30 - 1).
-Differences are meaningful for times less than TICKS_PERIOD / 2 (537 s) apart.
+Differences are meaningful for times less than TICKS_PERIOD / 2 apart: 537 s, and 6.2 days for `ticks_ms()`, which has
+the same period. Beyond that the past looks like the future. So a tick that is kept follows one of these rules:
+
+    turn    it is renewed at each turn (each pump() of a link)
+    while   it is compared only while something lasts that is watched at each turn and is over within a minute, and at
+            whose beginning the tick was set
+    within  it is compared as `0 <= age < limit` (or `0 < left <= limit`): whatever is outside was long ago. Then a tick
+            that is too old can mislead by `limit` at most, in `limit` of each period: so a small limit, or ticks_ms()
+
+and has a test that idles for 540, 1,060 and 1,080 s, and one of 7 hours. tests/tick_table.py lists them all; `make
+lint` fails for a tick that is not there.
 """
 
 TICKS_PERIOD = 1 << 30  # big int: for readers only; the arithmetic uses TICKS_MASK

@@ -292,7 +292,7 @@ class ObdService:
 
     def _look_after_the_session(self):
         now_ms = ticks_ms()
-        if ticks_diff(now_ms, self._looked_ms) < min(_KEEP_ALIVE_LOOK_MS, self._keep_alive.interval_ms // 4):
+        if 0 <= ticks_diff(now_ms, self._looked_ms) < min(_KEEP_ALIVE_LOOK_MS, self._keep_alive.interval_ms // 4):
             return
         self._looked_ms = now_ms
         if self._keep_alive.interval_ms and self.obd.initialized and self._link.state == links.OPEN:

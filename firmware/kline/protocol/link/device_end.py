@@ -82,7 +82,7 @@ class DeviceLink(Link):
             self.outbox.repeat()
             self._beat_due = True
             return True
-        if ticks_diff(self._now_us, self._greeted_us) >= ANNOUNCE_US:
+        if not 0 <= ticks_diff(self._now_us, self._greeted_us) < ANNOUNCE_US:
             self._greet_due = True
         return super()._on_stray(kind, buf, start, end)
 

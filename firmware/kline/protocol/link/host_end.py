@@ -60,10 +60,10 @@ class HostLink(Link):
     # -- time --------------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        if self.deframer.pending and ticks_diff(self._now_us, self._fed_us) >= TEXT_IDLE_US:
+        if self.deframer.pending and not 0 <= ticks_diff(self._now_us, self._fed_us) < TEXT_IDLE_US:
             self.deframer.flush_text()
         super()._watch()
-        if self.state == OPENING and ticks_diff(self._now_us, self._greeted_us) >= HELLO_US:
+        if self.state == OPENING and not 0 <= ticks_diff(self._now_us, self._greeted_us) < HELLO_US:
             self._greet_due = True
 
     def _slept(self) -> None:
