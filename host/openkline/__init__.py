@@ -3,10 +3,9 @@
 What a Python program needs is in `__all__`, loaded when it is first used; docs/python.md shows each at work.
 """
 
-from typing import TYPE_CHECKING
-
 from openkline.kline_package import own_version
 
+TYPE_CHECKING = False  # not from typing, which takes as long to load as Python takes to start
 __version__ = own_version()
 
 __all__ = [

@@ -35,6 +35,11 @@ class BusFrame(NamedTuple):
     own: bool = False
 
 
+def hex_bytes(data: bytes) -> str:
+    """As bytes are written everywhere: 68 03 18 01 72."""
+    return data.hex(" ").upper()
+
+
 def frame_fault(data: Sequence[int | None]) -> str:
     """What is wrong with data as a whole frame (see BusFrame.data); "" when it is a valid one.
 

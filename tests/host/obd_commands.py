@@ -17,7 +17,7 @@ def board_of_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObdBoa
     """The board that the commands find; what they keep goes to tmp_path."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     board = ObdBoard()
-    monkeypatch.setattr("openkline.device.port.port_for", lambda name, sim: obd_port(board))
+    monkeypatch.setattr("openkline.device.opening.port_for", lambda name, sim: obd_port(board))
     return board
 
 

@@ -80,6 +80,13 @@ def test_every_command_is_in_one_panel_of_the_help() -> None:
     assert "─ Commands ─" not in text, "the panel of those that are in none"
 
 
+def test_the_list_says_of_each_command_what_its_own_help_begins_with() -> None:
+    begins = {str(command.name): (command.help or "").split("\n\n")[0] for command in command_modules()}
+    assert {name: text for names in PANELS.values() for name, text in names.items()} == begins
+    shown = " ".join(run("-h").output.split())
+    assert all(f"{name} {text}" in re.sub(r"\s+", " ", shown) for name, text in begins.items())
+
+
 def command_modules() -> Iterator[click.Command]:
     """The commands of the modules in openkline.cli: a new one is found by itself."""
     for module in pkgutil.iter_modules(cli.__path__):

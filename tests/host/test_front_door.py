@@ -132,10 +132,10 @@ async def test_a_wrong_message_is_refused() -> None:
 def loaded(code: str) -> set[str]:
     """The modules that a new Python has after that."""
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nsys.stderr.write(' '.join(sys.modules))"],
+        [sys.executable, "-c", f"{code}\nimport sys\nsys.stderr.write('\\n' + ' '.join(sys.modules))"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    return set(done.stderr.split())
+    return set(done.stderr.splitlines()[-1].split())
 
 
 def command(*words: str) -> str:
@@ -159,3 +159,18 @@ HEAVY = {"asyncio", "serialx", "ssl", "aiohttp", "openkline.device.device", "ope
 )
 def test_what_is_not_used_is_not_loaded(code: str, without: set[str]) -> None:
     assert not loaded(code) & without
+
+
+@pytest.mark.parametrize("words", [("-h",), ("send", "-h")])
+def test_help_loads_no_more_than_it_shows(words: tuple[str, ...]) -> None:
+    heavy = {*HEAVY, "logging", "importlib.metadata", "openkline.gateway.client", "openkline.log.formats"}
+    assert not loaded(command(*words)) & heavy
+
+
+def test_the_list_of_commands_loads_no_command() -> None:
+    assert not {name for name in loaded(command("-h")) if name.startswith("openkline.cli.")}
+
+
+def test_a_command_that_joins_a_bridge_loads_no_serial_port() -> None:
+    code = command("send", "-p", str(free_port()), "68 18 01").replace("assert not end.code", "assert end.code == 6")
+    assert not loaded(code) & (HEAVY - {"asyncio", "ssl"} | {"rich", "openkline.log.formats"})

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from openkline.bus import BusFrame
-from openkline.cli.common import JsonLines
 from openkline.log.files import LogFile
 from openkline.log.formats import GatewayFormat
+from openkline.log.json_lines import JsonLines
 from openkline.log.messages import TimedLines, as_line
 
 FRAME = BusFrame(1_279_613_220.5, bytes.fromhex("C0 04 68 32 11 8F"))

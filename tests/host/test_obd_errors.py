@@ -41,7 +41,7 @@ TO_TRY = re.compile(r"\b(try|is the|does it|do|connect|unplug|wait|clear)\b", re
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObdBoard:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     board = ObdBoard()
-    monkeypatch.setattr("openkline.device.port.port_for", lambda name, sim: obd_port(board))
+    monkeypatch.setattr("openkline.device.opening.port_for", lambda name, sim: obd_port(board))
     return board
 
 

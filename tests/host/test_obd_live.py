@@ -30,7 +30,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> ObdBoard:
     board = ObdBoard()
     board.car |= TWO
     board.ecus = [0x18, 0x10]
-    monkeypatch.setattr("openkline.device.port.port_for", lambda name, sim: obd_port(board))
+    monkeypatch.setattr("openkline.device.opening.port_for", lambda name, sim: obd_port(board))
     monkeypatch.setattr(obd_live, "_RETRY_S", 0.01)
     return board
 

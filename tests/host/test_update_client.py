@@ -208,7 +208,7 @@ def test_a_board_without_a_bridge_is_updated_in_its_own_mode(place: Path, monkey
     updates = FakeUpdates(board)
     updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, board.reboot)
     board.firmware = (2, 6, 1)  # of the next start
-    monkeypatch.setattr("openkline.device.port.port_for", lambda name, sim: FakePort(board))
+    monkeypatch.setattr("openkline.device.opening.port_for", lambda name, sim: FakePort(board))
     done = CliRunner().invoke(command.update, ["-d", "fake", str(place), "--password", "11223344"])
     assert done.exit_code == 0, done.output
     assert done.stdout == "updated: version 2.6.1 runs\n"

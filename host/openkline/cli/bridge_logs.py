@@ -9,10 +9,11 @@ from pathlib import Path
 from openkline.bridge.bridge import Bridge
 from openkline.bus import BusFrame
 from openkline.cli.bridge_options import BridgeOptions
-from openkline.cli.common import JsonLines, terminal_renderer
+from openkline.cli.common import terminal_renderer
 from openkline.errors import OpenklineError
 from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
+from openkline.log.json_lines import JsonLines
 from openkline.log.messages import MessageLog, TimedLines, as_line
 
 _RAW_LEVEL = 4

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from kline.protocol.ibus import commands as e46
+from openkline.bus import hex_bytes
 from openkline.cli.common import json_option
 from openkline.errors import OpenklineError
-from openkline.log.formats import hex_bytes
 from openkline.words import plural
+
+if TYPE_CHECKING:
+    pass
 
 
 class UnknownCommand(OpenklineError):
@@ -41,6 +44,8 @@ def _near(wanted: str) -> list[str]:
     with_words = [command.name for command in e46.find(wanted.replace("_", " "))] if wanted else []
     if 0 < len(with_words) <= 3:
         return with_words
+    import difflib
+
     return difflib.get_close_matches(wanted, [command.name for command in e46.commands()], n=3)
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 import os
-import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
 from kline.protocol.ibus import names
-from openkline.bus import BusFrame
-from openkline.log.formats import JsonFormat, hex_bytes
-from openkline.update import passwords
+from openkline.bus import BusFrame, hex_bytes
+from openkline.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import asyncio
+    import logging
+    import shlex
+    import signal
+else:
+    asyncio = LazyModule("asyncio")
+    logging = LazyModule("logging")
+    shlex = LazyModule("shlex")
+    signal = LazyModule("signal")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,6 +77,8 @@ class Password(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
+        from openkline.update import passwords
+
         try:
             return passwords.parse(str(value))
         except passwords.PasswordError as error:
@@ -87,6 +95,8 @@ def shell_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple
 
 def set_up_logging(level: int, as_json: bool = False) -> None:
     """Messages to stderr. Levels as the original gateway counts them: 0 info, 1 debug, 2 warn, 3 error, 4 raw."""
+    from openkline.log.json_lines import JsonLines
+
     names_of = {0: logging.INFO, 1: logging.DEBUG, 2: logging.WARNING, 3: logging.ERROR, 4: logging.INFO}
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
@@ -99,11 +109,13 @@ def set_up_logging(level: int, as_json: bool = False) -> None:
         logging.captureWarnings(True)
 
 
-def tell(text: str, level: int = logging.INFO) -> None:
+def tell(text: str, as_error: bool = False) -> None:
     """A line on stderr for people; a message like all others when those are JSON. Never an OSError."""
+    from openkline.log.json_lines import JsonLines
+
     logger = logging.getLogger("openkline")
     if any(isinstance(handler.formatter, JsonLines) for handler in logger.handlers):
-        logger.log(level, "%s", text)
+        logger.log(logging.ERROR if as_error else logging.INFO, "%s", text)
     else:
         with contextlib.suppress(OSError):  # a full disk, or the terminal is gone
             click.echo(text, err=True)
@@ -111,7 +123,7 @@ def tell(text: str, level: int = logging.INFO) -> None:
 
 def tell_error(text: str) -> None:
     """The error that ends a command."""
-    tell(f"openkline: {text}", logging.ERROR)
+    tell(f"openkline: {text}", as_error=True)
 
 
 def ask(question: str, done: str) -> None:
@@ -124,26 +136,6 @@ def ask(question: str, done: str) -> None:
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-
-
-class JsonLines(logging.Formatter):
-    """A message as one object in one line: time (unix seconds), level, logger, message, and exception if there is one.
-
-    level: debug, info, warning, error, critical; exception: the traceback as Python prints it.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        import json
-
-        line: dict[str, object] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
 
 
 def pretty(colour: bool, elapsed: bool = False) -> Callable[[BusFrame], bytes]:
@@ -170,6 +162,8 @@ def _clock(second: int, millis: int) -> str:
 def terminal_renderer(as_json: bool, plain: Callable[[BusFrame], bytes] | None = None) -> Callable[[BusFrame], bytes]:
     """How frames go to stdout: as JSON on request, else as lines for people; `plain` if stdout is not a terminal."""
     if as_json:
+        from openkline.log.formats import JsonFormat
+
         return JsonFormat().write
     if sys.stdout.isatty():
         return pretty(colour="NO_COLOR" not in os.environ)

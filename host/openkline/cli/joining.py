@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT, address_option, device_option, port_option
-from openkline.errors import DeviceError, DeviceMissing
+from openkline.lazy import LazyModule
 
 if TYPE_CHECKING:
-    from openkline.device.device import Device
-    from openkline.device.state import DeviceSettings
+    import asyncio
+    import logging
 
-READY_TIMEOUT_S = 20.0  # a board that restarts needs some seconds
+    from openkline.device.device import Device
+    from openkline.device.opening import Mode
+else:
+    asyncio = LazyModule("asyncio")
+    logging = LazyModule("logging")
+
 _PROBE_TIMEOUT_S = 2.0
 
 
@@ -68,46 +71,18 @@ async def _is_served(address: str, port: int) -> bool:
 
 @contextlib.asynccontextmanager
 async def opened_device(
-    name: str | None, car: str = "demo", settings: DeviceSettings | None = None, about: str = "without a bridge: "
+    name: str | None, car: str = "demo", mode: Mode | None = "ibus", about: str = "without a bridge: "
 ) -> AsyncIterator[Device]:
-    """The board, ready. Errors are final: a one-shot command does not wait for a cable.
-
-    car: what the virtual board has on its wire; settings: None is for the I-Bus
-    """
-    from openkline.device.device import Device
-    from openkline.device.port import port_for
-    from openkline.device.sim import SimOptions
+    """The board, ready, as open_device() gives it. Errors are final: a one-shot command does not wait for a cable."""
+    from openkline.device.opening import open_device
 
     name = name or "auto"
-    device = Device(port_for(name, SimOptions(car=car)), settings or _ibus())
     click.echo(f"{about}opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
     device_log = logging.getLogger("openkline.device.device")
     device_log.setLevel(logging.ERROR)  # what goes wrong until it is ready is the error that we end with
     try:
-        await device.start()
-        await _ready(device, name)
-        device_log.setLevel(logging.NOTSET)
-        yield device
+        async with open_device(name, mode, car=car) as device:
+            device_log.setLevel(logging.NOTSET)
+            yield device
     finally:
         device_log.setLevel(logging.NOTSET)
-        await device.stop()
-
-
-def _ibus() -> DeviceSettings:
-    """For the I-Bus, whatever the board's board.json says."""
-    from kline.protocol.link import records
-    from openkline.device.state import DeviceSettings
-
-    return DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_IBUS),))
-
-
-async def _ready(device: Device, name: str) -> None:
-    """DeviceError, DeviceMissing."""
-    from openkline.device.state import State
-
-    try:
-        state = await device.wait_for(State.READY, State.WAITING, timeout_s=READY_TIMEOUT_S)
-    except TimeoutError:
-        raise DeviceError(device.away or f"{name}: no answer from the board in {READY_TIMEOUT_S:.0f} s") from None
-    if state is State.WAITING:
-        raise DeviceMissing(device.away)

@@ -9,6 +9,7 @@ import rich_click as click
 
 from kline.protocol.link import records
 from kline.protocol.obd import dtc, nrc, requests, timing
+from openkline.bus import hex_bytes
 from openkline.cli.common import HexBytes, ask, json_option
 from openkline.cli.obd_common import (
     car_options,
@@ -24,7 +25,6 @@ from openkline.cli.obd_live import live
 from openkline.cli.obd_scan import scan, vin
 from openkline.cli.obd_tests import tests
 from openkline.errors import ObdError
-from openkline.log.formats import hex_bytes
 from openkline.obd.live import Cell
 from openkline.obd.session import sender
 

@@ -18,7 +18,7 @@ from openkline.errors import ObdError, OpenklineError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import Cell
-from openkline.obd.session import SETTINGS, WAYS, ObdSession, Way
+from openkline.obd.session import WAYS, ObdSession, Way
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -114,7 +114,7 @@ async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> 
 
     whole: ObdError where the car has gone meanwhile: then silence says nothing about what it has.
     """
-    async with opened_device(reach.device, reach.car, SETTINGS, about="") as board:
+    async with opened_device(reach.device, reach.car, "obd", about="") as board:
         session = ObdSession(board, reach.profile_name())
         try:
             if connect:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from kline.protocol.ibus import names
 from kline.protocol.ibus.frames import MIN_FRAME, encode
-from openkline.bus import DEFAULT_PRIORITY, frame_fault
-from openkline.cli.commands import resolve_command
+from openkline.bus import DEFAULT_PRIORITY, frame_fault, hex_bytes
 from openkline.cli.common import HexBytes, ask, json_option, set_up_logging
 from openkline.cli.joining import Target, opened_device, target_options
 from openkline.errors import NotSent
-from openkline.gateway.client import GatewayClient
-from openkline.log.formats import hex_bytes
+from openkline.lazy import LazyModule
 from openkline.words import plural
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = LazyModule("asyncio")
 
 _SEEN_TIMEOUT_S = 5.0
 
@@ -68,6 +71,8 @@ def _what(message: tuple[str, ...], name: str | None, yes: bool) -> tuple[int, i
     if name is not None:
         if message:
             raise click.UsageError("give a message in hex or --name, not both")
+        from openkline.cli.commands import resolve_command
+
         command = resolve_command(name)
         frame = command.frame()
         if command.caution and not yes:
@@ -119,6 +124,8 @@ async def _send_by_bridge(
     source: int, destination: int, data: bytes, priority: int, target: Target
 ) -> dict[str, object]:
     """The gateway protocol has no results, but each client gets a copy of what was really on the bus."""
+    from openkline.gateway.client import GatewayClient
+
     async with GatewayClient(target.address, target.port) as client:
         await client.send(source, destination, data, priority=priority)
         try:

@@ -15,7 +15,6 @@ from openkline.bridge.status import default_port, fetch
 from openkline.cli.bundle import load, summary
 from openkline.cli.common import DEFAULT_ADDRESS, Password, json_option, set_up_logging, tell
 from openkline.cli.joining import Target, opened_device, target_options
-from openkline.device.state import DeviceSettings
 from openkline.device.welcome import BoardInfo
 from openkline.errors import GatewayError, UpdateFailed
 from openkline.flash.progress import Progress, Step
@@ -92,7 +91,7 @@ class _Work:
 
     async def to_device(self, name: str | None) -> None:
         progress = Progress(3)
-        async with opened_device(name, settings=DeviceSettings(), about="") as device:
+        async with opened_device(name, mode=None, about="") as device:
             updater = Updater(device)
             assert updater.take(self) and device.info is not None
             before, unique_id = _Runs.of(device.info), device.info.unique_id

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from openkline.bus import BusFrame
+from openkline.bus import BusFrame, hex_bytes
 from openkline.log.moments import MONTHS
 from openkline.words import plural
 
@@ -56,10 +56,6 @@ class LogFormat(Protocol):
     """How frames are written."""
 
     def write(self, frame: LogFrame | BusFrame) -> bytes: ...
-
-
-def hex_bytes(data: bytes) -> str:
-    return data.hex(" ").upper()
 
 
 def why_no_time(unix_s: float | None) -> str:
