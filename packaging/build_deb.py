@@ -102,7 +102,7 @@ def write_documents(doc: Path, lib: Path, epoch: int) -> None:
     maintainer = re.search(r"^Maintainer: (.*)$", (HERE / "debian/control.in").read_text(), re.MULTILINE)
     assert maintainer is not None
     changelog = (
-        f"openkline ({version()}) stable; urgency=low\n\n  * Changes are told in NEWS.md.\n\n"
+        f"openkline ({version()}) stable; urgency=low\n\n  * See NEWS.md.\n\n"
         f" -- {maintainer.group(1)}  {email.utils.formatdate(epoch)}\n"
     )
     (doc / "changelog.gz").write_bytes(gzip.compress(changelog.encode(), 9, mtime=0))

@@ -213,7 +213,7 @@ def restarted(machine: Machine) -> None:
 
 
 def upgraded(machine: Machine) -> None:
-    """Installing over a running service starts it anew, with the settings that somebody has changed."""
+    """Installing over a running service restarts it, with the settings that the administrator has changed."""
     before, settings = machine.show("MainPID"), (machine.root / CONFIG).read_text()
     machine.run("dpkg", "--install", "/srv/openkline.deb")
     assert machine.show("MainPID") not in ("0", before), "the old program still runs"

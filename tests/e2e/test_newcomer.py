@@ -9,7 +9,7 @@ from tests.e2e.newcomer import PAGE, masked, page
 
 def test_the_newcomers_page_is_what_a_newcomer_sees(tmp_path: Path) -> None:
     now = page(tmp_path)
-    assert masked(now) == masked(PAGE.read_text(encoding="utf-8")), "make newcomer writes it anew"
+    assert masked(now) == masked(PAGE.read_text(encoding="utf-8")), "make newcomer writes it again"
     assert sum(line == "frame" for line in masked(now)) >= 2, "frames in the bridge's window and in the monitor's"
 
 

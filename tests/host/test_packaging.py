@@ -125,3 +125,12 @@ def test_the_packages_version_is_the_programs() -> None:
     from openkline import __version__
 
     assert build_deb.version() == __version__
+
+
+def test_the_newest_changes_are_those_of_this_version() -> None:
+    from openkline import __version__
+
+    text = (PACKAGING.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    heading = re.search(r"^## (\S+) \((unreleased|\d{4}-\d\d-\d\d)\)$", text, re.MULTILINE)
+    assert heading is not None
+    assert heading[1] == __version__
