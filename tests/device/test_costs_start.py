@@ -60,7 +60,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int]:
     folder = tmp_path_factory.mktemp("old")
     for path, (size, imports) in VECTOR["files"].items():
         stand_in(folder / path, size, imports)
-    app, obd, _ = counts(folder, "kline.device.app", "kline.device.obd_service")
+    app, obd, _ = counts(folder, *VECTOR["entries"])
     return app, app + obd
 
 
