@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Beside the firmware: what a real board runs too, to say what that costs.
 _PROBE = "tests/hardware/cost_probe.py"
+_KEPT = 5  # copies of other states of the sources
 _MADE_OF = ("firmware", "tests/charging", "boards/SIM/sim/costs.py", _PROBE)
 
 
@@ -48,3 +50,6 @@ def _make(folder: Path) -> None:
         made.rename(folder)
     except OSError:  # another was first
         shutil.rmtree(made)
+    with suppress(FileNotFoundError):  # another process tidies up too
+        for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[: -1 - _KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
