@@ -136,6 +136,25 @@ async def test_the_rest_for_a_client_that_does_not_read_is_given_up(monkeypatch:
         sock.close()
 
 
+async def test_a_ping_that_waits_unread_is_read_before_its_client_is_given_up() -> None:
+    """After SIGSTOP and SIGCONT the timer may be looked at before the sockets are."""
+    async with serving(alive_timeout_s=30) as gateway:
+        assert gateway.server is not None
+        with socket.create_connection(("127.0.0.1", await gateway.reserve())) as sock:
+            await until(lambda: gateway.server.sessions[gateway.port + 1].transport)  # type: ignore[union-attr]
+            session = gateway.server.sessions[gateway.port + 1]
+            sock.sendall(PING)
+            session._deadline_s = 0.0
+            session._alive_timer.cancel()
+            session._check_alive()
+            await until(lambda: session.counters.pings == 1, "the Ping is read")
+            assert gateway.server.counters.timeouts == 0 and session._deadline_s > 0
+            session._deadline_s = 0.0
+            session._alive_timer.cancel()
+            session._check_alive()
+            await until(lambda: gateway.server.counters.timeouts == 1, "without a Ping it is given up")  # type: ignore[union-attr]
+
+
 async def test_after_its_answer_the_main_port_does_not_wait_for_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client has its port, and leaves the first connection open."""
     monkeypatch.setattr(main_port, "_LINGER_S", 0.05)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from openkline.bridge.health import WINDOW, BusLoad, Window
+from openkline.bridge.health import WINDOW, BusLoad, Probe, Window
 from openkline.bridge.problems import problems
+from openkline.bus import BusFrame
+from openkline.device.clock import DeviceClock
+from openkline.device.device import Device
 
 
 class Clock:
@@ -135,3 +141,36 @@ def test_a_board_that_is_away_says_why() -> None:
     status = copy.deepcopy(HEALTHY)
     status["device"] |= {"state": "waiting", "trouble": "/dev/ttyUSB0: there is no such port"}
     assert problems(status) == ["/dev/ttyUSB0: there is no such port"]
+
+
+class OneDevice:
+    """Of a Device what Probe listens to; a frame that the board's clock has stamped 5 ms ago."""
+
+    def __init__(self) -> None:
+        self.wall_s = 1_700_000_000.0
+        self.link = SimpleNamespace(clock=DeviceClock(wall=lambda: self.wall_s + time.monotonic()), now_s=0.0)
+        self.began_s = time.monotonic()
+
+    def subscribe(self, on_frame: Callable[[BusFrame], None]) -> Callable[[], None]:
+        self.on_frame = on_frame
+        return lambda: None
+
+    def subscribe_events(self, on_event: object) -> Callable[[], None]:
+        return lambda: None
+
+    def hear(self) -> None:
+        self.link.now_s = now_s = time.monotonic()
+        ticks = int((now_s - self.began_s) * 1e6)
+        self.on_frame(BusFrame(self.link.clock.unix(ticks, now_s), bytes.fromhex("3F0480FF4400")))
+
+
+@pytest.mark.parametrize("step_s", [34_560_000.0, 3600.0, -3600.0])
+async def test_latency_does_not_care_for_the_wall_clock(step_s: float) -> None:
+    device = OneDevice()
+    probe = Probe(cast(Device, device))
+    await probe.start()
+    device.hear()
+    device.wall_s += step_s
+    device.hear()
+    longest_ms = cast("dict[str, float]", probe.latency()["bus_to_clients_ms"])["max"]
+    assert probe.latency()["frames"] == 2 and 0 <= longest_ms < 1_000

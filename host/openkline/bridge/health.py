@@ -111,7 +111,10 @@ class Probe:
 
     def _on_frame(self, frame: BusFrame) -> None:
         link = self._link
-        self._notes.append((time.monotonic(), time.time(), link.now_s, link.clock.offset_error_s, frame))
+        clock = link.clock
+        now_s = time.monotonic()  # the wall clock may be set at any moment
+        unix_s = now_s + clock.wall_minus_monotonic_s
+        self._notes.append((now_s, unix_s, link.now_s, clock.offset_error_s, frame))
         if len(self._notes) == _BATCH:
             self._add_up()
 

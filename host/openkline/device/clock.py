@@ -54,6 +54,11 @@ class DeviceClock:
         return self._newest_us is not None
 
     @property
+    def wall_minus_monotonic_s(self) -> float:
+        """Between the PC's two clocks, as the mapping takes it: the wall clock may have been set since."""
+        return self._wall_minus_mono_s
+
+    @property
     def offset_error_s(self) -> float:
         """How far the mapping still has to go."""
         return self._target_s - self._offset_s

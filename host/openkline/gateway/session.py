@@ -58,6 +58,7 @@ class SessionState(enum.Enum):
     CLOSED = "closed"
 
 
+_LAST_LOOK_S = 0.02
 _LISTENS = (SessionState.CONNECTED, SessionState.ENDING)
 
 
@@ -108,6 +109,7 @@ class Session(asyncio.BufferedProtocol):
         self._resume_timer: asyncio.TimerHandle | None = None
         self.reserved_s = self._loop.time()
         self._deadline_s = self.reserved_s + options.alive_timeout_s
+        self._overdue = False
         self._alive_timer = self._loop.call_at(self._deadline_s, self._check_alive)
 
     # -- the connection
@@ -223,10 +225,16 @@ class Session(asyncio.BufferedProtocol):
 
     def _renew(self) -> None:
         self._deadline_s = self._loop.time() + self._server.options.alive_timeout_s
+        self._overdue = False
 
     def _check_alive(self) -> None:
         if self._loop.time() < self._deadline_s - 1e-3:
             self._alive_timer = self._loop.call_at(self._deadline_s, self._check_alive)
+            return
+        if not self._overdue:
+            # If it was this process that stood still (SIGSTOP, a suspended PC), a Ping waits unread: read first.
+            self._overdue = True
+            self._alive_timer = self._loop.call_later(_LAST_LOOK_S, self._check_alive)
             return
         if self.state is SessionState.RESERVED:
             self._server.counters.reservations_expired += 1
