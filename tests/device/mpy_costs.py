@@ -78,10 +78,10 @@ class Bench:
         self.in_use()
         self.receive(foreign(n))
         drained = self.us(self.transport.drain_uart)
-        scanner = self.app.handler.scanner
+        scanner = self.app.ibus.handler.scanner
         scanned = self.us(scanner.scan, scanner._grown_us)
         scanner.state = scanner.frames = 0  # it is to look again
-        processed = self.us(self.app.handler.process)
+        processed = self.us(self.app.ibus.handler.process)
         self.app.usb._credit_us = FULL_CREDIT_US
         self.app.link._beat_due = False
         pumped = self.us(self.app.usb.pump)
@@ -133,7 +133,7 @@ def test_the_table_of_calls():
 
 
 def incomplete(bench, table):
-    scanner = bench.app.handler.scanner
+    scanner = bench.app.ibus.handler.scanner
     bench.receive(foreign(10)[:4])
     bench.transport.drain_uart()
     table.row("scan, incomplete", bench.us(scanner.scan, scanner._grown_us), (185, 225))

@@ -24,9 +24,9 @@ class OldOrder(Application):
         begun_us = ticks_us()
         self._read()
         transport.drain_uart()
-        self.handler.process()
-        if self._updater is not None:
-            self._updater.step()
+        self.ibus.handler.process()
+        if self.updater is not None:
+            self.updater.step()
         self.usb.pump()
         if self.link.room() >= _RESERVE and transport.run():
             self.usb.pump()
