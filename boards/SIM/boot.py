@@ -18,7 +18,8 @@ HELP = """options:
   --clock paced|virtual   paced (default): real time; virtual: as fast as it goes
   --seed N                makes a run repeatable (1)
   --car none|demo|NAME|FILE  what sits on the wire (none); NAME: of a script in boards/SIM/cars; obd: kwp_fast
-  --replay FILE           plays lines `US HEX`, a frame and when it ends; `- HEX`: right behind (sim/player.py)
+  --replay FILE           plays lines `US HEX`, a frame and when it ends; `- HEX`: right behind (sim/player.py);
+                          a number: of an open descriptor
   --replay-after S        seconds from the host's first byte to the first frame (2)
   --start-file FILE       the replay waits until this file exists instead
   --baud N --parity N|none  of a raw capture (9600, 0 = even)
@@ -258,7 +259,8 @@ def main():
         usys.path.append(firmware)
     replay = script = None
     if "replay" in options:
-        replay = open(options["replay"], "rb")
+        name = options["replay"]
+        replay = open(int(name) if name.isdigit() else name, "rb")
     if "script" in options:
         with open(options["script"]) as f:
             script = f.read()

@@ -14,7 +14,7 @@ def first_column(text: str, separator: str) -> list[str]:
     return [line.split(separator)[0] for line in text.splitlines() if line.split(separator)[0] in HEX]
 
 
-@pytest.mark.parametrize("table", [names._ADDRESSES, names._MESSAGES, names._REQUESTS, names._ANSWERS])
+@pytest.mark.parametrize("table", [names._ADDRESSES, names._MESSAGES, names._DIAGNOSIS])
 def test_each_line_has_one_byte_and_words_in_ascending_order(table: str) -> None:
     lines = table.strip("\n").splitlines()
     bytes_ = first_column(table, " ")
@@ -48,8 +48,8 @@ def test_what_is_unknown_comes_as_hex() -> None:
         ("3F 03 D0 05 E9", "Diagnosis: clear fault memory"),
         ("D0 03 3F A2 4E", "Diagnosis: bad parameter"),
         ("3F 05 00 0C 34 01 03", "Diagnosis: control an output"),
-        ("3F 03 D0 77 9B", "Diagnosis: request 77"),
-        ("D0 03 3F 11 FD", "Diagnosis: answer 11"),
+        ("3F 03 D0 77 9B", "Diagnosis: 77"),
+        ("D0 03 3F 11 FD", "Diagnosis: 11"),
         ("7F 05 80 A2 00 00 58", "Position: coordinates"),
         ("68 03 F0 06 9D", "Monitor service mode"),
     ],

@@ -48,10 +48,18 @@ def bridge(**words: Any) -> None:
     set_up_logging(options.level or 0, options.log_json)
     if options.web_port is not None or options.web_root is not None:
         log.warning("this version serves no web page: -o (--web-port) and -r (--web-root) do nothing")
-    if options.replay is not None and options.device not in (None, "sim"):
-        raise click.UsageError("--replay plays on the virtual wire: it needs -d sim")
+    _check_replay(options)
     device = options.device or ("sim" if options.replay else "auto")
     asyncio.run(_serve(options, ask_which_board() if device == "auto" else device))
+
+
+def _check_replay(options: BridgeOptions) -> None:
+    if options.replay is not None and options.device not in (None, "sim"):
+        raise click.UsageError("--replay plays on the virtual wire: it needs -d sim")
+    if options.replay is None:
+        for name in ("from_time", "max_gap", "speed", "loop"):
+            if getattr(options, name):
+                raise click.UsageError(f"--{name.replace('_', '-')} is for a replay: it needs --replay FILE")
 
 
 def ask_which_board() -> str:
@@ -90,8 +98,14 @@ async def _serve(options: BridgeOptions, device: str) -> None:
 
 def _port(options: BridgeOptions, device: str) -> Port:
     words = tuple(shlex.split(options.sim))
-    replay = ReplayOptions(options.replay) if options.replay is not None else None
-    return port_for(device, SimOptions(car=_car(options), replay=replay, seed=options.seed, extra=words))
+    return port_for(device, SimOptions(car=_car(options), replay=_replay(options), seed=options.seed, extra=words))
+
+
+def _replay(options: BridgeOptions) -> ReplayOptions | None:
+    if options.replay is None:
+        return None
+    from_time, max_gap_s, speed = options.from_time or "", options.max_gap or 0.0, options.speed or 1.0
+    return ReplayOptions(options.replay, from_time, max_gap_s, speed, options.loop)
 
 
 def _settings(options: BridgeOptions) -> BridgeSettings:

@@ -14,6 +14,7 @@ from openkline.bridge.config import Config
 from openkline.bridge.events import load_events
 from openkline.cli.common import DEVICE_HELP
 from openkline.cli.options import setting_options
+from openkline.device.replay import start_test
 from openkline.elm.options import parse_listen
 from openkline.errors import OptionError
 from openkline.gateway.options import GatewayOptions
@@ -133,8 +134,38 @@ class BridgeOptions:
     )
     event_shell: bool = setting(False, "Run commands in a shell.", "--event-shell", panel=EVENTS)
     replay: Path | None = setting(
-        None, "Play this capture on the virtual wire.", "--replay", key="", exists=True, panel=SIM
+        None, "Play this capture, of any form, on the virtual wire.", "--replay", key="", exists=True, panel=SIM
     )
+    from_time: str | None = setting(
+        None,
+        "Begin the replay here: 18:30, 18:30:05 or 2026-11-20T18:30.",
+        "--from-time",
+        key="",
+        metavar="TIME",
+        check=start_test,
+        panel=SIM,
+    )
+    max_gap: float | None = setting(
+        None,
+        "Cut longer silences of the replay to this.",
+        "--max-gap",
+        key="",
+        low=0.001,
+        high=86_400,
+        metavar="SECONDS",
+        panel=SIM,
+    )
+    speed: float | None = setting(
+        None,
+        "Play this many times as fast, as far as the wire keeps up.",
+        "--speed",
+        key="",
+        low=0.01,
+        high=1000,
+        metavar="FACTOR",
+        panel=SIM,
+    )
+    loop: bool = setting(False, "Play the replay again and again.", "--loop", key="", panel=SIM)
     car: str | None = setting(
         None,
         "Virtual car: demo, obd, none, or a file.",

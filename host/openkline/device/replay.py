@@ -60,7 +60,7 @@ class ReplayOptions:
 
 
 def start_test(text: str) -> Callable[[float], bool]:
-    """Whether a frame's unix time is late enough. OptionError: the text is no time."""
+    """Whether a unix time is late enough to begin with. OptionError (a ValueError): the text is no time."""
     if not text:
         return lambda unix_s: True
     if match := _CLOCK.fullmatch(text):

@@ -189,7 +189,7 @@ class SimBoard:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
-                *(("--replay", f"/dev/fd/{replay.fd}") if replay else ()),
+                *(("--replay", str(replay.fd)) if replay else ()),
                 pass_fds=(replay.fd,) if replay else (),
                 stdin=self._master,
                 stdout=self._master,

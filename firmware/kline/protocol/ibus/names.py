@@ -165,30 +165,28 @@ AF Navigation to voice input ?
 D4 Station list
 """
 
-# A message from or to the diagnosis tester (3F) is about something else than its number says elsewhere.
+# From the diagnosis tester (3F) and to it (A0 and on) a number means something else than elsewhere.
 _TESTER = 0x3F
-_REQUESTS = """
-00 Diagnosis: identification
-02 Diagnosis: read
-04 Diagnosis: read fault memory
-05 Diagnosis: clear fault memory
-06 Diagnosis: read memory
-08 Diagnosis: read coding
-09 Diagnosis: write coding
-0B Diagnosis: read status
-0C Diagnosis: control an output
-1B Diagnosis: PDC distances
-53 Diagnosis: vehicle data
-69 Diagnosis: vehicle code
-9E Diagnosis: keep open
-9F Diagnosis: end
-"""
-_ANSWERS = """
-A0 Diagnosis: done
-A1 Diagnosis: busy
-A2 Diagnosis: bad parameter
-B0 Diagnosis: bad parameter
-FF Diagnosis: bad command
+_DIAGNOSIS = """
+00 identification
+02 read
+04 read fault memory
+05 clear fault memory
+06 read memory
+08 read coding
+09 write coding
+0B read status
+0C control an output
+1B PDC distances
+53 vehicle data
+69 vehicle code
+9E keep open
+9F end
+A0 done
+A1 busy
+A2 bad parameter
+B0 bad parameter
+FF bad command
 """
 
 
@@ -214,10 +212,8 @@ def message_name(source: int, destination: int, byte: int) -> str:
 
     Of an unknown type its two hex digits; from or to the diagnosis tester with a word that says so.
     """
-    if source == _TESTER:
-        return _look_up(_REQUESTS, byte) or "Diagnosis: request %02X" % byte
-    if destination == _TESTER:
-        return _look_up(_ANSWERS, byte) or "Diagnosis: answer %02X" % byte
+    if _TESTER in (source, destination):
+        return "Diagnosis: " + (_look_up(_DIAGNOSIS, byte) or "%02X" % byte)
     return _look_up(_MESSAGES, byte) or "%02X" % byte
 
 
