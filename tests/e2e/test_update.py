@@ -107,8 +107,12 @@ async def rig(flash: Path, tmp_path: Path, *extra: str) -> AsyncIterator[Rig]:
 async def test_a_new_version_over_the_bridge_while_the_bus_is_logged(flash: Path, tmp_path: Path, new: Path) -> None:
     drive, go = tmp_path / "drive.log", tmp_path / "go"
     drive.write_bytes(VECTOR)
-    expected = [frame.data for frame in read_log(drive)[0]]
-    async with rig(flash, tmp_path, "--replay", str(drive), "--start-file", str(go)) as all_:
+    frames = read_log(drive)[0]
+    expected = [frame.data for frame in frames]
+    lines = tmp_path / "drive.lines"
+    times = [round(1e6 * ((frame.time or 0) - (frames[0].time or 0))) for frame in frames]
+    lines.write_text("".join(f"{us} {data.hex()}\n" for us, data in zip(times, expected, strict=True)))
+    async with rig(flash, tmp_path, "--replay", str(lines), "--start-file", str(go)) as all_:
         client = await PlainClient(all_.port).connect()
         work = asyncio.create_task(all_.update(str(new)))
         await until(lambda: work.done() or (flash / "b" / "update.okb").exists(), "the upload has begun")
