@@ -337,10 +337,11 @@ def test_an_answer_to_another_question_is_not_taken():
 
 
 def test_a_vin_with_a_frame_missing_is_no_vin():
+    from kline.device.obd import errors
     from kline.device.obd.diagnostics import Diagnostics
 
     frames = ["49 02 %02X 31 32 33 34" % n for n in (1, 2, 4, 5)]
     rig = connected(rules=rule("09 02", answer=frames, times=1))
     assert Diagnostics(rig.obd).vin() == VIN, "asked again"
     rig = connected(rules=rule("09 02", answer=frames))
-    assert Diagnostics(rig.obd).vin() == ""
+    assert code_of(Diagnostics(rig.obd).vin) == errors.DAMAGED

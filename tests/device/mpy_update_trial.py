@@ -146,7 +146,7 @@ def test_a_running_slot_that_breaks_is_left_for_the_other():
             assert board.start(hello) == Done, how
             assert slot_app.running == [version], (how, slot_app.running)
             # and an update goes to the slot that doesn't run
-            assert slot_app.current._boot.slot == ("b" if slot == "a" else "a")
+            assert slot_app.current.boot.slot == ("b" if slot == "a" else "a")
             gc.collect()
 
 

@@ -11,16 +11,9 @@ _SCRIPT = """
 import os
 from kline.protocol.ibus.frames import encode
 
-class Frames:
-    def __len__(self):
-        return {count}
-
-    def __getitem__(self, n):
-        return None, encode(0x80, 0xBF, bytes((n >> 24, n >> 16 & 255, n >> 8 & 255, n & 255)) + bytes(range(n % 13)))
-
-class FullBus(sim.Player):
-    def _read(self, data):
-        return Frames()
+def frames():
+    for n in range({count}):
+        yield None, encode(0x80, 0xBF, bytes((n >> 24, n >> 16 & 255, n >> 8 & 255, n & 255)) + bytes(range(n % 13)))
 
 def look(_):
     try:
@@ -28,7 +21,7 @@ def look(_):
     except OSError:
         w.at(w.now + 20_000, look)
     else:
-        w.player = FullBus(w.wire, None, gap_us=200)
+        w.player = sim.Player(w.wire, frames(), gap_us=200)
 
 w.at(0, look)
 """
