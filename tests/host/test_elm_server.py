@@ -182,6 +182,7 @@ async def test_who_may_connect(caplog: pytest.LogCaptureFixture, monkeypatch: py
     async with serving(clients=2) as (server, _):
         one, two = await Client.connect(server), await Client.connect(server)
         await one.ask("ATI")
+        await two.ask("ATI")
         three = await Client.connect(server)
         async with asyncio.timeout(10):
             with contextlib.suppress(ConnectionError):
@@ -209,6 +210,25 @@ async def test_who_may_connect(caplog: pytest.LogCaptureFixture, monkeypatch: py
             ElmOptions(**wrong)
 
 
+async def test_silent_clients_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest that never spoke goes, of the address that has most; who has spoken stays."""
+    addresses = iter([*["127.0.0.1"] * 2, *["10.0.0.9"] * 5, "127.0.0.1", "10.0.0.7"])
+    monkeypatch.setattr(server_module, "peer_address", lambda transport: next(addresses))
+    async with serving(allow=("10.0.0.0/8",)) as (server, _):
+        early, quiet = await Client.connect(server), await Client.connect(server)
+        await early.ask("ATE0")
+        silent = [await Client.connect(server) for _ in range(5)]
+        await until(lambda: len(server.clients) == 7)
+        for late in (await Client.connect(server), await Client.connect(server)):
+            assert (await late.ask("ATI")).startswith(b"BUSY: ")
+            assert await early.ask("ATI") == b"ELM327 v1.5\r\r>"
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                assert await silent[0].reader.read() == b""
+        for still in (quiet, *silent[1:]):
+            assert (await still.ask("ATI")).startswith(b"BUSY: ")
+
+
 def test_where_to_listen() -> None:
     assert parse_listen("127.0.0.1:35000") == ("127.0.0.1", 35000)
     assert parse_listen("35001") == ("127.0.0.1", 35001)
@@ -221,7 +241,7 @@ def test_where_to_listen() -> None:
 async def test_who_has_gone_is_written_nothing() -> None:
     async with serving() as (server, line):
         written = bytearray()
-        client = ElmClient(server, "one", written.extend, lambda: 0, lambda held: None)
+        client = ElmClient(server, "one", written.extend, lambda: 0, lambda held: None, lambda: None)
         server.join(client)
         client.receive(b"ATE0\rATMA\r")
         await until(lambda: line.busy)

@@ -63,7 +63,9 @@ class PseudoPort:
         if events & select.POLLHUP and not events & select.POLLIN:
             self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
             return
-        self._client = ElmClient(self._server, self.path, self._write, lambda: len(self._out), self._hold)
+        self._client = ElmClient(
+            self._server, self.path, self._write, lambda: len(self._out), self._hold, self._out.clear
+        )
         self._server.join(self._client)
         asyncio.get_running_loop().add_reader(self._master, self._readable)
 

@@ -22,7 +22,8 @@ from openkline.elm.interpreter import Interpreter
 from openkline.elm.memory import Memory
 from openkline.elm.options import ElmOptions
 from openkline.elm.session import MAX_BACKLOG, ElmSession
-from openkline.net.access import ConnectLimiter, TokenBucket, host_port, networks_of, peer_address
+from openkline.net.access import ConnectLimiter, TokenBucket, host_port, networks_of, peer_address, to_evict
+from openkline.net.web import WebWatch
 from openkline.words import plural
 
 log = logging.getLogger("openkline.elm327")
@@ -35,7 +36,7 @@ _CLOSING_S = 5.0
 
 
 class ElmClient:
-    """A client that may drive. write, backlog: its bytes; hold: stop or go on reading from it."""
+    """A client that may drive. write, backlog: its bytes; hold: stop or go on reading from it; end: close it."""
 
     def __init__(
         self,
@@ -44,17 +45,35 @@ class ElmClient:
         write: Callable[[bytes], None],
         backlog: Callable[[], int],
         hold: Callable[[bool], None],
+        end: Callable[[], None],
     ) -> None:
         self.name = name
         self.write = write
         self.backlog = backlog
         self.hold = hold
+        self.end = end
         self.session: ElmSession | None = None
         self.heard_s = 0.0
         self.held = b""
         self._server = server
+        self._watch = WebWatch()
+        self._is_web = False
 
     def receive(self, data: bytes) -> None:
+        """What it sends. A web page could put any command behind its request: nothing of a browser is looked at."""
+        if self._is_web or self._watch.found(data):
+            self._turn_away()
+        else:
+            self._take(data)
+
+    def _turn_away(self) -> None:
+        if not self._is_web:
+            self._is_web = True
+            log.warning("%s: a web browser, not a program that speaks ELM327: closed", self.name)
+            self._server.leave(self)
+            self.end()
+
+    def _take(self, data: bytes) -> None:
         self.heard_s = time.monotonic()
         if self._server.turn_of(self):
             assert self.session is not None
@@ -77,7 +96,7 @@ class ElmClient:
         held, self.held = self.held, b""
         self.hold(False)
         if held:
-            self.receive(held)
+            self._take(held)
 
 
 class ElmServer:
@@ -92,7 +111,7 @@ class ElmServer:
         self.driver: ElmClient | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._listener: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # oldest first
         self.limiter: ConnectLimiter
 
     async def start(self) -> None:
@@ -205,16 +224,26 @@ class ElmServer:
             why = "it is in no network that --allow names"
         elif not self.limiter.in_time(address):
             why = f"it connects more often than {self.options.accepts_per_s:g}/s"
-        elif len(self._connections) >= self.options.clients:
+        elif len(self._connections) >= self.options.clients and not self._evict():
             why = plural(len(self._connections), "client is connected", "clients are connected")
         if why:
             log.warning("%s: not let in: %s", address, why)
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None
+        return True
+
+    def _evict(self) -> bool:
+        """Make room for a new client; False: all have spoken."""
+        oldest = to_evict(connection for connection in self._connections if connection.silent)
+        if oldest is None:
+            return False
+        log.warning("%s: closed for a newer client, as it has not sent anything", oldest.name)
+        self.gone(oldest)
+        oldest.abort()
         return True
 
     def gone(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
 
 class Connection(asyncio.Protocol):
@@ -226,12 +255,13 @@ class Connection(asyncio.Protocol):
         self._client: ElmClient | None = None
         self._full = self._held = self._owes = False
         self._transport: asyncio.Transport
+        self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        address = peer_address(transport)
-        if not self._server.admit(self, address):
+        self.address = peer_address(transport)
+        if not self._server.admit(self, self.address):
             transport.abort()
             return
         _watch_peer(transport)
@@ -239,7 +269,8 @@ class Connection(asyncio.Protocol):
         self._bucket = TokenBucket(rate, rate, asyncio.get_running_loop().time)
         peer = transport.get_extra_info("peername")
         name = host_port(*peer[:2]) if isinstance(peer, tuple) and len(peer) > 1 else "client"
-        self._client = ElmClient(self._server, name, transport.write, transport.get_write_buffer_size, self._hold)
+        self._client = ElmClient(self._server, name, transport.write, transport.get_write_buffer_size, self._hold,
+                                 self.abort)  # fmt: skip
         self._server.join(self._client)
 
     def data_received(self, data: bytes) -> None:
@@ -284,8 +315,21 @@ class Connection(asyncio.Protocol):
             self._server.leave(self._client)
             self._client = None
 
+    @property
+    def name(self) -> str:
+        return self._client.name if self._client is not None else self.address
+
+    @property
+    def silent(self) -> bool:
+        """It has never sent a byte."""
+        return self._client is None or not self._client.heard_s
+
     def end(self) -> None:
         self._transport.close()
+
+    def abort(self) -> None:
+        """Close it without what it has not read yet."""
+        self._transport.abort()
 
 
 def _watch_peer(transport: asyncio.Transport) -> None:

@@ -22,6 +22,7 @@ class GatewayCounters:
     full: int = 0  # answered with Disconnect
     port_taken: int = 0  # a reserved port that another program has: the next one was taken
     strangers: int = 0  # on a reserved port, not the address that said Hello, or too late
+    web: int = 0  # on a reserved port, a web browser
     reservations_expired: int = 0
     reservations_taken: int = 0  # from an address that had more of them, for another one
     sessions: int = 0  # that got connected

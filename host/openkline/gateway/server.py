@@ -22,7 +22,7 @@ from openkline.gateway.options import GatewayOptions
 from openkline.gateway.outbox import Dispatcher
 from openkline.gateway.session import Arrival, Session, SessionState
 from openkline.gateway.wire import UPLOAD, encode_frame
-from openkline.net.access import ConnectLimiter
+from openkline.net.access import ConnectLimiter, to_evict
 from openkline.update.updater import Updater
 from openkline.words import plural
 
@@ -169,17 +169,16 @@ class GatewayServer:
         return True
 
     def _evict(self, newest: MainPortConnection) -> None:
-        """Close the oldest that has said nothing, of the address that has most connections waiting."""
+        """Close one that has said nothing; where all have said Hello, one of those."""
         waiting = [
             connection
             for connection in self._connecting
             if connection is not newest and connection.state is MainPortState.WAITING
         ]
-        candidates = waiting or [connection for connection in self._connecting if connection is not newest]
-        if candidates:
-            most = Counter(connection.address for connection in candidates).most_common(1)[0][0]
+        oldest = to_evict(waiting or [connection for connection in self._connecting if connection is not newest])
+        if oldest is not None:
             self.counters.evicted += 1
-            next(connection for connection in candidates if connection.address == most).abort()
+            oldest.abort()
 
     def hello(self, connection: MainPortConnection) -> None:
         self.counters.hello += 1

@@ -38,6 +38,7 @@ from openkline.gateway.wire import (
     UploadFirmware,
 )
 from openkline.net.access import TokenBucket, peer_address
+from openkline.net.web import WebGuard
 from openkline.update.updater import Updater
 
 log = logging.getLogger("openkline.gateway")
@@ -101,6 +102,7 @@ class Session(asyncio.BufferedProtocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._parser = Parser()
+        self._guard = WebGuard()
         self._buffer = memoryview(bytearray(_READ_SIZE))
         options = server.options
         self.firmware = FirmwareSession(server.bus, server.updater, self.counters, options.read_only, self._write)
@@ -181,6 +183,11 @@ class Session(asyncio.BufferedProtocol):
     # -- messages
 
     def _take(self, data: bytes | memoryview) -> None:
+        if not self._guard.decided:
+            data = self._guard.admit(bytes(data))
+            if self._guard.found:
+                self._server.counters.web += 1
+                self.abort()
         for message in self._parser.feed(data):
             if self.state not in _LISTENS:
                 return

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,6 +53,27 @@ def network_of(text: str) -> Network:
 def networks_of(allow: tuple[str, ...]) -> tuple[Network, ...]:
     """ValueError: one of the texts is none."""
     return tuple(map(network_of, allow))
+
+
+class Connected(Protocol):
+    """address: the other side's, as sockets give it."""
+
+    address: str
+
+
+C = TypeVar("C", bound=Connected)
+
+
+def to_evict(silent: Iterable[C]) -> C | None:
+    """Which of the connections that have said nothing makes room for a new one; they come oldest first.
+
+    The oldest of the address that has most of them, so that an address which only connects keeps nobody out but itself.
+    """
+    silent = list(silent)
+    if not silent:
+        return None
+    most = Counter(connection.address for connection in silent).most_common(1)[0][0]
+    return next(connection for connection in silent if connection.address == most)
 
 
 class TokenBucket:
