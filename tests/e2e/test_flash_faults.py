@@ -67,8 +67,8 @@ builtins.open = faulty
 @pytest.mark.parametrize(
     ("error", "number", "words"),
     [
-        ("ENOSPC", 28, "file system is full. Remove files from it, or make it anew: openkline flash --erase"),
-        ("EROFS", 30, "file system is read-only or damaged. Make it anew: openkline flash --erase"),
+        ("ENOSPC", 28, "file system is full. Remove files from it, or make a new one: openkline flash --erase"),
+        ("EROFS", 30, "file system is read-only or damaged. Make a new one: openkline flash --erase"),
     ],
 )
 def test_file_systems_that_take_nothing(board: FlashBoard, tmp_path: Path, error: str, number: int, words: str) -> None:

@@ -33,7 +33,7 @@ def test_a_bad_image_in_the_cache_is_removed(tmp_path: Path) -> None:
     cached.parent.mkdir(parents=True)
     cached.write_bytes(esp_image.merged("esp32s3", 0x1000))
     work = flasher.Flasher(Wishes(), Progress(1), nobody)
-    with pytest.raises(FlashError, match="bad file is removed: run this again to download it anew"):
+    with pytest.raises(FlashError, match="bad file is removed: run this again to download it again"):
         work._image(profile, Found("ESP32", "240ac4e29526"))
     assert not cached.exists()
 

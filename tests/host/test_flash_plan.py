@@ -192,7 +192,7 @@ def test_make_says_what_it_takes_from_the_environment(target: str, name: str, op
         )  # fmt: skip
         assert f"openkline {target} {option} '80 80'" in " ".join(said.stdout.split())
         assert (notice in said.stderr) == bool(given)
-        assert "environment" not in said.stdout
+        assert "taken from the environment" not in said.stdout
 
 
 def test_a_password_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ class IbusHandler:
         self._filter_n = len(sources)
 
     def process(self):
-        """Deliver every whole frame that the ring holds; how many it were. Allocates nothing."""
+        """Deliver every whole frame that the ring holds. Returns their number; allocates nothing."""
         scanner = self.scanner
         ring = self._ring
         delivered = 0

@@ -24,7 +24,7 @@ class SelfProbe:
         self._files = None
 
     def board(self, app, part):
-        """A part of the JSON text; with part 0 it is made anew."""
+        """A part of the JSON text; part 0 makes it again."""
         if part == 0:
             self._text = json.dumps(_describe(app)).encode()
         begin = part * probe.BOARD_PART
@@ -32,7 +32,7 @@ class SelfProbe:
         return probe.PROBE_DONE if more else probe.PROBE_NO_MORE, self._text[begin : begin + probe.BOARD_PART]
 
     def file(self, number):
-        """The number-th file of slot.json, hashed now; with number 0 slot.json is read anew."""
+        """The number-th file of slot.json, hashed now; number 0 reads slot.json again."""
         if number == 0:
             slot = _slot()
             if slot is None:
@@ -78,7 +78,7 @@ def _describe(app):
 
 
 def _root():
-    """Folder that the modules are imported from, with a slash; "" when it can't be told (frozen)."""
+    """Folder that the modules are imported from, with a slash; "" when it isn't known (frozen)."""
     import kline
 
     path = getattr(kline, "__file__", "")

@@ -78,7 +78,7 @@ class KLineTransport:
         return self.rx_ring.peek(n)
 
     def rx_remove(self, n):
-        """Discard n bytes (at most what is there); how many it were."""
+        """Discard n bytes (at most what is there). Returns their number."""
         return self.rx_ring.remove(n)
 
     def rx_read(self):
@@ -94,7 +94,7 @@ class KLineTransport:
         self.rx_ring.clear()
 
     def drain_uart(self):
-        """Move bytes from the UART to the RX ring; how many it were. Allocates nothing.
+        """Move bytes from the UART to the RX ring. Returns their number; allocates nothing.
 
         What does not fit stays in the UART's buffer (`rx_full` counts such moments); when that was full too, bytes may
         have been lost unseen, and `rx_uart_full` counts it.
@@ -148,7 +148,7 @@ class KLineTransport:
         return self.transmitter.idle()
 
     def echo_lost(self):
-        """Bytes of collisions that found no room in the RX ring."""
+        """Bytes of collisions that did not fit in the RX ring."""
         return self._sender.lost_bytes
 
     # -- state -------------------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ class Profile:
 
 
 class _Table:
-    """A table of a TOML file; what is wrong in it is told with file and key, and so is a key that nobody asked for."""
+    """A table of a TOML file; errors name file and key; a key that has no meaning is an error."""
 
     def __init__(self, where: str, fields: Mapping[str, Any]) -> None:
         self.where = where

@@ -1,6 +1,6 @@
 """The chip's boot loader, through esptool: which chip it is, what its flash holds, erase, write.
 
-Each call enters the boot loader anew (DTR and RTS; over a bare TCP socket a person has to). holds() and write() leave
+Each call enters the boot loader again (DTR and RTS; over a bare TCP socket a person has to). holds() and write() leave
 it and start what the flash holds, detect() where that is asked for, the others stay.
 """
 

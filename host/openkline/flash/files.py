@@ -142,7 +142,7 @@ class BoardFiles:
         if need > seen.free:
             raise FlashError(
                 f"{self.port}: the board's file system has {seen.free // 1024} KiB free, the modules need "
-                f"{need // 1024} KiB. Remove files from it, or make it anew: openkline flash --erase"
+                f"{need // 1024} KiB. Remove files from it, or make a new one: openkline flash --erase"
             )
 
     def _steps(self, doing: str, steps: list[list[str]], on_share: OnShare) -> None:

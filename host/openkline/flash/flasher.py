@@ -102,7 +102,7 @@ class Flasher:
                 if self.wishes.firmware is not None:
                     raise
                 path.unlink(missing_ok=True)
-                raise FlashError(f"{error}. The bad file is removed: run this again to download it anew") from error
+                raise FlashError(f"{error}. The bad file is removed: run this again to download it again") from error
             if found.flash_bytes is not None and whole.needs > found.flash_bytes:
                 raise FlashError(
                     f"{path.name}: is for {_mib(whole.needs)} of flash, but the board has {_mib(found.flash_bytes)}. "

@@ -195,7 +195,7 @@ def _judge(done: tools.Finished, chip: Chip) -> str:
         return "is damaged: its checksum is wrong"
     hashed = re.search(r"Validation hash: [0-9a-f]+ \((\w+)\)", text)
     if hashed is None:
-        return "carries no digest, so nobody can tell whether it is whole"
+        return "carries no digest, so it can't be checked"
     return "" if hashed.group(1) == "valid" else "is damaged: its SHA-256 digest does not match"
 
 

@@ -31,7 +31,7 @@ class Wishes:
 
 
 def check(wishes: Wishes) -> None:
-    """What can be told without a board. FlashError, ProfileError: a name in the wishes is one of nothing."""
+    """What is known without a board. FlashError, ProfileError: a name in the wishes has no meaning."""
     if wishes.device == "sim":
         raise FlashError(
             "the virtual board has its firmware already, and can't be flashed. Try: openkline bridge -d sim"

@@ -53,7 +53,7 @@ async def self_test(port: Port) -> Result:
         if firmware != VERSION:
             raise FlashError(
                 f"{port.name}: the board runs openkline {firmware} and not {VERSION}, which was copied: is there "
-                "another kline on it (frozen, or in /lib)? Make its file system anew: openkline flash --erase"
+                "another kline on it (frozen, or in /lib)? Make a new file system: openkline flash --erase"
             )
         before = device.link.counters()
         times_ms = [await _round_trip(device) for _ in range(_ROUNDS)]

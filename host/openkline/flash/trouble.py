@@ -61,11 +61,11 @@ def _brown_out(_: str) -> str:
 
 
 def _no_room(_: str) -> str:
-    return "the board's file system is full. Remove files from it, or make it anew: openkline flash --erase"
+    return "the board's file system is full. Remove files from it, or make a new one: openkline flash --erase"
 
 
 def _read_only(_: str) -> str:
-    return "the board's file system is read-only or damaged. Make it anew: openkline flash --erase"
+    return "the board's file system is read-only or damaged. Make a new one: openkline flash --erase"
 
 
 def _not_written(_: str) -> str:

@@ -45,7 +45,7 @@ class LogFile:
 
     A file is as old as its first line, so rotation by time outlives restarts; a clock that was set back doesn't keep
     one for longer than max_age_s after it was opened. Where it can't be rotated (somebody's folder is called FILE.1,
-    ..), it grows: that is told, and tried again after a minute.
+    ..), it grows, with a warning, and tries again after a minute.
     """
 
     def __init__(self, path: Path, max_bytes: int = 0, max_age_s: float = 0.0, keep: int = 5) -> None:

@@ -43,7 +43,7 @@ WAYS: tuple[Way, ...] = (("slow", 0x33), ("fast", 0x33))
 
 
 class ObdSession:
-    """profile_name: where the car is remembered; "": nowhere. car: what is known of it, None before connect().
+    """profile_name: under which the car is saved; "": it is not. car: what is known of it, None before connect().
 
     multi    whether this car takes several PIDs in one request; None before connect()
     renewed  how often the session had to be opened again

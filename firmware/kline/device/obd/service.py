@@ -46,11 +46,11 @@ class ObdService:
         self._transport = transport
         self._steps = None
         self._id = -1  # of the running call; -1: none, or a keep-alive
-        self._wanted = None  # the request that the PC has made: its answers are told
+        self._wanted = None  # the request that the PC has made: its answers are reported
         self._attempt = 0  # how often it was sent, modulo 256
         self._budget_us = 0
         self._waiting = None  # (id, operation, arguments) behind a call or a keep-alive
-        self._end = None  # (id, code, flags, found) that found no room yet
+        self._end = None  # (id, code, flags, found) that did not fit yet
         self._flags = 0  # of the running call's end: END_LOST_ANSWERS, END_DAMAGED
         self._renewed = 0
         self._keep_alive = KeepAlive(_KEEP_ALIVE_MS)

@@ -261,7 +261,7 @@ class KLineObd2:
             yield from self._still_there_steps()
 
     def alive(self):
-        """Whether the session lives, as far as can be told without asking."""
+        """Whether the session lives, as far as is known without asking."""
         if self.initialized and self._expired():
             self.initialized = False
         return self.initialized

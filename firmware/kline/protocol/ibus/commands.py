@@ -13,7 +13,7 @@ brake centre, 08 brake left, 10 brake right, 20 left front turn, 40 right front 
 04 low beam left, 10 main beam left, 20 high beam right, 40 left tail; byte 7 has 01 fog, 08 rear, 20 left and 80 right
 rear turn. "Combination" below is read off these bits.
 
-The table is text and is parsed anew for each search: nothing is kept in memory but the text.
+The table is text and is parsed for each search: nothing is kept in memory but the text.
 """
 
 from kline.protocol.ibus.frames import encode

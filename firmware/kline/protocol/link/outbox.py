@@ -14,7 +14,7 @@ from kline.protocol.link.record_ring import RecordRing
 from kline.protocol.ticks import count_up, ticks_diff
 
 MAX_OUTSTANDING = 100  # records; below 128, so that "behind" and "ahead" are told apart
-RESEND_US = 500_000  # a PC that only listens takes 400 ms for an acknowledgement; a gap is told at once, by NAK
+RESEND_US = 500_000  # a PC that only listens takes 400 ms for an acknowledgement; a gap is reported at once, by NAK
 RESEND_CAP_US = 2_000_000
 
 

@@ -8,7 +8,7 @@
                     D0 8F (key word 2000): the ECU says nothing about any of these
 
 Some programs write the two bytes in the other order, and so do some answers to StartCommunication: `C1 8F EF`. As 8F is
-no possible first byte of a KWP key word (bit 6 is 0), the order can be told.
+no possible first byte of a KWP key word (bit 6 is 0), the order is clear.
 
 Sources: ISO 9141-2 (key words 0808, 9494; ISO 14230-2:2016, 8.4.2), ISO 14230-2:2016, 8.4.1 (format), 8.4.5 (decimal
 value), 8.4.3 and ISO 14230-4 (2025, 2027, 2029, 2031 for legislated OBD).
