@@ -67,9 +67,9 @@ repl: $(VENV)/.run-stamp ## MicroPython's prompt on the board, its application t
 
 setup: $(VENV)/.stamp ## the environment (.venv) with tests and linters, for everything below
 
-# Half a minute on two processors. ruff and mypy look only at what has changed since they last looked.
-quick: lint ## what to run after each change: lint, protocol and host tests without the long random ones
-	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak and not fuzz' --hypothesis-profile quick tests/protocol tests/host
+# Under a minute on two processors. ruff and mypy look only at what has changed since they last looked.
+quick: lint ## what to run after each change: lint, protocol and host tests without the long ones
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not (soak or fuzz or slow)' --hypothesis-profile quick tests/protocol tests/host
 
 # Three on two processors: a third of their time is waiting.
 test: setup test-obd ## all tests, without a board

@@ -100,6 +100,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "imported", "contract"), WRONG)
 def test_a_wrong_import_breaks_its_contract(copy: Path, module: str, imported: str, contract: str) -> None:
     path = copy.joinpath(*module.split(".")).with_suffix(".py")

@@ -28,6 +28,8 @@ from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import Cell
 from openkline.obd.session import WAYS, ObdSession, Way
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 OWN = json.loads((ROOT / "tests/vectors/obd_cars.json").read_text())
 SHIPPED = sorted(path.stem for path in (ROOT / "boards/SIM/cars").glob("*.json"))
