@@ -18,7 +18,6 @@ PACKAGES = [ROOT / "host" / "openkline", ROOT / "firmware" / "kline", ROOT / "bo
 # Within functions, and known: (who, whom) -> why it is there.
 KNOWN = {
     ("kline.device.obd.errors", "kline.device.obd.texts"): "the texts are loaded when an error is to be told",
-    ("sim.usb", "sim.world"): "the exception Stuck: to be moved out of world",
 }
 
 
