@@ -28,6 +28,12 @@ PASSWORD = "1122aabb"
 OLD = ".".join(map(str, bundle.version_of(modules.firmware_root())))
 
 
+def secret(folder: Path, password: str = PASSWORD) -> tuple[str, str]:
+    """The option that names a file with this password."""
+    (folder / "password").write_text(password)
+    return "--password-file", str(folder / "password")
+
+
 def fill_slot(folder: Path, files: dict[str, bytes], version: str) -> None:
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +82,7 @@ class Rig:
     flash: Path
 
     async def update(self, *words: str, password: str = PASSWORD) -> tuple[int, list[dict[str, object]], str]:
-        gateway = ("-p", str(self.port), "--password", password, "--json")
+        gateway = ("-p", str(self.port), *secret(self.log.parent, password), "--json")
         status, out, err = await command("update", *words, *gateway, timeout_s=120)
         return status, [json.loads(line) for line in out.splitlines()], err.decode()
 
@@ -154,7 +160,7 @@ async def test_who_vanishes_midway(flash: Path, tmp_path: Path, new: Path) -> No
     """First the client, then the board: each time the version that runs goes on, and the next update is taken."""
     begun = flash / "b" / "update.okb"
     async with rig(flash, tmp_path) as all_:
-        gateway = ("-p", str(all_.port), "--password", PASSWORD)
+        gateway = ("-p", str(all_.port), *secret(tmp_path))
         client = await asyncio.create_subprocess_exec(
             *COMMAND, "update", *gateway, str(new),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -179,7 +185,7 @@ async def test_a_version_that_does_not_start_is_told(flash: Path, tmp_path: Path
     broken = tmp_path / "broken.okb"
     broken.write_bytes(bundle.pack(files, bundle.version_of(modules.firmware_root())).raw)
     async with board(flash) as sim:
-        status, out, err = await command("update", "-d", sim.path, str(broken), "--password", PASSWORD, timeout_s=120)
+        status, out, err = await command("update", "-d", sim.path, str(broken), *secret(tmp_path), timeout_s=120)
     assert status == 8 and not out, (out, err)
     assert f"version {OLD} did not start; the board runs {OLD} from slot a, as before" in err.decode(), err
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}
@@ -195,7 +201,7 @@ async def test_a_board_without_slots_is_told_so_before_a_password_is_asked_for(f
 async def test_ctrl_c_midway_leaves_everything_as_it_was(flash: Path, new: Path) -> None:
     async with board(flash) as sim:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, "update", "-d", sim.path, str(new), "--password", PASSWORD,
+            *COMMAND, "update", "-d", sim.path, str(new), *secret(flash.parent),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         await until(lambda: process.returncode is not None or (flash / "b" / "update.okb").exists())
@@ -205,6 +211,6 @@ async def test_ctrl_c_midway_leaves_everything_as_it_was(flash: Path, new: Path)
         # The board has been told: it takes the next one at once.
         small = flash.parent / "small.okb"
         small.write_bytes(bundle.pack({"kline/small.mpy": b"M\x06"}, (9, 1, 2), ("ESP32_GENERIC",)).raw)
-        status, _, told = await command("update", "-d", sim.path, str(small), "--password", PASSWORD)
+        status, _, told = await command("update", "-d", sim.path, str(small), *secret(flash.parent))
         assert status == 8 and b"0301" in told, told
     assert json.loads((flash / "boot.json").read_text()) == {"slot": "a"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from click.testing import CliRunner, Result
 from kline.protocol.link import records
 from kline.protocol.update import codes
 from openkline.cli import update as command
+from openkline.cli.password import ask_password
 from openkline.device.device import Device
 from openkline.errors import GatewayError, GatewayLost, OpenklineError, UpdateFailed
 from openkline.gateway import upload
@@ -29,6 +32,7 @@ from .openbm.raw import PING, until
 from .updating import Setup, updating
 
 BUNDLE = bundle.pack({"kline/a.mpy": b"M\x06" + bytes(range(256)) * 4}, (2, 6, 1))
+SECRET = ("--password-file", "secret")
 TO_75 = bytes.fromhex("66 04 75 01 02 14")
 
 
@@ -41,6 +45,8 @@ async def setup() -> AsyncIterator[Setup]:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    Path("secret").write_text("11 22 33 44\n")
 
 
 def new_version(setup: Setup, version: tuple[int, int, int] = (2, 6, 1)) -> None:
@@ -178,7 +184,7 @@ async def run(setup: Setup, *words: str) -> Result:
 
 async def test_command_updates_and_says_which_version_runs(setup: Setup, place: Path) -> None:
     new_version(setup)
-    done = await run(setup, str(place), "--password", "11 22 33 44")
+    done = await run(setup, str(place), *SECRET)
     assert done.exit_code == 0, done.output
     assert done.stdout == "updated: version 2.6 runs\n"
     assert setup.updates.installed == BUNDLE.raw and setup.updates.version == (2, 6)
@@ -186,7 +192,7 @@ async def test_command_updates_and_says_which_version_runs(setup: Setup, place: 
 
 async def test_command_in_json(setup: Setup, place: Path) -> None:
     new_version(setup)
-    done = await run(setup, str(place), "--password", "11223344", "--json")
+    done = await run(setup, str(place), *SECRET, "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     total = len(BUNDLE.raw)
     assert lines[-2:] == [
@@ -198,7 +204,7 @@ async def test_command_in_json(setup: Setup, place: Path) -> None:
 @pytest.mark.parametrize(("version", "says"), [((0, 1, 0), "did not start; the board runs 0.1")])
 async def test_command_tells_a_fallback(setup: Setup, place: Path, version: tuple[int, int, int], says: str) -> None:
     new_version(setup, version)
-    done = await run(setup, str(place), "--password", "11223344")
+    done = await run(setup, str(place), *SECRET)
     assert isinstance(done.exception, UpdateFailed) and says in str(done.exception)
     assert done.exception.exit_code == 8 and not done.stdout
 
@@ -209,7 +215,7 @@ def test_a_board_without_a_bridge_is_updated_in_its_own_mode(place: Path, monkey
     updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, board.reboot)
     board.firmware = (2, 6, 1)  # of the next start
     monkeypatch.setattr("openkline.device.opening.port_for", lambda name, sim: FakePort(board))
-    done = CliRunner().invoke(command.update, ["-d", "fake", str(place), "--password", "11223344"])
+    done = CliRunner().invoke(command.update, ["-d", "fake", str(place), *SECRET])
     assert done.exit_code == 0, done.output
     assert done.stdout == "updated: version 2.6.1 runs\n"
     assert board.boots == 3 and not board.configured
@@ -225,7 +231,7 @@ async def test_a_gateway_without_a_board_is_told_so_before_a_password_is_asked_f
 
 async def test_command_does_not_wait_for_ever(setup: Setup, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_BACK_S", 0.2)
-    done = await run(setup, str(place), "--password", "11223344")
+    done = await run(setup, str(place), *SECRET)
     assert isinstance(done.exception, UpdateFailed) and "did not come back within" in str(done.exception)
 
 
@@ -234,7 +240,7 @@ async def test_the_same_version_again_is_not_proof(setup: Setup, place: Path) ->
     setup.board.reboot()
     await until(lambda: setup.server.bus.firmware_version == (2, 6, 1))
     new_version(setup)
-    done = await run(setup, str(place), "--password", "11223344")
+    done = await run(setup, str(place), *SECRET)
     assert done.exit_code == 0 and "does not show whether" in done.stderr
     assert done.stdout == "the board is back: version 2.6 runs\n"
 
@@ -264,7 +270,7 @@ async def test_the_slot_proves_what_the_same_version_cannot(
         setup.board.reboot()
 
     setup.updates.restarts = lambda: asyncio.get_running_loop().call_later(0.1, restart) and None
-    done = await run(setup, str(place), "--password", "11223344", "--json")
+    done = await run(setup, str(place), *SECRET, "--json")
     if bridge_is_here and not starts:
         assert isinstance(done.exception, UpdateFailed) and "the board runs 2.6.1 from slot a" in str(done.exception)
         return
@@ -275,13 +281,28 @@ async def test_the_slot_proves_what_the_same_version_cannot(
 
 async def test_the_only_password_that_is_known_is_taken_through_a_gateway(setup: Setup, place: Path) -> None:
     done = await run(setup, str(place))
-    assert isinstance(done.exception, passwords.PasswordError) and "--password" in str(done.exception)
+    assert isinstance(done.exception, passwords.PasswordError) and "--password-file" in str(done.exception)
     assert not setup.updates.heard
     passwords.remember("0102", PASSWORD)
     new_version(setup)
     assert (await run(setup, str(place))).exit_code == 0
     passwords.remember("0103", 1)
     assert isinstance((await run(setup, str(place))).exception, passwords.PasswordError)
+
+
+async def test_an_unknown_password_is_asked_for(setup: Setup, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openkline.cli.password._ask", lambda: "11 22 33 44")
+    monkeypatch.setattr(command, "ask_password", partial(_on_a_terminal, ask_password))
+    new_version(setup)
+    done = await run(setup, str(place))
+    assert done.exit_code == 0 and setup.updates.installed == BUNDLE.raw, done.output
+    assert "does not know the board's password" in done.stderr
+
+
+def _on_a_terminal(ask: Callable[[], int | None]) -> int | None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.stdin, "isatty", lambda: True)
+        return ask()
 
 
 @pytest.mark.parametrize(
@@ -291,7 +312,6 @@ async def test_the_only_password_that_is_known_is_taken_through_a_gateway(setup:
         (["-i", "h", "-d", "sim"], "one or the other"),
         (["--gateway", "h:1"], "No such option"),
         (["none.okb"], "none.okb"),
-        (["--password", "1234"], "must be 8 hex digits"),
     ],
 )
 def test_wrong_usage(words: list[str], says: str) -> None:
@@ -303,6 +323,6 @@ def test_what_can_be_told_before_anything_is_sent(place: Path) -> None:
     done = CliRunner().invoke(command.update, [str(place), "-p", "1"])
     assert isinstance(done.exception, GatewayError), done.output
     place.write_bytes(BUNDLE.raw[:-1])
-    done = CliRunner().invoke(command.update, [str(place), "--password", "11223344"])
+    done = CliRunner().invoke(command.update, [str(place), *SECRET])
     assert isinstance(done.exception, OpenklineError) and "no bundle that can be used" in str(done.exception)
     assert logging.getLogger("openkline").handlers

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,7 @@ def test_its_numbers() -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_its_commands_have_these_options(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1122aabb\n"))
     for name in ("openkline-0.2.0.okb", "mine.okb"):
         Path(name).touch()
     name, *words = shlex.split(line)

@@ -69,22 +69,6 @@ class HexBytes(click.ParamType[bytes]):
             self.fail(f"{value!r} is not a list of hex bytes such as 68 18 01", param, ctx)
 
 
-class Password(click.ParamType[int]):
-    """A password for updates: 8 hex digits."""
-
-    name = "hex"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        from openkline.update import passwords
-
-        try:
-            return passwords.parse(str(value))
-        except passwords.PasswordError as error:
-            self.fail(str(error), param, ctx)
-
-
 def shell_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
     """Callback of an option: its text, split into words as by a shell."""
     try:

@@ -9,7 +9,8 @@ from typing import Any
 
 import rich_click as click
 
-from openkline.cli.common import Password, device_option
+from openkline.cli.common import device_option
+from openkline.cli.password import password_option
 from openkline.flash.flasher import STEPS, Done, Flasher, dry_run
 from openkline.flash.plan import Wishes
 from openkline.flash.progress import Progress
@@ -44,9 +45,7 @@ def _at_home(path: Path) -> Path:
 @click.option(
     "--pins", metavar="NAME", help="Alternative pins of the board, such as WROVER; `usual` for the standard ones."
 )
-@click.option(
-    "--password", type=Password(), help="Password for later updates, 8 hex digits.  [default: as last time, or random]"
-)
+@password_option("File with the password for later updates, 8 hex digits.  [default: as last time, or random]")
 @click.option(
     "--mirror", metavar="URL", envvar="OPENKLINE_IMAGES", help="Download images from here instead of micropython.org."
 )

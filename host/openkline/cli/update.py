@@ -13,8 +13,9 @@ import rich_click as click
 
 from openkline.bridge.status import default_port, fetch
 from openkline.cli.bundle import load, summary
-from openkline.cli.common import DEFAULT_ADDRESS, Password, json_option, set_up_logging, tell
+from openkline.cli.common import DEFAULT_ADDRESS, json_option, set_up_logging, tell
 from openkline.cli.joining import Target, opened_device, target_options
+from openkline.cli.password import WAYS, ask_password, password_option
 from openkline.device.welcome import BoardInfo
 from openkline.errors import GatewayError, UpdateFailed
 from openkline.flash.progress import Progress, Step
@@ -54,10 +55,8 @@ class _Runs:
 )
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @target_options
-@click.option(
-    "--password",
-    type=Password(),
-    help="Update password of the board, 8 hex digits; only needed if `openkline flash` ran on another computer.",
+@password_option(
+    "File with the board's update password, 8 hex digits; only needed if `openkline flash` ran on another computer."
 )
 @json_option
 def update(file: Path | None, target: Target, password: int | None, as_json: bool) -> None:
@@ -74,7 +73,17 @@ def update(file: Path | None, target: Target, password: int | None, as_json: boo
     found = load(file) if file is not None else bundles.build()
     tell(summary(found))
     work = _Work(found, password, as_json)
-    asyncio.run(work.run(target))
+    try:
+        asyncio.run(work.run(target))
+    except _UnknownPassword:  # asked here: within, board and bridge would wait for an answer to their messages
+        if (asked := ask_password()) is None:
+            raise
+        work.password = asked
+        asyncio.run(work.run(target))
+
+
+class _UnknownPassword(passwords.PasswordError):
+    """It was not given, and this computer does not remember it."""
 
 
 @dataclass(slots=True)
@@ -141,9 +150,9 @@ class _Work:
         if unique_id in known:
             return known[unique_id]
         which = f"board {unique_id}" if unique_id else "the board at this bridge"
-        raise passwords.PasswordError(
-            f"this computer does not know the password of {which}: give it with --password. `openkline flash` printed "
-            f"it and saved it in {passwords.path().name} on the computer where it ran"
+        raise _UnknownPassword(
+            f"this computer does not know the password of {which}: give it with {WAYS}. `openkline flash` printed it "
+            f"and saved it in {passwords.path().name} on the computer where it ran"
         )
 
     def _progress(self, step: Step, count: int) -> None:

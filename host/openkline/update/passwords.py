@@ -30,7 +30,7 @@ def parse(text: str) -> int:
     """8 hex digits, in pairs or not: "11223344", "11 22 33 44". PasswordError."""
     digits = re.sub(r"[ :_-]", "", text.strip().lower().removeprefix("0x"))
     if not re.fullmatch(r"[0-9a-f]{8}", digits):
-        raise PasswordError(f"the password is {text!r}, must be 8 hex digits such as 11223344")
+        raise PasswordError("the password must be 8 hex digits such as 11223344")  # what it is stays untold
     return int(digits, 16)
 
 
