@@ -7,7 +7,8 @@
      |   +- DeviceAmbiguous               several boards, none was named
      |   +- DeviceForbidden               no permission
      |   +- DeviceBusy                    another program has it
-     |   '- SimulatorError                the virtual board can't be started
+     |   '- DeviceUnusable                there is no use in trying again: what was named is no serial port
+     |       '- SimulatorError            the virtual board can't be started
      +- DeviceRefused                 4   the board answered, but can't be worked with (versions)
      +- NotSent                       5   a message did not get onto the bus
      +- GatewayError                  6   a gateway does not do what was asked
@@ -51,7 +52,11 @@ class DeviceBusy(DeviceError):
     pass
 
 
-class SimulatorError(DeviceError):
+class DeviceUnusable(DeviceError):
+    pass
+
+
+class SimulatorError(DeviceUnusable):
     pass
 
 

@@ -75,7 +75,7 @@ class Setting:
             return " or ".join(self.choices)
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
-        if self.kind not in (int, float) or low <= value <= high:  # NaN is not
+        if self.kind not in (int, float) or (low <= value <= high and math.isfinite(value)):  # NaN is not
             return ""
         return self.limits() or "a number"
 

@@ -6,13 +6,13 @@ boards.py has which there are, and what becomes of one on a board.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from openkline.boards.chips import Chip, Finding, find_chip
+from openkline.documents import parse_toml, read_text
 from openkline.errors import OpenklineError
 
 MODES = ("ibus", "obd")
@@ -156,10 +156,10 @@ class _Table:
 
 def read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(read_text(path))
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ProfileError(f"{path}: {error}") from error
 
 

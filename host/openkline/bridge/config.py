@@ -20,12 +20,12 @@ import difflib
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from openkline.documents import parse_toml, read_text
 from openkline.errors import OpenklineError
 from openkline.settings import Setting, by_key, settings_of
 from openkline.userfiles import settings_folder
@@ -77,8 +77,8 @@ def load(tables: Tables, path: Path | None = None) -> Config:
     if path is None:
         return Config()
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, "utf-8-sig")
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     return parse(text, tables, path)
 
@@ -87,8 +87,8 @@ def parse(text: str, tables: Tables, path: Path | None = None) -> Config:
     """ConfigError: a line for each bad key, with its place."""
     name = path or "settings"
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = parse_toml(text)
+    except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
     split = {title: values.pop(title, {}) for title in tables if title} | {"": values}
     problems = [

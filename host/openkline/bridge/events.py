@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from openkline.bus import BusFrame, frame_fault
+from openkline.documents import read_text
 from openkline.errors import OpenklineError
 from openkline.gateway.rules import parse_pattern
 
@@ -101,8 +102,8 @@ def _parse_line(line: str, number: int, shell: bool) -> EventRule:
 
 def load_events(path: Path, shell: bool = False) -> tuple[EventRule, ...]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise EventFileError(f"{path}: cannot be read ({error})") from error
     return parse_events(text, str(path), shell)
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from openkline.documents import parse_json
 from openkline.errors import GatewayError
 
 log = logging.getLogger("openkline.bridge.status")
@@ -117,10 +118,10 @@ async def fetch(port: int, timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
             "-p names its port if it isn't the usual one, --status-port the port of its status"
         ) from error
     try:
-        status = json.loads(text)
+        status = parse_json(text)
         if not isinstance(status, dict) or "openkline" not in status:
             raise ValueError("no status")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise GatewayError(f"what answers on {HOST}:{port} is no openkline bridge") from error
     return status
 

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import importlib
 import os
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click as click_itself
@@ -60,8 +62,25 @@ def _spare_looking_up_the_version() -> None:
 _spare_looking_up_the_version()
 
 
+def _open_closed_descriptors() -> None:
+    """Without stdin, stdout or stderr (`<&-`, `>&-`), the next file or port that is opened would become it."""
+    for fd, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_WRONLY), (2, "stderr", os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            if os.open(os.devnull, flags) != fd:  # the lowest that is free
+                return
+            stream = open(fd, "w" if flags else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
 class Main(click.RichGroup):
     _lists = False  # help is being written: of the commands only name and summary are wanted
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **words: Any) -> Any:
+        _open_closed_descriptors()
+        return super().main(args, *more, **words)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_SUMMARIES)

@@ -10,6 +10,7 @@ import sys
 import rich_click as click
 
 from openkline.cli.common import device_option, json_option, set_up_logging
+from openkline.cli.numbers import Number
 from openkline.device.port import port_for
 from openkline.device.sim import SimOptions
 from openkline.doctor import examine, report
@@ -42,7 +43,7 @@ def _known_faults(ctx: click.Context, param: click.Parameter, value: str | None)
 @click.option("--obd", is_flag=True, help="Examine a K-line (OBD-II) instead of the I-Bus.")
 @click.option(
     "--listen",
-    type=click.FloatRange(0.1, 600),
+    type=Number(0.1, 600),
     default=3.0,
     show_default=True,
     metavar="SECONDS",

@@ -13,6 +13,7 @@ import rich_click as click
 
 from kline.protocol.obd import pids
 from openkline.cli.common import json_option, stop_on_signals
+from openkline.cli.numbers import Number
 from openkline.cli.obd_common import car_options, ecu_name, opened_car, reach_of
 from openkline.cli.obd_show import Csv, Json, Lines, Show, Table
 from openkline.errors import ObdError
@@ -53,9 +54,7 @@ class Pid(click.ParamType[int]):
 @click.argument("wanted", metavar="[PID]...", nargs=-1, type=Pid())
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values on stdout.")
 @click.option("-n", "--count", type=click.IntRange(1), help="End after so many rounds.")
-@click.option(
-    "--interval", type=click.FloatRange(0, 3600), default=0.0, metavar="S", help="Seconds between two rounds."
-)
+@click.option("--interval", type=Number(0, 3600), default=0.0, metavar="S", help="Seconds between two rounds.")
 @click.option(
     "--fastest",
     is_flag=True,

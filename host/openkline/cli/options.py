@@ -9,12 +9,13 @@ from typing import Any
 
 import rich_click as click
 
+from openkline.cli.numbers import Number
 from openkline.settings import Setting
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _METAVARS = {int: "N", float: "N", Path: "FILE", str: "TEXT"}
-_TYPES: dict[type, Any] = {int: click.INT, float: click.FLOAT, Path: click.Path(path_type=Path), str: click.STRING}
+_TYPES: dict[type, Any] = {int: click.INT, float: Number(), Path: click.Path(path_type=Path), str: click.STRING}
 
 
 def setting_options(settings: Iterable[Setting], panel: str | None = None) -> Decorator:

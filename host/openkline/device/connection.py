@@ -14,7 +14,7 @@ from typing import Protocol
 
 from openkline.device.port import Port
 from openkline.device.state import DeviceCounters, DeviceSettings
-from openkline.errors import DeviceError
+from openkline.errors import DeviceError, DeviceUnusable
 
 _MAX_UNWRITTEN = 4096  # bytes that the operating system doesn't take: then we wait, too
 _WAITING_TICK_S = 0.25
@@ -75,12 +75,14 @@ class Connection:
         self._finished = False
 
     async def run(self) -> None:
-        """Until finish()."""
+        """Until finish(). DeviceUnusable."""
         pause_s = self._settings.backoff_min_s
         while True:
             self._user.on_opening()
             try:
                 wire = await self._open()
+            except DeviceUnusable:
+                raise  # trying again is no help
             except DeviceError as error:
                 self._counters.open_failures += 1
                 self._user.on_trouble(str(error))

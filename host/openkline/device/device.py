@@ -29,7 +29,7 @@ from openkline.device.services import Services
 from openkline.device.state import DeviceCounters, DeviceSettings, DeviceState, State
 from openkline.device.subscribers import EventCallback, Subscribers
 from openkline.device.welcome import INFO_STATS, BoardInfo, check
-from openkline.errors import DeviceRefused
+from openkline.errors import DeviceRefused, DeviceUnusable
 
 log = logging.getLogger("openkline.device.device")
 board_log = logging.getLogger("openkline.board")
@@ -79,7 +79,7 @@ class Device:
         return self._states.state
 
     @property
-    def refusal(self) -> DeviceRefused | None:
+    def refusal(self) -> DeviceRefused | DeviceUnusable | None:
         """Why this board can't be worked with."""
         return self._states.refusal
 
@@ -108,11 +108,11 @@ class Device:
             self._states.set(State.CLOSED)
 
     async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
-        """Wait for one of the states. TimeoutError; DeviceRefused, DeviceFailed when it never will come."""
+        """Wait for one. TimeoutError; DeviceRefused, DeviceUnusable, DeviceFailed when it never will come."""
         return await self._states.wait_for(*states, timeout_s=timeout_s)
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. DeviceRefused, DeviceFailed: there is nothing to wait for any more."""
+        """Until `stop` is set. DeviceRefused, DeviceUnusable, DeviceFailed: there is nothing to wait for any more."""
         await self._states.run_until(stop)
 
     def trouble(self) -> str:
@@ -173,6 +173,11 @@ class Device:
     async def _run(self) -> None:
         try:
             await self._connection.run()
+        except DeviceUnusable as error:
+            self.away = str(error)
+            self._states.refuse(error)
+            self.queue.close()
+            self._states.set(State.REFUSED)
         except Exception as error:
             log.exception("%s: the connection to the board has failed", self.port.name)
             self._states.failure = error

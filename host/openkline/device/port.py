@@ -21,7 +21,7 @@ from serialx.descriptor_transport import DescriptorTransport
 
 from openkline.device import ports
 from openkline.device.sim import SimBoard, SimOptions
-from openkline.errors import DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing
+from openkline.errors import DeviceBusy, DeviceError, DeviceForbidden, DeviceMissing, DeviceUnusable
 
 BAUD = 115200
 CONNECT_TIMEOUT_S = 5.0
@@ -166,7 +166,8 @@ def explain(path: str, error: Exception) -> DeviceError:
         by = f" by {user}" if user else ""
         return DeviceBusy(f"{path}: in use{by}. End that program, or join a running bridge (openkline monitor, send)")
     if code in (errno.ENOTTY, errno.EINVAL, errno.EISDIR):
-        return DeviceError(f"{path}: this is no serial port ({error})")
+        kind = DeviceError if code == errno.EINVAL else DeviceUnusable  # some drivers refuse a rate for a moment
+        return kind(f"{path}: this is no serial port ({error})")
     if isinstance(error, TimeoutError):
         return DeviceError(f"{path}: opening it took over {CONNECT_TIMEOUT_S:.0f} s. Unplug the board and plug it in")
     return DeviceError(f"{path}: cannot be opened ({error})")

@@ -252,8 +252,7 @@ class SimBoard:
                     await asyncio.sleep(_CRASH_PAUSE_S * crashes)
                 await self._spawn(command, environment)
         except SimulatorError as error:
-            self._failure = error
-            log.error("%s", error)
+            self._failure = error  # the next start() raises it
             os.close(self._master)  # then a program that has the port open need not wait
             self._master = -1
 

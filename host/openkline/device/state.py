@@ -8,7 +8,7 @@ import enum
 import logging
 from dataclasses import asdict, dataclass
 
-from openkline.errors import DeviceFailed, DeviceRefused
+from openkline.errors import DeviceFailed, DeviceRefused, DeviceUnusable
 
 log = logging.getLogger("openkline.device.device")
 
@@ -61,11 +61,12 @@ class DeviceCounters:
 
 
 class DeviceState:
-    """state now; refusal, failure: why no other one will come (the board's versions don't fit; an error of ours)."""
+    """state now; refusal, failure: why no other one will come (the board's versions don't fit, or what was
+    named is no board; an error of ours)."""
 
     def __init__(self, name: str) -> None:
         self.state = State.CLOSED
-        self.refusal: DeviceRefused | None = None
+        self.refusal: DeviceRefused | DeviceUnusable | None = None
         self.failure: Exception | None = None
         self._name = name  # the port's, for the log
         self._changed = asyncio.Event()
@@ -76,12 +77,12 @@ class DeviceState:
             self.state = state
             self._changed.set()
 
-    def refuse(self, refusal: DeviceRefused) -> None:
+    def refuse(self, refusal: DeviceRefused | DeviceUnusable) -> None:
         self.refusal = refusal
         self._changed.set()
 
     async def wait_for(self, *states: State, timeout_s: float | None = None) -> State:
-        """Wait for one of the states. TimeoutError; DeviceRefused, DeviceFailed when it never will come."""
+        """Wait for one. TimeoutError; DeviceRefused, DeviceUnusable, DeviceFailed when it never will come."""
         async with asyncio.timeout(timeout_s):
             while self.state not in states:
                 if self.refusal is not None:
@@ -96,7 +97,7 @@ class DeviceState:
         return self.state
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. DeviceRefused, DeviceFailed: there is nothing to wait for any more."""
+        """Until `stop` is set. DeviceRefused, DeviceUnusable, DeviceFailed: there is nothing to wait for any more."""
         stopped = asyncio.ensure_future(stop.wait())
         ended = asyncio.ensure_future(self.wait_for())  # for no state: only such an error ends it
         try:
@@ -106,5 +107,5 @@ class DeviceState:
         finally:
             for task in (stopped, ended):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, DeviceRefused, DeviceFailed):
+                with contextlib.suppress(asyncio.CancelledError, DeviceRefused, DeviceUnusable, DeviceFailed):
                     await task

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import time
 from dataclasses import replace
@@ -16,6 +15,7 @@ from openkline.device.repl import is_prompt
 from openkline.device.state import State
 from openkline.doctor.calls import ProbeCalls, ProbeFailed
 from openkline.doctor.facts import BoardFacts, BoardFile, LinkFacts
+from openkline.documents import parse_json
 from openkline.errors import DeviceRefused
 from openkline.firmware import modules
 
@@ -88,7 +88,7 @@ async def describe(calls: ProbeCalls) -> dict[str, Any]:
         code, part = await calls.call(probe.OP_BOARD, bytes((len(text) // probe.BOARD_PART,)))
         text += part or b""
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError as error:
         raise ProbeFailed(f"the board's description of itself is no JSON ({error})") from None
     assert isinstance(found, dict)

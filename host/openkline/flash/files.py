@@ -8,12 +8,12 @@ copies what is missing. Paths are relative: the board's current folder after a s
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from openkline.documents import parse_json
 from openkline.flash import tools
 from openkline.flash.trouble import AGAIN, FlashError, explain
 
@@ -77,7 +77,7 @@ class Seen:
     def json(self, name: str) -> dict[str, object]:
         """board.json or boot.json as an object; empty when there is none, or it is damaged."""
         try:
-            found = json.loads(self.texts.get(name, "{}"))
+            found = parse_json(self.texts.get(name, "{}"))
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
@@ -91,7 +91,7 @@ class BoardFiles:
         text = self._run(doing, ["exec", _LOOK], _LOOK_S)
         lines = [line for line in text.splitlines() if _MARK in line]
         try:
-            found = json.loads(lines[-1].split(_MARK, 1)[1])
+            found = parse_json(lines[-1].split(_MARK, 1)[1])
             files = found["files"].items()
             major, minor, patch = found["version"]
             return Seen(

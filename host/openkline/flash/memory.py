@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from openkline import userfiles
+from openkline.documents import parse_json, read_text
 from openkline.flash.trouble import FlashError
 
 
@@ -51,7 +52,7 @@ def remember(board_id: str, choice: Choice) -> None:
 
 def _all() -> dict[str, object]:
     try:
-        found = json.loads(path().read_text(encoding="utf-8"))
+        found = parse_json(read_text(path()))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,7 +13,6 @@ no valid frame: nothing is guessed out of damaged bytes.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -21,6 +20,7 @@ from typing import BinaryIO
 from kline.protocol.ibus.frames import MAX_FRAME, IbusScanner
 from kline.protocol.ring import RingBuffer
 from openkline.bus import frame_fault
+from openkline.documents import parse_json
 from openkline.log.formats import LogFrame, LogProblem, OnProblem, no_frame, why_no_time
 from openkline.log.moments import Moment, MomentReader
 
@@ -47,9 +47,9 @@ def time_of(line: str) -> float | None:
     try:
         if moment := MomentReader().read(line):
             return None if moment.relative else moment.seconds
-        at = json.loads(line).get("time")
+        at = parse_json(line).get("time")
         return None if at is None or why_no_time(float(at)) else float(at)
-    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return None
 
 
@@ -113,12 +113,12 @@ class TextReader:
 
     def _json(self, number: int, text: str) -> LogFrame | None:
         try:
-            record = json.loads(text)
+            record = parse_json(text)
             relative = record.get("elapsed_s") is not None
             at = record["elapsed_s"] if relative else record.get("time")
             data = bytes.fromhex(record["frame"])
             frame = LogFrame(None if at is None else float(at), data, bool(record.get("own", False)), relative)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             self._problem(LogProblem(number, 'no JSON object with "time" and "frame"', text[:200]))
             return None
         if reason := why_no_time(frame.time) or frame_fault(frame.data):

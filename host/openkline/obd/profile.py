@@ -16,6 +16,7 @@ from pathlib import Path
 from kline.protocol.obd.keybytes import KeyBytes
 from kline.protocol.obd.requests import PidSet
 from openkline import userfiles
+from openkline.documents import parse_json
 from openkline.errors import OpenklineError
 
 log = logging.getLogger("openkline.obd")
@@ -48,7 +49,7 @@ class Profile:
     @classmethod
     def from_json(cls, text: str) -> Profile:
         """ValueError (KeyError, TypeError): it is none."""
-        fields = json.loads(text)
+        fields = parse_json(text)
         profile = cls(
             str(fields["kind"]),
             int(fields["address"], 16),

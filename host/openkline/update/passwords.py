@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 
 from openkline import userfiles
+from openkline.documents import parse_json, read_text
 from openkline.errors import OpenklineError
 
 
@@ -46,7 +47,7 @@ def path() -> Path:
 def known() -> dict[str, int]:
     """All that are remembered, by unique id. PasswordError: the file can't be read."""
     try:
-        texts = json.loads(path().read_text(encoding="utf-8"))
+        texts = parse_json(read_text(path()))
         return {str(unique_id): parse(text) for unique_id, text in texts.items()}
     except FileNotFoundError:
         return {}
