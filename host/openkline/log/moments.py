@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from typing import NamedTuple
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAY_S = 86_400.0
@@ -34,8 +34,7 @@ _SECONDS = re.compile(r"(\d{1,12}\.\d{1,9})s?[:,;\s]\s*")
 _SLASH = re.compile(rb"(\d{1,2})/(\d{1,2})/\d{4} \d{1,2}:\d\d:\d\d(?: ([AP])M)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """seconds: unix time, or since some start where relative; None where the text is no time that can be.
 
     end: where in the line the time ends.

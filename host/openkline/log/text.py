@@ -179,7 +179,11 @@ def frame_in(text: str, whole: bool = False) -> tuple[bytes, str]:
     may stand in front). whole: where the text is nothing but bytes, all of them must be the frame.
     """
     reason = ""
-    only_hex = _ONLY_HEX.fullmatch(text) is not None
+    if _ONLY_HEX.fullmatch(text):
+        data = bytes.fromhex(text.rstrip("> \t"))
+        reason = frame_fault(data)
+        if not reason or whole:
+            return (b"", reason) if reason else (data, "")
     for run in [*_SPACED.findall(text), *_DENSE.findall(text)]:
         data = bytes.fromhex("".join(_DIGITS.findall(run)))
         if len(data) < MIN_BYTES:
@@ -187,11 +191,8 @@ def frame_in(text: str, whole: bool = False) -> tuple[bytes, str]:
         wrong = frame_fault(data)
         if not wrong:
             return data, ""
-        if not (whole and only_hex):
-            for part in (data[: data[1] + 2], data[1:], data[2:]):
-                if not frame_fault(part):
-                    return part, ""
+        for part in (data[: data[1] + 2], data[1:], data[2:]):
+            if not frame_fault(part):
+                return part, ""
         reason = reason or wrong
-    if not reason and only_hex:
-        reason = frame_fault(bytes.fromhex("".join(_DIGITS.findall(text))))
     return b"", reason
