@@ -57,7 +57,7 @@ def test_lines_a_second_and_memory(tmp_path: Path, name: str, form: str) -> None
     small_kib = measured(READ, small)[2]
     print(
         f"{name}: {large.stat().st_size / 1e6:.0f} MB, {n / seconds:,.0f} lines a second, {seconds / least_s:.1f} "
-        f"times the least that Python needs; {kib / 1024:.1f} MiB of memory, {small_kib / 1024:.1f} MiB with a tenth of it"
+        f"times the least that Python needs; {kib / 1024:.1f} MiB of memory, {small_kib / 1024:.1f} MiB with a tenth"
     )
     assert n == 1_800_000
     assert kib < small_kib + 8192
