@@ -52,10 +52,10 @@ exec(text[: -len("main()\n")])
 del text, file
 note("main.py")
 
-from kline.device import board  # noqa: E402
-from kline.device.app import Application  # noqa: E402
+# Both are in this module as it is compiled for a board.
+from kline.device.app import Application, Board  # noqa: E402
 
-application = Application(board.Board(**FIELDS))
+application = Application(Board(**FIELDS))
 note("I-Bus")
 
 from kline.device.obd.service import ObdService  # noqa: E402

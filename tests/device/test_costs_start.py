@@ -90,7 +90,10 @@ def test_todays_layout(today: Path) -> None:
     print(f"statvfs: {statvfs} reads, {times(statvfs)} a read (E2: 0.5 to 2 s)")
     _, updater, _ = counts(today, "kline.device.app", "kline.device.updater")
     print(f"import of the updater: {updater} reads, {times(updater)} a read (E2: 1.5 s)")
-    assert 0 < app < app + obd < 2 * READS[1]
+    for count, allowed, limits_s in ((app, 6_000, (3.0, 5.0)), (app + obd, 9_000, (3.5, 5.5))):
+        assert 0 < count <= allowed
+        for read_us, limit_s in zip(HELLO_S, limits_s, strict=True):
+            assert OUTSIDE_S + count * read_us / 1e6 < limit_s
 
 
 def times(reads: int, outside_s: float = 0.0) -> str:

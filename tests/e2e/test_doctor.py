@@ -188,12 +188,12 @@ async def test_files_of_a_flashed_board(flashed: Path) -> None:
     shutil.copytree(flashed, broken)
     # Modules that the application doesn't load: without others it would not start.
     (broken / "a/kline/protocol/ibus/names.mpy").write_bytes(b"bit rot")
-    (broken / "a/kline/device/obd/tester.mpy").unlink()
+    (broken / "a/kline/device/obd/service.mpy").unlink()
     whole, found = await asyncio.gather(files(flashed), files(broken))
     assert whole.name == "files" and whole.level == "ok" and "digests they should have" in whole.text
     assert found.name == "files_damaged" and found.level == "fault"
     assert found.text.startswith("2 of its")
-    assert "kline/protocol/ibus/names.mpy" in found.text and "kline/device/obd/tester.mpy" in found.text
+    assert "kline/protocol/ibus/names.mpy" in found.text and "kline/device/obd/service.mpy" in found.text
 
 
 async def test_micropython_without_the_firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

