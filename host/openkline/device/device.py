@@ -22,9 +22,10 @@ from kline.protocol.link.host_end import HOST_WINDOW
 from openkline.bus import DEFAULT_PRIORITY, DEFAULT_TRIES, FrameCallback, TransmitResult, Unsubscribe
 from openkline.device.connection import Connection
 from openkline.device.link import BoardLink, BusEvent
+from openkline.device.patience import Patience
 from openkline.device.port import Port
 from openkline.device.queue import TransmitQueue
-from openkline.device.repl import ReplWaker, StartWatch, is_prompt
+from openkline.device.repl import PROMPTS, ReplWaker, StartWatch, is_prompt
 from openkline.device.services import Services
 from openkline.device.state import DeviceCounters, DeviceSettings, DeviceState, State
 from openkline.device.subscribers import EventCallback, Subscribers
@@ -66,8 +67,8 @@ class Device:
         self.on_service_record = self._services.record
         self._repl = ReplWaker()
         self._starts = StartWatch()
+        self.patience = Patience(self.settings.silence_s)
         self._lost_at_s: float | None = None
-        self._greeting_since_s = 0.0
         self._was_ready = False
         self._pumped_s = 0.0
         self._pumped_at = 0  # bytes_in then
@@ -204,17 +205,19 @@ class Device:
         self.counters.bytes_in += len(data)
         now_s = time.monotonic()
         session = self._states.state is State.READY  # before: what came ahead of a WELCOME is over with it
-        if (
-            not self.link.feed(data, now_s)
-            and self._starts.seen(data)
-            and session
-            and self._states.state is State.READY
-        ):
-            self.link.open(resume=True)
+        if not self.link.feed(data, now_s) and (sign := self._starts.seen(data)):
+            self._restarts(sign, session)
         if now_s - self._pumped_s >= _BUSY_S or self.counters.bytes_in - self._pumped_at >= _BUSY_BYTES:
             self.on_tick()
         elif self.link.urgent():
             self._pump()
+
+    def _restarts(self, sign: bytes, session: bool) -> None:
+        """The board has left the session `session`: it starts, or shows the prompt."""
+        if sign not in PROMPTS and self.patience.board_starts():
+            self.on_trouble(f"{self.port.name}: the board starts again and again, and no openkline firmware answers")
+        if session and self._states.state is State.READY:
+            self.link.open(resume=True)
 
     def on_tick(self) -> None:
         self._connection.tick_in(_QUIET_TICK_S if self._states.state is State.READY else _TICK_S)
@@ -222,7 +225,7 @@ class Device:
         if self._states.state is State.GREETING:
             if self._give_up_session():
                 self.link.open(resume=False)
-            if time.monotonic() - self._greeting_since_s >= self.settings.silence_s:
+            if self.patience.over():
                 self._silent()
         self._pump()
 
@@ -242,7 +245,7 @@ class Device:
         self._give_up_session()
 
     def _greet(self) -> None:
-        self._greeting_since_s = time.monotonic()
+        self.patience.begin()
         self._states.set(State.GREETING)
 
     def _lose(self) -> None:
@@ -259,7 +262,7 @@ class Device:
         return True
 
     def _silent(self) -> None:
-        self._greeting_since_s = time.monotonic()
+        self.patience.begin()
         self.counters.silences += 1
         self.on_trouble(
             f"{self.port.name}: the port is open, but no openkline firmware answers. Is the board flashed? "
@@ -301,6 +304,7 @@ class Device:
             self.link.configure(self.settings.configure)
         self._lost_at_s = None
         self._was_ready = True
+        self.patience.answered()
         self.away = ""
         if before is None or rebooted:
             log.info("%s: %s%s", self.port.name, info, " (it has restarted)" if rebooted else "")

@@ -15,6 +15,7 @@ import re
 WAKE_KEYS = b"\r\x03\x03\x02\x04"
 HOLD_S = 10.0  # a soft reset, the boot window of 1 s and the import of all modules from source, with room
 MAX_TRIES = 3
+PROMPTS = (b"raw REPL; CTRL-B", b"\n>>> ")  # as signs that StartWatch sees
 _PROMPTS = (">>>", "raw REPL; CTRL-B to exit")
 
 
@@ -30,21 +31,22 @@ class StartWatch:
     The link itself learns of a start only with the firmware's WELCOME, a second and more later.
     """
 
-    _SIGNS = (b"rst:0x", b"MPY: soft reboot", b"openkline starts in", b"raw REPL; CTRL-B", b"\n>>> ")
+    _SIGNS = (b"rst:0x", b"MPY: soft reboot", b"openkline starts in", *PROMPTS)
     _SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
     _KEEP = max(map(len, _SIGNS)) - 1
 
     def __init__(self) -> None:
         self._tail = b""
 
-    def seen(self, data: bytes) -> bool:
-        """Whether one of the signs is in what has come, up to and with `data`."""
+    def seen(self, data: bytes) -> bytes:
+        """The first of the signs in what has come, up to and with `data`; b"" for none."""
         data = self._tail + data
         self._tail = data[-self._KEEP :]
-        if self._SIGN.search(data) is None:
-            return False
+        found = self._SIGN.search(data)
+        if found is None:
+            return b""
         self._tail = b""
-        return True
+        return found[0]
 
 
 class ReplWaker:

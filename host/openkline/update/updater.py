@@ -118,6 +118,7 @@ class Updater:
             await self._verified(call, len(raw), progress)
         assert self.device.info is not None
         self.switching, self._boot_id = True, self.device.info.boot_id
+        self.device.patience.restart_is_due()
         progress(len(raw))
 
     async def _begin(self, call: Call[_Status], length: int, crc: int, version: tuple[int, int]) -> None:

@@ -183,6 +183,8 @@ async def test_nobody_updates_while_the_board_restarts(setup: Setup) -> None:
     # A session that is opened anew before the restart is none: the board is the same, and about to go.
     device, resets = setup.server.bus, Resets()
     assert isinstance(device, Device)
+    device.patience._until_s = 0.0  # its usual wait is over
+    assert not device.patience.over()
     device.serve(records.PROBE_FIRST, records.PROBE_LAST, resets)
     device.link.open(resume=False)
     device.on_tick()
