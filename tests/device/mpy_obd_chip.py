@@ -162,6 +162,28 @@ def test_an_ecu_that_needs_longer():
     assert [data[3:-1] for _, data in answers] == [b"\x7f\x01\x78", b"\x7f\x01\x78", b"\x41\x05\x49"]
 
 
+def test_frames_that_come_late():
+    rig = ObdPc(KWP, rules=[{"request": "09 02", "p2_ms": 60}])
+    init(rig)
+    for more_ms, count in ((200, 0), (90, 0), (200, 5)):
+        _, answers = exchange(rig, b"\xc2\x33\xf1\x09\x02", more_ms=more_ms, count=count)
+        assert [data[5] for _, data in answers] == [1, 2, 3, 4, 5], answers
+    assert rig.car.refusals == []
+
+
+def test_what_answers_another_request_does_not_count():
+    """It is told, but the answer is waited for: to another service, to another PID, a refusal of another service."""
+    for late in (b"\x87\xf1\x10\x49\x02\x02\x4d\x38\x47\x44", b"\x83\xf1\x10\x41\x0d\x39", b"\x83\xf1\x18\x7f\x09\x12"):
+        rig = ObdPc(KWP, rules=[{"request": "01 0C", "p2_ms": 45}])
+        init(rig)
+        ident = rig.send(records.OP_EXCHANGE, b"\x01" + u16(200) + u16(55) + b"\x01" + KWP_RPM)
+        while len(rig.ecu.requests) < 2:
+            rig.turn_for(0.001)
+        Tester(rig.world.wire).send(rig.world.now + 1000, summed(late))
+        assert rig.end_of(ident).code == DONE
+        assert heard(rig, ident) == [(True, summed(late)), (True, summed(b"\x84\xf1\x10\x41\x0c\x0d\x20"))]
+
+
 def test_listening():
     rig = ObdPc(ISO)
     init(rig, records.INIT_SLOW)

@@ -22,7 +22,9 @@ from openkline.elm.server import ElmServer
 from openkline.obd.session import SETTINGS
 
 from .daemon import bridge
-from .rig import sim_device, until
+from .rig import ROOT, sim_device, until
+
+VECTORS = ROOT / "tests" / "vectors"
 
 
 class Phone:
@@ -117,6 +119,24 @@ async def test_engine_and_gearbox_over_kwp() -> None:
         port.board.reset()
         await until(lambda: device.counters.reboots == 1)
         assert await phone.ask("03") == b"BUS INIT: OK\r43 01 33 00 00 00 00 \r\r>"
+        await phone.close()
+
+
+async def test_frames_that_come_60_ms_apart_are_this_requests_answer_and_no_others() -> None:
+    async with elm(str(VECTORS / "vin_frames_60ms_late.json")) as (server, _, _):
+        phone = await Phone.connect(server.port)
+        for line in ("ATE0", "ATSP5", "0100"):
+            await phone.ask(line)
+        for _ in range(2):
+            lines = (await phone.ask("0902")).split(b"\r")
+            assert [line[:8] for line in lines[:5]] == [b"49 02 %02d" % n for n in range(1, 6)], lines
+            assert await phone.ask("010C") == b"41 0C 0D 20 \r\r>"
+            assert await phone.ask("010D1") == b"41 0D 39 \r\r>"
+        # Who doesn't wait for the rest: it is no answer to what is asked then.
+        await phone.ask("0902 1")
+        for line, answer in (("010C", b"41 0C 0D 20 "), ("010D1", b"41 0D 39 ")):
+            lines = (await phone.ask(line)).split(b"\r")
+            assert set(lines[:-2]) <= {answer, b"NO DATA"}, lines
         await phone.close()
 
 

@@ -27,12 +27,16 @@ def message(text: str) -> tuple[bytes, bool]:
 
 @dataclass
 class Car:
-    """Answers operations. protocol: what it speaks; ECU answers come from `says`; all operations are in `asked`."""
+    """Answers operations. protocol: what it speaks; ECU answers come from `says`; all operations are in `asked`.
+
+    gap_ms: between its answers, as Outcome has it.
+    """
 
     protocol: int = 5
     says: list[str] = field(default_factory=list)
     error: str = ""  # of each initialisation
     asked: list[Operation] = field(default_factory=list)
+    gap_ms: int = 0
 
     def serve(self, chip: Interpreter) -> None:
         """Until the chip waits for its client."""
@@ -49,6 +53,7 @@ class Car:
         if isinstance(operation, Exchange):
             for text in self.says:
                 chip.heard(*message(text))
+            return Outcome(gap_ms=self.gap_ms)
         return Outcome()
 
     def exchanges(self) -> list[Exchange]:

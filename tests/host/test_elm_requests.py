@@ -36,7 +36,7 @@ def test_timeouts_and_number_of_answers() -> None:
     elm = Elm().ready(5)
     elm.say("010C1")
     one = elm.car.exchanges()[-1]
-    assert (one.first_ms, one.more_ms, one.count, one.session) == (200, 50, 1, True)
+    assert (one.first_ms, one.more_ms, one.count, one.session) == (200, 200, 1, True)
     elm.say("ATST 0A")
     elm.say("ATAT0")
     elm.say("010C")
@@ -55,6 +55,49 @@ def test_the_first_answer_after_an_initialisation_is_waited_for_longer() -> None
     for command in ("ATSP5", "ATST 0A", "010C", "010C"):
         elm.say(command)
     assert [one.first_ms for one in elm.car.exchanges()] == [200, 40]
+
+
+def test_another_answer_is_waited_for_until_the_car_has_been_seen_faster() -> None:
+    """AT ST's time at first, for each service and PID; then what this car needs, but not less than P2max."""
+    elm = Elm().ready(5)
+    elm.car.says = [KWP_RPM]
+    waited = lambda: elm.car.exchanges()[-1].more_ms  # noqa: E731
+    for line, gap_ms, more_ms in (
+        ("010C1", 0, 200),  # ended with the first answer: nothing is known of a second one
+        ("010C", 0, 200),
+        ("010C", 30, 50),
+        ("010C", 80, 65),
+        ("010C", 0, 140),
+        ("010C1", 90, 140),
+        ("010C", 0, 155),
+    ):
+        elm.car.gap_ms = gap_ms
+        elm.say(line)
+        assert waited() == more_ms, line
+    elm.car.says = ["87 F1 10 49 02 01 00 00 00 31 0F"]
+    elm.say("0900")
+    elm.say("0902")
+    assert waited() == 200  # another request is not known yet
+    elm.say("0902")
+    assert waited() == 50
+    elm.say("ATST 0A")
+    elm.say("0902")
+    assert waited() == 40
+    elm.say("ATST 32")
+    elm.say("ATAT0")
+    elm.say("0902")
+    assert waited() == 200
+
+
+def test_what_answers_another_request_is_no_answer() -> None:
+    late = ["87 F1 10 49 02 02 4D 38 47 44 1E", "83 F1 10 41 0D 39 0B", "83 F1 10 7F 09 12 1E"]
+    elm = Elm().ready(5)
+    elm.car.says = [*late, KWP_RPM, *late]
+    assert elm.ask("010C") == "41 0C 0D 20 "
+    elm.car.says = [*late, "83 F1 18 7F 01 12 1E"]
+    assert elm.ask("010C") == "7F 01 12 "
+    elm.car.says = late
+    assert elm.ask("010C") == "NO DATA"
 
 
 def test_its_own_request_is_no_answer() -> None:

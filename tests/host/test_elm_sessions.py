@@ -148,7 +148,7 @@ def test_bypass() -> None:
     elm.car.asked.clear()
     assert elm.say("ATBI") == b"OK\r\r>"
     assert elm.say("010C") == b"41 0C 0D 20 \r\r>"
-    assert elm.car.asked == [Bypass(10400), Exchange(bytes.fromhex("68 6A F1 01 0C"), 200, 50, 0, session=False)]
+    assert elm.car.asked == [Bypass(10400), Exchange(bytes.fromhex("68 6A F1 01 0C"), 200, 200, 0, session=False)]
     elm = Elm().ready(5)
     elm.say("ATBI")  # what was begun is ended first
     assert elm.car.asked == [Close(), Bypass(10400)]

@@ -172,6 +172,20 @@ def test_ignition_off_and_unplugging_are_survived(tmp_path: Path) -> None:
             connection.close()
 
 
+def test_frames_that_come_late() -> None:
+    """60 ms apart: the VIN is whole, and no later request gets a part of it."""
+    with daemon(str(ROOT / "tests/vectors/vin_frames_60ms_late.json")) as elm:
+        connection = obd.OBD(elm.url, protocol="5", timeout=1)
+        try:
+            for _ in range(3):
+                vin = connection.query(obd.commands.VIN, force=True)
+                assert bytes(vin.messages[0].data).strip(b"\0").endswith(VIN.encode()), vin.messages[0].data
+                assert value(connection, "RPM") == 840
+                assert value(connection, "SPEED") == 57
+        finally:
+            connection.close()
+
+
 def test_kwp_with_fast_initialisation() -> None:
     check_car("kwp_fast", "5", "5", "5", range(840, 2300), ["P0133", "P0720"])
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from typing import Any, Protocol
 
 from kline.protocol.link import records, unpack
@@ -162,10 +163,17 @@ class BoardLine:
     async def _exchange(self, operation: Exchange, hear: Hear) -> Outcome:
         head = bytes((operation.session,)) + operation.first_ms.to_bytes(2, "little")
         head += operation.more_ms.to_bytes(2, "little") + bytes((operation.count,))
-        done = await self._call(records.OP_EXCHANGE, head + operation.frame, _LONG_S, hear)
+        heard_s: list[float] = []
+
+        def timed(message: bytes, good: bool) -> None:
+            heard_s.append(time.monotonic())
+            hear(message, good)
+
+        done = await self._call(records.OP_EXCHANGE, head + operation.frame, _LONG_S, timed)
         if done.alive:
             self._alive_s = time.monotonic()
-        return Outcome(alive=done.alive or not operation.session)
+        gap_s = max((later - earlier for earlier, later in pairwise(heard_s)), default=0.0)
+        return Outcome(alive=done.alive or not operation.session, gap_ms=round(gap_s * 1000))
 
     async def _monitor(self, operation: Monitor, hear: Hear) -> Outcome:
         if not operation.session:

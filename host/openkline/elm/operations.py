@@ -82,10 +82,12 @@ Operation = Initialise | Bypass | Exchange | Monitor | KeepAlive | Close | Volta
 class Outcome:
     """error: "" for done, else a name of host_records.OBD_ERRORS, STOPPED, or another of openkline.errors.ObdError.
 
-    alive: the session lives; key_bytes: of an Initialise; volts: of a Voltage, None where nothing is measured.
+    alive: the session lives; key_bytes: of an Initialise; volts: of a Voltage, None where nothing is measured; gap_ms:
+    of an Exchange, the longest time from one message to the next.
     """
 
     error: str = ""
     alive: bool = True
     key_bytes: bytes = b""
     volts: float | None = None
+    gap_ms: int = 0

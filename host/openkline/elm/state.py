@@ -34,8 +34,9 @@ DEFAULT_TIMEOUT = 0x32  # in 4 ms: PP 03
 DEFAULT_WAKE = 0x92  # in 20.48 ms: PP 17, 3.0 s
 TIMEOUT_UNIT_MS = 4
 WAKE_UNIT_MS = 20.48
-# After an answer another ECU may begin within P2max (50 ms, ISO 14230-4); what AT1 and AT2 wait.
+# After an answer another ECU may begin within P2max (50 ms, ISO 14230-4): AT1 and AT2 wait at least so long.
 ADAPTED_MS = 50
+_SLACK_MS = 20  # in a gap as the PC sees it: the board's and the USB line's turns
 SEARCH_MIN_MS = 200
 NORMAL_DATA = 7
 LONG_DATA = 255
@@ -70,9 +71,11 @@ class Settings:
     def timeout_ms(self) -> int:
         return self.timeout * TIMEOUT_UNIT_MS
 
-    def more_ms(self) -> int:
-        """How long another answer is waited for."""
-        return min(ADAPTED_MS, self.timeout_ms()) if self.adaptive else self.timeout_ms()
+    def more_ms(self, seen_ms: int | None) -> int:
+        """How long another answer is waited for. seen_ms: the longest gap between this car's answers; None: unknown."""
+        if not self.adaptive or seen_ms is None:
+            return self.timeout_ms()
+        return min(max(ADAPTED_MS, seen_ms * 3 // 2 + _SLACK_MS if seen_ms else 0), self.timeout_ms())
 
     def max_data(self) -> int:
         return LONG_DATA if self.long else NORMAL_DATA
@@ -80,12 +83,26 @@ class Settings:
 
 @dataclass(slots=True)
 class Bus:
-    """protocol: the one found or set up, 0 before; active: it is believed to be alive; bypassed: by AT BI."""
+    """protocol: the one found or set up, 0 before; active: it is believed to be alive; bypassed: by AT BI.
+
+    gaps_ms: by service and PID, the longest time between answers to one request, where others were waited for until
+    silence: an ECU that has the value at hand may need longer for the parts of a text.
+    """
 
     protocol: int = 0
     active: bool = False
     bypassed: bool = False
     keys: KeyBytes | None = field(default=None)
+    gaps_ms: dict[bytes, int] = field(default_factory=dict)
+
+    def gap_ms(self, request: bytes) -> int | None:
+        return self.gaps_ms.get(request[:2])
+
+    def learn(self, request: bytes, gap_ms: int, all_came: bool) -> None:
+        """all_came: the request ended with silence, not with a number of answers."""
+        known_ms = self.gap_ms(request)
+        if all_came or known_ms is not None:
+            self.gaps_ms[request[:2]] = max(gap_ms, known_ms or 0)
 
 
 def protocol_of(keys: KeyBytes, kind: str, wanted: int) -> int:

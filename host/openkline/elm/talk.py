@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from kline.protocol.checksum import sum8
-from kline.protocol.obd import kwp
+from kline.protocol.obd import kwp, requests
 from kline.protocol.obd.keybytes import KeyBytes
 from openkline.elm import lines
 from openkline.elm.chip import Accept, Chip, Steps
@@ -149,6 +149,8 @@ def request(chip: Chip, data: bytes, count: int) -> Steps:
         chip.bus.active = False  # it was lost meanwhile: initialise again
     if not outcome.alive and not chip.bus.bypassed:
         chip.bus.active = False
+    if not outcome.error and chip.accepted:
+        chip.bus.learn(data, outcome.gap_ms, not count or chip.accepted < count)
     if outcome.error:
         chip.say_line(word_of(chip, outcome.error))
     elif chip.settings.responses and not chip.accepted:
@@ -159,17 +161,29 @@ def _exchange(chip: Chip, data: bytes, count: int, fresh: bool) -> Exchange:
     settings = chip.settings
     frame = build_frame(settings, chip.protocol(), chip.bus.keys, data)
     chip.keep(frame + bytes((sum8(frame, 0, len(frame)),)))
-    chip.listen_for(lambda message: lines.wanted(settings, message) and not _ours(message, frame))
+    answers = _any_but(frame) if chip.bus.bypassed else _answers_to(data)
+    chip.listen_for(lambda message: lines.wanted(settings, message) and answers(message))
     if not settings.responses:
         return Exchange(frame, 0, 0, 0, not chip.bus.bypassed)
     first_ms = max(settings.timeout_ms(), SEARCH_MIN_MS if fresh else 0)
     # Which answers are for us is decided here: with AT RA the board must not count the others.
-    return Exchange(frame, first_ms, settings.more_ms(), 0 if settings.receive is not None else count,
-                    not chip.bus.bypassed)  # fmt: skip
+    more_ms = settings.more_ms(chip.bus.gap_ms(data))
+    return Exchange(frame, first_ms, more_ms, 0 if settings.receive is not None else count, not chip.bus.bypassed)
 
 
-def _ours(message: bytes, frame: bytes) -> bool:
-    return message[:-1] == frame
+def _answers_to(data: bytes) -> Accept:
+    """Which messages answer this request: what is late answers an earlier one, which is over."""
+    assembly = requests.Assembly(data)
+
+    def accept(message: bytes) -> bool:
+        source = message[2] if kwp.address_mode(message[0]) else -1
+        return assembly.add(kwp.Frame(0, 0, source, message[lines.head_size(message) : -1])) != requests.FOREIGN
+
+    return accept
+
+
+def _any_but(frame: bytes) -> Accept:
+    return lambda message: message[:-1] != frame
 
 
 def monitor(chip: Chip, accept: Accept) -> Steps:

@@ -9,7 +9,7 @@ from time import ticks_add, ticks_us
 from kline.device.obd import errors
 from kline.device.obd.errors import ObdError
 from kline.protocol.checksum import sum8
-from kline.protocol.obd import kwp, nrc, timing
+from kline.protocol.obd import kwp, requests, timing
 from kline.protocol.obd.burst import next_message
 
 _BUFFER = 266  # a whole OBD_ANSWER; the longest message has 260
@@ -25,11 +25,13 @@ def exchange_steps(tester, frame, first_us, more_us, count, in_session, tell):
     """Send `frame` and its checksum; tell what comes, until more_us of silence, or `count` answers.
 
     first_us    silence that ends it before anything has come; 0: don't listen
-    in_session  ObdError NOT_CONNECTED where the tester (KLineObd2) has no session that lives
+    in_session  ObdError NOT_CONNECTED where the tester (KLineObd2) has no session that lives; only what answers this
+                request counts, not a late answer to another one
     """
     if in_session and not tester.alive():
         raise ObdError(errors.NOT_CONNECTED)
-    answered = yield from _send_steps(tester, frame, first_us, more_us, count, tell)
+    assembly = requests.Assembly(frame[kwp.data_start(frame, len(frame)) :])
+    answered = yield from _send_steps(tester, frame, first_us, more_us, count, tell, assembly, in_session)
     if in_session and first_us:
         yield from tester.account_steps(answered)
 
@@ -41,7 +43,7 @@ def listen_steps(line, tell):
         yield from _hear_steps(line, ticks_us(), _FOREVER_US, _FOREVER_US, 0, tell)
 
 
-def _send_steps(tester, frame, first_us, more_us, count, tell):
+def _send_steps(tester, frame, first_us, more_us, count, tell, assembly=None, only=False):
     times = tester.session.timing if tester.session else timing.Timing()
     line = tester.line
     frame += bytes((sum8(frame, 0, len(frame)),))
@@ -54,11 +56,12 @@ def _send_steps(tester, frame, first_us, more_us, count, tell):
         except ObdError as error:
             if error.code != errors.LATE or not tries_left:
                 raise
-    return bool(first_us) and (yield from _hear_steps(line, line.last_end_us, first_us, more_us, count, tell))
+    since_us = line.last_end_us
+    return bool(first_us) and (yield from _hear_steps(line, since_us, first_us, more_us, count, tell, assembly, only))
 
 
-def _hear_steps(line, since_us, first_us, more_us, count, tell):
-    """Messages until silence; whether there were any."""
+def _hear_steps(line, since_us, first_us, more_us, count, tell, assembly=None, only=False):
+    """Messages until silence; whether there were any. only: those that answer the request of `assembly` count."""
     buf = bytearray(_BUFFER)
     n = 0
     p1_us = timing.LIMITS["P1"][1]
@@ -83,8 +86,14 @@ def _hear_steps(line, since_us, first_us, more_us, count, tell):
             if size == -1:
                 continue  # a glitch
             tell(message, size > 0)
+            found = requests.TAKEN
+            if assembly and size > 0:
+                data = message[kwp.data_start(message, size) : -1]
+                found = assembly.add(kwp.Frame(0, 0, message[2], data))
+            if only and found == requests.FOREIGN:
+                continue
             answered = True
-            window_us = _PENDING_US if _pending(message) else more_us
+            window_us = _PENDING_US if found == requests.WAIT else more_us
             if size > 0 and window_us == more_us:
                 count -= 1
                 if not count:
@@ -92,12 +101,6 @@ def _hear_steps(line, since_us, first_us, more_us, count, tell):
         if start:
             n -= start
             buf[:n] = buf[start : start + n]
-
-
-def _pending(message):
-    """7F service 78: the answer comes later."""
-    at = kwp.data_start(message, len(message))
-    return len(message) > at + 3 and message[at] == nrc.NEGATIVE and message[-2] == nrc.RESPONSE_PENDING
 
 
 def keep_alive_steps(tester, frame):
