@@ -7,12 +7,14 @@ import functools
 import json
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
-import rich_click
 
 from kline.protocol.link import records, unpack
+from openkline import terminal
 
 from .fake_obd import VIN, ObdBoard
 from .obd_commands import board_of_commands, lines, run
@@ -139,14 +141,14 @@ def test_an_ecu_without_an_address(board: ObdBoard, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("words", [("live", "RPM", "-n1", "--csv"), ("dtc",)])
 def test_a_full_disk_is_said(board: ObdBoard, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    echo, trouble = rich_click.echo, errno.ENOSPC
+    put, trouble = terminal._put, errno.ENOSPC
 
-    def full(text: object = "", err: bool = False, **_: object) -> None:
-        if not err:
+    def full(stream: TextIO, text: str) -> None:
+        if stream is sys.stdout:
             raise OSError(trouble, os.strerror(trouble))
-        echo(text, err=True)
+        put(stream, text)
 
-    monkeypatch.setattr(rich_click, "echo", full)
+    monkeypatch.setattr(terminal, "_put", full)
     result = run(*words)
     assert result.exit_code == 1 and "cannot write: No space left" in result.stderr
     assert board.operations()[-1] == records.OP_CLOSE

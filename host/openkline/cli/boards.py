@@ -10,6 +10,7 @@ import rich_click as click
 from openkline.boards import catalogue as boards_module
 from openkline.boards.profile import Pins, Profile
 from openkline.cli.common import json_option
+from openkline.terminal import echo
 
 
 @click.command(epilog="Examples: openkline boards; openkline boards ESP32_GENERIC; openkline boards --json")
@@ -24,13 +25,13 @@ def boards(name: str | None, as_json: bool) -> None:
     found = [boards_module.find_profile(name)] if name else list(boards_module.load_profiles().values())
     for profile in found:
         if as_json:
-            click.echo(json.dumps(_as_object(profile)))
+            echo(json.dumps(_as_object(profile)), wrap=False)
         elif name:
             _show(profile)
         else:
-            click.echo(f"{profile.name:<18} {_pins_in_words(profile.pins):<24} {profile.description}")
+            echo(f"{profile.name:<18} {_pins_in_words(profile.pins):<24} {profile.description}")
     if not name and not as_json:
-        click.echo("for wiring and details: openkline boards NAME", err=True)
+        echo("for wiring and details: openkline boards NAME", err=True)
 
 
 def _pins_in_words(pins: Pins) -> str:
@@ -40,19 +41,19 @@ def _pins_in_words(pins: Pins) -> str:
 
 def _show(profile: Profile) -> None:
     chip = f"{profile.chip.title}, flashed from 0x{profile.flash_offset:X}" if profile.chip else "none"
-    click.echo(f"{profile.name}: {profile.description}\n")
-    click.echo(f"chip          {chip}")
-    click.echo(f"pins          {_pins_in_words(profile.pins)}")
+    echo(f"{profile.name}: {profile.description}\n")
+    echo(f"chip          {chip}")
+    echo(f"pins          {_pins_in_words(profile.pins)}")
     for one in profile.alternatives:
-        click.echo(f"alternative   {one.name}: {_pins_in_words(one.pins)} ({one.when})")
+        echo(f"alternative   {one.name}: {_pins_in_words(one.pins)} ({one.when})")
     for interface in profile.interfaces:
-        click.echo(f"interface     {interface.name}: {interface.description}")
+        echo(f"interface     {interface.name}: {interface.description}")
     if profile.image is not None:
         unchecked = "" if profile.image.checked else " (download address not verified)"
-        click.echo(f"MicroPython   {profile.image.file}{unchecked}")
+        echo(f"MicroPython   {profile.image.file}{unchecked}")
     for sentence in (*map(str, profile.check()), *profile.notes):
-        click.echo(f"note          {sentence}")
-    click.echo("\n" + (profile.folder / "board.md").read_text(encoding="utf-8").rstrip())
+        echo(f"note          {sentence}")
+    echo("\n" + (profile.folder / "board.md").read_text(encoding="utf-8").rstrip())
 
 
 def _as_object(profile: Profile) -> dict[str, object]:

@@ -28,6 +28,8 @@ from openkline.device.state import DeviceSettings
 from openkline.elm.options import ElmOptions, parse_listen
 from openkline.errors import DeviceAmbiguous, DeviceError, OpenklineError
 from openkline.net.access import host_port
+from openkline.printable import printable
+from openkline.terminal import echo
 
 log = logging.getLogger("openkline.bridge.bridge")
 
@@ -69,8 +71,8 @@ def ask_which_board() -> str:
     except DeviceAmbiguous as error:
         if not sys.stdin.isatty():
             raise
-        names = [port.device for port in error.candidates if isinstance(port, ports.PortInfo)]
-        click.echo(str(error), err=True)
+        names = [printable(port.device) for port in error.candidates if isinstance(port, ports.PortInfo)]
+        echo(str(error), err=True)
         chosen: str = click.prompt("Which one", type=click.Choice(names), default=names[0], err=True)
         return chosen
     except DeviceError:

@@ -15,6 +15,7 @@ from openkline.log.files import FdSink, FrameLog, LogFile
 from openkline.log.formats import GatewayFormat, JsonFormat
 from openkline.log.json_lines import JsonLines
 from openkline.log.messages import MessageLog, TimedLines, as_line
+from openkline.log.moderated import Moderated
 
 _RAW_LEVEL = 4
 
@@ -50,7 +51,7 @@ def _message_log(options: BridgeOptions, path: Path) -> FrameLog[str]:
     writer = FrameLog(_open_file(options, path), as_line, str(path))
     handler = MessageLog(writer)
     handler.setFormatter(JsonLines() if options.log_json else TimedLines())
-    logging.getLogger("openkline").addHandler(handler)
+    logging.getLogger("openkline").addHandler(Moderated(handler))
     return writer
 
 

@@ -9,6 +9,7 @@ import rich_click as click
 
 from kline.protocol.update.codes import MAX_BUNDLE
 from openkline.cli.common import json_option
+from openkline.terminal import echo
 from openkline.update import bundle as bundles
 from openkline.words import plural
 
@@ -46,12 +47,12 @@ def bundle(output: Path | None, boards: tuple[str, ...], show: Path | None, as_j
         place = output or Path(f"openkline-{'.'.join(map(str, found.version))}.okb")
         _write(place, found.raw)
     if as_json:
-        click.echo(json.dumps({"file": str(place), **found.stats()}))
+        echo(json.dumps({"file": str(place), **found.stats()}), wrap=False)
         return
     if show is not None:
         for path, data in found.files.items():
-            click.echo(f"{len(data):>7}  {path}")
-    click.echo(f"{place}: {summary(found)}")
+            echo(f"{len(data):>7}  {path}")
+    echo(f"{place}: {summary(found)}")
 
 
 def load(path: Path) -> bundles.Bundle:

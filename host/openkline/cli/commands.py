@@ -13,6 +13,7 @@ from kline.protocol.ibus import commands as e46
 from openkline.bus import hex_bytes
 from openkline.cli.common import json_option
 from openkline.errors import OpenklineError
+from openkline.terminal import console, echo
 from openkline.words import plural
 
 if TYPE_CHECKING:
@@ -66,14 +67,14 @@ def commands(text: tuple[str, ...], as_json: bool) -> None:
         raise OpenklineError(f"no command matches {' '.join(text)!r}; list all with: openkline commands")
     if as_json:
         for command in found:
-            click.echo(json.dumps(_as_object(command)))
+            echo(json.dumps(_as_object(command)), wrap=False)
     elif sys.stdout.isatty():
         _print_table(found)
     else:
         for command in found:
             mark = "!" if command.caution else " "
-            click.echo(f"{command.name:<31} {mark} {hex_bytes(command.frame()):<50} {command.description}")
-    click.echo(f"{plural(len(found), 'command')}; bytes from {e46.SOURCE}", err=True)
+            echo(f"{command.name:<31} {mark} {hex_bytes(command.frame()):<50} {command.description}")
+    echo(f"{plural(len(found), 'command')}; bytes from {e46.SOURCE}", err=True)
 
 
 def _as_object(command: e46.Command) -> dict[str, object]:
@@ -87,7 +88,6 @@ def _as_object(command: e46.Command) -> dict[str, object]:
 
 
 def _print_table(found: Sequence[e46.Command]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -102,4 +102,4 @@ def _print_table(found: Sequence[e46.Command]) -> None:
             table.add_row(f"[dim]{group}[/dim]")
         mark = "[yellow]![/yellow]" if command.caution else ""
         table.add_row(command.name, mark, f"[dim]{hex_bytes(command.frame())}[/dim]", command.description)
-    Console().print(table)
+    console().print(table)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import rich_click as click
 
 from kline.protocol.ibus import names
 from openkline.bus import BusFrame, hex_bytes
 from openkline.lazy import LazyModule
+from openkline.printable import printable
+from openkline.terminal import BOLD, DIM, OFF, YELLOW, colours, echo, width_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -80,17 +81,19 @@ def shell_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple
 def set_up_logging(level: int, as_json: bool = False) -> None:
     """Messages to stderr. Levels as the original gateway counts them: 0 info, 1 debug, 2 warn, 3 error, 4 raw."""
     from openkline.log.json_lines import JsonLines
+    from openkline.log.moderated import Moderated
+    from openkline.log.plain_lines import PlainLines
 
     names_of = {0: logging.INFO, 1: logging.DEBUG, 2: logging.WARNING, 3: logging.ERROR, 4: logging.INFO}
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(JsonLines() if as_json else PlainLines(for_terminal=True))
+    handler = Moderated(stream)
     logger = logging.getLogger("openkline")
     logger.handlers[:] = [handler]
     logger.setLevel(names_of[level])
     logger.propagate = False
-    if as_json:  # messages of libraries and of Python itself, too
-        logging.root.handlers[:] = [handler]
-        logging.captureWarnings(True)
+    logging.root.handlers[:] = [handler]  # messages of libraries and of Python itself
+    logging.captureWarnings(as_json)
 
 
 def tell(text: str, as_error: bool = False) -> None:
@@ -102,7 +105,7 @@ def tell(text: str, as_error: bool = False) -> None:
         logger.log(logging.ERROR if as_error else logging.INFO, "%s", text)
     else:
         with contextlib.suppress(OSError):  # a full disk, or the terminal is gone
-            click.echo(text, err=True)
+            echo(text, err=True)
 
 
 def tell_error(text: str) -> None:
@@ -113,18 +116,21 @@ def tell_error(text: str) -> None:
 def ask(question: str, done: str) -> None:
     """Continue on yes, else end the command. done: what was then not done, such as "sent". For commands with --yes."""
     try:
-        click.confirm(question, abort=True, err=True)
+        click.confirm(printable(question), abort=True, err=True)
     except click.Abort as abort:
         hint = "" if sys.stdin.isatty() else " Without a terminal, use --yes."
-        click.echo(f"\nNothing was {done}.{hint}", err=True)
+        echo(f"\nNothing was {done}.{hint}", err=True)
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
 
 
-def pretty(colour: bool, elapsed: bool = False) -> Callable[[BusFrame], bytes]:
-    """A frame as one line for people: time (elapsed: since some start), who to whom, about what, the bytes."""
-    dim, bold, own, off = ("\x1b[2m", "\x1b[1m", "\x1b[33m", "\x1b[0m") if colour else ("", "", "", "")
+def pretty(stream: TextIO, elapsed: bool = False) -> Callable[[BusFrame], bytes]:
+    """A frame for people: time (elapsed: since some start), who to whom, about what, the bytes.
+
+    One line; on a narrow terminal the bytes that don't fit stand below it.
+    """
+    dim, bold, own, off = (DIM, BOLD, YELLOW, OFF) if colours(stream) else ("", "", "", "")
 
     def render(frame: BusFrame) -> bytes:
         second, millis = divmod(int(frame.time * 1000), 1000)
@@ -133,10 +139,26 @@ def pretty(colour: bool, elapsed: bool = False) -> Callable[[BusFrame], bytes]:
         route = f"{names.address_name(data[0]):>4} -> {names.address_name(data[2]):<4}"
         about = names.message_name(data[0], data[2], data[3])
         mark = f"{own}*{off}" if frame.own else " "
-        line = f"{dim}{clock:>12}{off} {mark}{bold}{route}{off}  {about:<34} {dim}{hex_bytes(data)}{off}\n"
+        used = len(f"{clock:>12}  {route}  ")
+        rest = _about_and_bytes(about, hex_bytes(data), used, width_of(stream))
+        rest = rest[: len(about)] + dim + rest[len(about) :] + off
+        line = f"{dim}{clock:>12}{off} {mark}{bold}{route}{off}  {rest}\n"
         return line.encode("utf-8", "replace")
 
     return render
+
+
+def _about_and_bytes(about: str, data: str, used: int, width: int | None) -> str:
+    """What follows `used` columns of a line; below one another where the terminal (None: there is none) is narrow."""
+    line = f"{about:<34} {data}"
+    room = sys.maxsize if width is None else width - used
+    if len(line) <= room:
+        return line
+    if len(about) + 2 + len(data) <= room:
+        return about + data.rjust(room - len(about))
+    step = max((room + 1) // 3, 4) * 3  # "80 ": whole bytes only
+    rows = [data[at : at + step].rstrip() for at in range(0, len(data), step)]
+    return "\n".join([about, *(" " * used + row for row in rows)])
 
 
 def _clock(second: int, millis: int) -> str:
@@ -150,8 +172,8 @@ def terminal_renderer(as_json: bool, plain: Callable[[BusFrame], bytes] | None =
 
         return JsonFormat().write
     if sys.stdout.isatty():
-        return pretty(colour="NO_COLOR" not in os.environ)
-    return plain or pretty(colour=False)
+        return pretty(sys.stdout)
+    return plain or pretty(sys.stdout)
 
 
 def stop_on_signals(stop: asyncio.Event, signals: Sequence[str] = ("SIGINT", "SIGTERM")) -> None:

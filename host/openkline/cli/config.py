@@ -11,6 +11,7 @@ import rich_click as click
 from openkline.bridge.config import Config, ConfigError, Tables, load, places
 from openkline.errors import OpenklineError
 from openkline.settings import settings_of
+from openkline.terminal import echo
 
 _META = "openkline.bridge.config"
 Check = Callable[[Config], None]
@@ -75,11 +76,11 @@ def _end_if_checked(context: click.Context, check: Check) -> None:
     if not context.meta.get(_META + ".check") or config is None:
         return
     if config.path is None:
-        click.echo(f"no settings file ({' or '.join(map(str, places()))}): defaults apply", err=True)
+        echo(f"no settings file ({' or '.join(map(str, places()))}): defaults apply", err=True)
         context.exit(0)
     try:
         check(config)
     except OpenklineError as error:
         raise ConfigError(f"{config.path}: {error}") from error
-    click.echo(f"{config.path}: no errors", err=True)
+    echo(f"{config.path}: no errors", err=True)
     context.exit(0)

@@ -16,6 +16,8 @@ from openkline.device.sim import SimOptions
 from openkline.doctor import examine, report
 from openkline.doctor.facts import WireFacts
 from openkline.doctor.judge import cause, judge
+from openkline.printable import printable
+from openkline.terminal import echo
 
 EXIT_FINDINGS = 9
 # The virtual board's (boards/SIM/sim/faults.py); docs/doctor.md explains them.
@@ -85,15 +87,17 @@ def doctor(
     found = judge(facts)
     likely = cause(found)
     if as_json:
-        lines = [json.dumps(one) for one in (*map(report.as_json, found), report.summary_json(facts, likely))]
+        for one in (*map(report.as_json, found), report.summary_json(facts, likely)):
+            echo(json.dumps(one), wrap=False)
     else:
-        lines = [line for finding in found for line in report.lines_of(finding)] + ["", *report.ending(facts, likely)]
-    click.echo("\n".join(lines))
+        for finding in found:
+            echo("\n".join(report.lines_of(finding)), paint=report.paint_of(finding))
+        echo("\n".join(["", *report.ending(facts, likely)]))
     ctx.exit(EXIT_FINDINGS if likely is not None else 0)
 
 
 def _tell(text: str) -> None:
-    click.echo(f"  {text}", err=True)
+    echo(f"  {text}", err=True)
 
 
 async def _confirm(question: str) -> bool:
@@ -109,12 +113,12 @@ async def _confirm(question: str) -> bool:
     try:
         loop.add_reader(terminal, typed)
     except NotImplementedError:  # Windows
-        return click.confirm(question, err=True)
+        return click.confirm(printable(question), err=True)
     import termios
 
     try:
         termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before the question is no answer to it
-        click.echo(f"{question} [y/N]: ", err=True, nl=False)
+        echo(f"{question} [y/N]: ", err=True, nl=False)
         return (await answer).strip().lower() in (b"y", b"yes")
     finally:
         loop.remove_reader(terminal)

@@ -20,6 +20,7 @@ from openkline.errors import OpenklineError
 from openkline.net.access import host_port
 from openkline.obd.session import SETTINGS
 from openkline.settings import settings_of
+from openkline.terminal import echo
 
 
 @click.command(
@@ -73,7 +74,7 @@ async def _serve(board: Device, options: ElmOptions, with_pty: bool, about: str)
         await board.start()
         await server.start()
         if with_pty:
-            click.echo(pseudo.start())
+            echo(pseudo.start())
         tell(
             f"openkline elm327\n  board    {about}\n  clients  {host_port(options.host, server.port)}\n"
             + (f"  pty      {pseudo.path}\n" if with_pty else "")

@@ -15,6 +15,7 @@ from openkline.flash.flasher import STEPS, Done, Flasher, dry_run
 from openkline.flash.plan import Wishes
 from openkline.flash.progress import Progress
 from openkline.flash.trouble import AGAIN
+from openkline.terminal import echo
 
 
 def _at_home(path: Path) -> Path:
@@ -62,12 +63,12 @@ def flash(only_plan: bool, **given: Any) -> None:
     logging.getLogger("openkline").addHandler(logging.NullHandler())  # the steps tell what matters
     wishes = Wishes(**given)
     if only_plan:
-        click.echo("\n".join(dry_run(wishes)))
+        echo("\n".join(dry_run(wishes)))
         return
     try:
         done = Flasher(wishes, Progress(STEPS), ask).run()
     except KeyboardInterrupt:
-        click.echo(f"interrupted: {AGAIN}", err=True)
+        echo(f"interrupted: {AGAIN}", err=True)
         raise
     _tell_next(done)
 
@@ -76,9 +77,9 @@ def ask(question: str, lines: list[str]) -> int | None:
     """The index of the chosen line; None: no terminal to ask on."""
     if not sys.stdin.isatty():
         return None
-    click.echo(f"\n{question}", err=True)
+    echo(f"\n{question}", err=True)
     for number, line in enumerate(lines, 1):
-        click.echo(f"  {number}  {line}", err=True)
+        echo(f"  {number}  {line}", err=True)
     try:
         answer = click.prompt("Number", type=click.IntRange(1, len(lines)), err=True)
     except click.Abort:  # Ctrl-C, as anywhere else
@@ -88,10 +89,10 @@ def ask(question: str, lines: list[str]) -> int | None:
 
 def _tell_next(done: Done) -> None:
     first = "openkline obd live" if done.interface.mode == "obd" else "openkline bridge"
-    click.echo(f"{done.profile.name} on {done.port} is ready. Next:")
+    echo(f"{done.profile.name} on {done.port} is ready. Next:")
     for command, what in (
         (f"openkline boards {done.profile.name}", "the wiring diagram"),
         (f"openkline doctor -d {done.port}", "check the wiring"),
         (f"{first} -d {done.port}", "connect to the car"),
     ):
-        click.echo(f"  {command:<40} {what}")
+        echo(f"  {command:<40} {what}")

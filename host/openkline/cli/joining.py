@@ -12,6 +12,7 @@ import rich_click as click
 
 from openkline.cli.common import DEFAULT_ADDRESS, DEFAULT_PORT, address_option, device_option, port_option
 from openkline.lazy import LazyModule
+from openkline.terminal import echo
 
 if TYPE_CHECKING:
     import asyncio
@@ -77,7 +78,7 @@ async def opened_device(
     from openkline.device.opening import open_device
 
     name = name or "auto"
-    click.echo(f"{about}opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
+    echo(f"{about}opening {'a board found by its USB id' if name == 'auto' else name}", err=True)
     device_log = logging.getLogger("openkline.device.device")
     device_log.setLevel(logging.ERROR)  # what goes wrong until it is ready is the error that we end with
     try:

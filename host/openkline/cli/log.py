@@ -18,7 +18,7 @@ from openkline.cli.common import pretty
 from openkline.errors import OpenklineError
 from openkline.log.formats import FORMATS, LogFrame, LogProblem
 from openkline.log.reader import READERS, read_frames
-from openkline.printable import printable
+from openkline.terminal import echo
 
 _MAX_SHOWN_PROBLEMS = 20
 
@@ -71,9 +71,9 @@ class Problems:
         if self.count <= _MAX_SHOWN_PROBLEMS:
             line = f":{problem.line}" if problem.line else ""
             text = f": {problem.text[:80]}" if problem.text else ""
-            click.echo(printable(f"{self.name}{line}: {problem.reason}{text}"), err=True)
+            echo(f"{self.name}{line}: {problem.reason}{text}", err=True)
         elif self.count == _MAX_SHOWN_PROBLEMS + 1:
-            click.echo(printable(f"{self.name}: further unreadable lines are counted, not shown"), err=True)
+            echo(f"{self.name}: further unreadable lines are counted, not shown", err=True)
 
     def counted(self, frames: Iterable[LogFrame]) -> Iterator[LogFrame]:
         for frame in frames:
@@ -182,19 +182,19 @@ def _show(
 def _renderer(to: str) -> Callable[[LogFrame], bytes]:
     if to != "text":
         return FORMATS[to]().write
-    absolute, relative = pretty(sys.stdout.isatty()), pretty(sys.stdout.isatty(), elapsed=True)
+    absolute, relative = pretty(sys.stdout), pretty(sys.stdout, elapsed=True)
     return lambda frame: (relative if frame.relative else absolute)(BusFrame(frame.time or 0.0, frame.data, frame.own))
 
 
 def _print_statistics(statistics: Statistics, as_json: bool) -> None:
     result = statistics.as_dict()
     if as_json:
-        click.echo(json.dumps(result))
+        echo(json.dumps(result), wrap=False)
         return
     for name, value in result.items():
         if isinstance(value, dict):
-            click.echo(f"{name}:")
+            echo(f"{name}:")
             for word, count in value.items():
-                click.echo(f"  {count:7d}  {word}")
+                echo(f"  {count:7d}  {word}")
         else:
-            click.echo(f"{name}: {'unknown, the log has no times' if value is None else value}")
+            echo(f"{name}: {'unknown, the log has no times' if value is None else value}")

@@ -15,6 +15,7 @@ from openkline.cli.joining import Target, opened_device, target_options
 from openkline.gateway.client import GatewayClient
 from openkline.log.files import FdSink, FrameLog
 from openkline.net.access import host_port
+from openkline.terminal import echo
 
 
 @click.command(epilog="Examples: openkline monitor; openkline monitor --json | jq .data; openkline monitor -d sim")
@@ -65,7 +66,7 @@ async def _monitor(target: Target, as_json: bool, count: int | None) -> None:
 
 async def _join(address: str, port: int, show: FrameCallback, stop: asyncio.Event) -> None:
     async with GatewayClient(address, port) as client:
-        click.echo(f"joined the bridge at {host_port(address, port)}", err=True)
+        echo(f"joined the bridge at {host_port(address, port)}", err=True)
 
         async def listen() -> None:
             async for message in client:
@@ -80,4 +81,4 @@ async def _join(address: str, port: int, show: FrameCallback, stop: asyncio.Even
                 await task
         if listening in done:
             listening.result()
-            click.echo("the bridge closed the connection", err=True)
+            echo("the bridge closed the connection", err=True)

@@ -27,6 +27,7 @@ from openkline.cli.obd_tests import tests
 from openkline.errors import ObdError
 from openkline.obd.live import Cell
 from openkline.obd.session import sender
+from openkline.terminal import echo
 
 _SERVICES = (("stored", requests.STORED), ("pending", requests.PENDING_CODES), ("permanent", requests.PERMANENT))
 
@@ -65,10 +66,10 @@ def trouble_codes(as_json: bool, **words: Any) -> None:
             if as_json:
                 print_json({"kind": name, "ecu": ecu_key(ecu), "code": code, "about": dtc.describe(code)})
             else:
-                click.echo(f"{name:<10} {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
+                echo(f"{name:<10} {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
         remark = _remark(found, sure, () if name == "stored" else known)
         if remark and not (as_json and remark == "none"):
-            click.echo(f"{name:<10} {remark}", err=as_json)
+            echo(f"{name:<10} {remark}", err=as_json)
     if not certain:
         raise ObdError(
             "the stored codes are not certain: an ECU said nothing of its own, or what was read does not fit the "
@@ -110,11 +111,11 @@ def clear(yes: bool, **words: Any) -> None:
     try:
         done = asyncio.run(run())
     except KeyboardInterrupt:
-        click.echo("\nInterrupted: openkline obd dtc shows whether anything was erased.", err=True)
+        echo("\nInterrupted: openkline obd dtc shows whether anything was erased.", err=True)
         raise
     for ecu, code in done.items():
         said = "no answer" if code is None else f"refused: {nrc.name(code)}" if code else "erased"
-        click.echo(f"{ecu_name(ecu)}: {said}")
+        echo(f"{ecu_name(ecu)}: {said}")
     if any(done.values()):
         raise ObdError("not everything was erased; most cars want ignition on and engine off", "refused")
     if None in done.values():
@@ -137,13 +138,13 @@ def freeze(as_json: bool, **words: Any) -> None:
         if as_json:
             print_json({"ecu": ecu_key(ecu), "code": code, **cells_json(cells)})
             continue
-        click.echo(f"stored by {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
+        echo(f"stored by {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
         for cell in cells:
-            click.echo(f"  {cell.value.text:<45} {in_words(cell)}")
+            echo(f"  {cell.value.text:<45} {in_words(cell)}")
     if not found and as_json:
         print_json({"code": None})
     elif not found:
-        click.echo("no freeze frame")
+        echo("no freeze frame")
 
 
 @obd.command(epilog='Examples: openkline obd raw "C1 33 F1 81"; openkline obd raw --wake none 68 6A F1 01 00')
@@ -183,7 +184,7 @@ def raw(frame: tuple[str, ...], wake: str, no_checksum: bool, wait_ms: int, as_j
         if as_json:
             print_json({"data": hex_bytes(whole), "ecu": f"{ecu:02X}" if ecu >= 0 else None, "valid": valid})
         else:
-            click.echo(hex_bytes(whole) if valid else f"[{hex_bytes(whole)}]")
+            echo(hex_bytes(whole) if valid else f"[{hex_bytes(whole)}]")
     if not answers:
         raise ObdError(_no_answer(wake, wait_ms), "silent")
 

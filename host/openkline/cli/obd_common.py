@@ -19,6 +19,7 @@ from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import Cell
 from openkline.obd.session import WAYS, ObdSession, Way
+from openkline.terminal import echo
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -105,7 +106,7 @@ def reach_of(words: dict[str, Any]) -> Reach:
 
 
 def tell_progress(text: str) -> None:
-    click.echo(f"  {text}", err=True)
+    echo(f"  {text}", err=True)
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +123,7 @@ async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> 
             car = Diagnostics(session)
             yield car
             if car.damaged:
-                click.echo("  an answer was damaged in spite of repetitions: something may be missing here", err=True)
+                echo("  an answer was damaged in spite of repetitions: something may be missing here", err=True)
             if connect and whole and not session.alive:
                 raise ObdError("the car stopped answering while it was asked. Is the ignition still on?", "silent")
         finally:
@@ -193,4 +194,4 @@ def _meaning(name: str, raw: int) -> str:
 
 
 def print_json(fields: dict[str, Any]) -> None:
-    click.echo(json.dumps(fields))
+    echo(json.dumps(fields), wrap=False)

@@ -19,6 +19,7 @@ from openkline.cli.obd_show import Csv, Json, Lines, Show, Table
 from openkline.errors import ObdError
 from openkline.obd.diagnostics import Diagnostics
 from openkline.obd.live import Cell, LiveValues
+from openkline.terminal import echo
 
 _USUAL = ("RPM", "SPEED", "COOLANT", "LOAD", "THROTTLE", "VOLTAGE")
 _RETRY_S = 1.0
@@ -99,14 +100,14 @@ def live(
 async def _faster(car: Diagnostics) -> None:
     try:
         times = await car.session.timing(fastest=True)
-        click.echo(
+        echo(
             f"  the ECU answers after {times.p2_min_us / 1000:g} ms, and takes the next request after "
             f"{times.p3_min_us / 1000:g} ms", err=True
         )  # fmt: skip
     except ObdError as error:
         if error.name == "not_allowed":
             raise ObdError(f"{error}: name one ECU, such as --address 10", "not_allowed") from None
-        click.echo(f"  no faster: {error}", err=True)
+        echo(f"  no faster: {error}", err=True)
 
 
 async def _usual(car: Diagnostics) -> list[int]:
@@ -152,14 +153,14 @@ async def rounds(values: LiveValues, to: Show, count: int | None, interval_s: fl
                     raise
                 await _drop(under_way)
                 if error.name != away and not (away and error.name == "too_soon"):
-                    click.echo(f"  the car is not there: {error}", err=True)
+                    echo(f"  the car is not there: {error}", err=True)
                     away = error.name
                     to.gone()
                 await asyncio.sleep(_RETRY_S)
                 continue
             del under_way[0]
             if away:
-                click.echo("  the car is back", err=True)
+                echo("  the car is back", err=True)
                 away = ""
             _tell_strangers(values.strangers - strangers)
             strangers |= values.strangers
@@ -173,7 +174,7 @@ async def rounds(values: LiveValues, to: Show, count: int | None, interval_s: fl
 def _tell_strangers(new: set[tuple[int, int]]) -> None:
     for pid, ecu in sorted(new):
         name = pids.fields(pid)[0].name
-        click.echo(f"  {ecu_name(ecu)} has {name} too, but did not say so at the start: not shown", err=True)
+        echo(f"  {ecu_name(ecu)} has {name} too, but did not say so at the start: not shown", err=True)
 
 
 async def _drop(under_way: list[asyncio.Task[list[Cell]]]) -> None:

@@ -13,6 +13,7 @@ from openkline.cli.common import json_option
 from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of, unless_damaged
 from openkline.errors import ObdError
 from openkline.obd.diagnostics import Diagnostics
+from openkline.terminal import echo
 
 
 @click.command(epilog="Examples: openkline obd scan; openkline obd scan -d sim --car difficult")
@@ -32,21 +33,21 @@ def scan(as_json: bool, **words: Any) -> None:
         return
     ready = {True: "all ready", False: "not all ready", None: "not said"}[found["ready"]]
     lamp = {True: "on", False: "off", None: "not said"}[found["lamp"]]
-    click.echo(f"protocol     {found['protocol']}")
-    click.echo(f"reached      {found['init']} initialisation of {found['address']} at {found['baud']} baud")
-    click.echo(f"ECUs         {', '.join(found['ecus']) if found['ecus'] != ['FF'] else 'one, without an address'}")
-    click.echo(f"VIN          {found['vin'] or 'not said'}")
+    echo(f"protocol     {found['protocol']}")
+    echo(f"reached      {found['init']} initialisation of {found['address']} at {found['baud']} baud")
+    echo(f"ECUs         {', '.join(found['ecus']) if found['ecus'] != ['FF'] else 'one, without an address'}")
+    echo(f"VIN          {found['vin'] or 'not said'}")
     _show_other_vins(found)
-    click.echo(f"standard     {found['standard'] or 'not said'}")
+    echo(f"standard     {found['standard'] or 'not said'}")
     codes = "not said" if found["codes"] is None else found["codes"]
-    click.echo(f"warning lamp {lamp}; stored codes: {codes}; monitors: {ready}")
+    echo(f"warning lamp {lamp}; stored codes: {codes}; monitors: {ready}")
     for ecu, monitors in found["monitors"].items():
         for name, complete in monitors.items():
-            click.echo(f"monitor      {ecu_name(ecu)}: {name}: {'complete' if complete else 'not complete'}")
+            echo(f"monitor      {ecu_name(ecu)}: {name}: {'complete' if complete else 'not complete'}")
     _show_identity(found)
     for pid in found["supported"]:
         fields = pids.fields(int(pid, 16))
-        click.echo(f"  {pid}  {', '.join(field.name for field in fields) or '(not known here)'}")
+        echo(f"  {pid}  {', '.join(field.name for field in fields) or '(not known here)'}")
 
 
 async def _scan(car: Diagnostics) -> dict[str, Any]:
@@ -82,7 +83,7 @@ async def _vins(car: Diagnostics) -> dict[str, Any]:
 def _show_other_vins(found: dict[str, Any]) -> None:
     for ecu, vin in found["vins"].items():
         if vin != found["vin"]:
-            click.echo(f"VIN          {ecu_name(ecu)} gives another one: {vin}")
+            echo(f"VIN          {ecu_name(ecu)} gives another one: {vin}")
 
 
 async def _identity(car: Diagnostics) -> dict[str, Any]:
@@ -99,11 +100,11 @@ async def _identity(car: Diagnostics) -> dict[str, Any]:
 
 def _show_identity(found: dict[str, Any]) -> None:
     for ecu, name in found["names"].items():
-        click.echo(f"name         {ecu_name(ecu)}: {name}")
+        echo(f"name         {ecu_name(ecu)}: {name}")
     for ecu, ids in found["calibration"].items():
-        click.echo(f"calibration  {ecu_name(ecu)}: {', '.join(ids)}")
+        echo(f"calibration  {ecu_name(ecu)}: {', '.join(ids)}")
     for ecu, numbers in found["cvn"].items():
-        click.echo(f"CVN          {ecu_name(ecu)}: {', '.join(numbers)}")
+        echo(f"CVN          {ecu_name(ecu)}: {', '.join(numbers)}")
 
 
 @click.command(epilog="Examples: openkline obd vin; openkline obd vin --json | jq -r .vin")
@@ -122,7 +123,7 @@ def vin(as_json: bool, **words: Any) -> None:
         print_json(found)
     else:
         if found["vin"]:
-            click.echo(found["vin"])
+            echo(found["vin"])
         _show_other_vins(found)
         _show_identity(found)
     if not found["vin"] and damaged:

@@ -10,10 +10,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-import rich_click as click
-
 from openkline.cli.obd_common import cells_json, in_words, number, print_json
 from openkline.obd.live import Cell
+from openkline.terminal import console, echo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +34,7 @@ class Show(Protocol):
 class Lines:
     def show(self, at_s: float, cells: list[Cell]) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(at_s)) + f".{int(at_s * 1000) % 1000:03d}"
-        click.echo(f"{clock}  " + "  ".join(f"{cell.name} {in_words(cell)}" for cell in cells))
+        echo(f"{clock}  " + "  ".join(f"{cell.name} {in_words(cell)}" for cell in cells))
 
     def gone(self) -> None:
         pass
@@ -56,10 +55,10 @@ class Csv:
 
     def __init__(self, cells: list[Cell]) -> None:
         titles = (f"{cell.name} [{cell.value.unit}]" if cell.value.unit else cell.name for cell in cells)
-        click.echo(_row(["time", *titles]))
+        echo(_row(["time", *titles]), wrap=False)
 
     def show(self, at_s: float, cells: list[Cell]) -> None:
-        click.echo(_row([f"{at_s:.3f}", *(_number(cell) for cell in cells)]))
+        echo(_row([f"{at_s:.3f}", *(_number(cell) for cell in cells)]), wrap=False)
 
     def gone(self) -> None:
         pass
@@ -90,11 +89,11 @@ def sparkline(values: list[float]) -> str:
 class Table(contextlib.AbstractContextManager["Table"]):
     """On a terminal, drawn over: what, value, and where there is room a curve with its lowest and highest."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, screen: Console | None = None) -> None:
         from rich.live import Live
 
         # What goes to stderr appears above the table where both are the same terminal.
-        self._live = Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty())
+        self._live = Live(console=screen or console(), auto_refresh=False, redirect_stderr=sys.stderr.isatty())
         self._history: dict[str, deque[float]] = {}
         self._times: deque[float] = deque(maxlen=_HISTORY)
         self._cells: list[Cell] = []

@@ -12,6 +12,7 @@ from kline.protocol.obd.results import O2Result, TestResult
 from openkline.cli.common import json_option
 from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of
 from openkline.errors import ObdError
+from openkline.terminal import echo
 
 _VERDICTS = {True: "good", False: "NOT GOOD", None: ""}
 
@@ -36,7 +37,7 @@ def tests(as_json: bool, **words: Any) -> None:
         if as_json:
             print_json(one)
         else:
-            click.echo(_line(one))
+            echo(_line(one))
     if not found:
         raise ObdError("no ECU of this car gives test results: many K-line cars don't", "silent")
 

@@ -13,6 +13,7 @@ from openkline.device.prompt import reach_prompt
 from openkline.device.sim import SimOptions
 from openkline.errors import DeviceError
 from openkline.programs import python_program
+from openkline.terminal import echo
 
 
 @click.command(epilog="Examples: openkline repl; openkline repl -d sim --car obd")
@@ -34,10 +35,10 @@ async def _repl(device: str, car: str) -> int:
     if "://" in device:
         raise DeviceError(f"{device}: the prompt needs a serial port; give one with -d, or sim")
     port = port_for(device, SimOptions(car=car))
-    click.echo("stopping the board's application, waiting for the prompt", err=True)
+    echo("stopping the board's application, waiting for the prompt", err=True)
     try:
         await reach_prompt(port)
-        click.echo("the application has stopped; press Enter for the prompt", err=True)
+        echo("the application has stopped; press Enter for the prompt", err=True)
         command, environment = python_program("mpremote", "connect", _path(port), "resume", "repl")
         program = await asyncio.create_subprocess_exec(*command, env=environment)
         return await program.wait()

@@ -14,6 +14,7 @@ from openkline.cli.common import HexBytes, ask, json_option, set_up_logging
 from openkline.cli.joining import Target, opened_device, target_options
 from openkline.errors import NotSent
 from openkline.lazy import LazyModule
+from openkline.terminal import echo
 from openkline.words import plural
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def send(
     result = asyncio.run(_send(source, destination, data, priority, target))
     frame = hex_bytes(encode(source, destination, data))
     if as_json:
-        click.echo(json.dumps({"frame": frame, **result}))
+        echo(json.dumps({"frame": frame, **result}), wrap=False)
     elif result["outcome"] == "sent":
         tries = result.get("tries")
         more = f" ({plural(tries, 'try', 'tries')})" if isinstance(tries, int) and tries > 1 else ""
-        click.echo(f"{frame}  sent{more}")
+        echo(f"{frame}  sent{more}")
     if result["outcome"] != "sent":
         raise NotSent(f"{frame} not sent: {explain(str(result['outcome']))}")
 

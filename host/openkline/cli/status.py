@@ -18,6 +18,7 @@ from openkline.bridge.status import default_port, fetch
 from openkline.cli.common import DEFAULT_PORT, json_option
 from openkline.errors import OpenklineError
 from openkline.net.access import host_port
+from openkline.terminal import console, echo
 from openkline.words import plural
 
 
@@ -49,31 +50,31 @@ def status(port: int, status_port: int | None, as_json: bool) -> None:
         raise OpenklineError("there is no port below 1 for the status: name one with --status-port, there and here")
     found = asyncio.run(fetch(wanted))
     if as_json:
-        click.echo(json.dumps(found))
+        echo(json.dumps(found), wrap=False)
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    screen = console(highlight=False, width=None if sys.stdout.isatty() else 160)
     try:
-        show(console, found)
+        show(screen, found)
     except (KeyError, TypeError, AttributeError) as error:
         raise OpenklineError(
             f"the bridge is openkline {found['openkline']}, whose status has another format; --json prints it unchanged"
         ) from error
 
 
-def show(console: Console, status: Mapping[str, Any]) -> None:
+def show(screen: Console, status: Mapping[str, Any]) -> None:
     """For people. KeyError, TypeError, AttributeError: the status is of another version."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, text in _lines(status):
         table.add_row(name, Text(text))
-    console.print(table)
+    screen.print(table)
     if status["gateway"]["clients"]:
-        console.print(_clients(status["gateway"]["clients"]))
+        screen.print(_clients(status["gateway"]["clients"]))
     if not status["problems"]:
-        console.print("no problems")
+        screen.print("no problems")
     for problem in status["problems"]:
-        console.print(Text.assemble(("! ", "bold red"), problem))
+        screen.print(Text.assemble(("! ", "bold red"), problem))
 
 
 def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:

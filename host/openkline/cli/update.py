@@ -21,6 +21,7 @@ from openkline.errors import GatewayError, UpdateFailed
 from openkline.flash.progress import Progress, Step
 from openkline.gateway.client import GatewayClient
 from openkline.net.access import host_port
+from openkline.terminal import echo
 from openkline.update import bundle as bundles
 from openkline.update import passwords
 from openkline.update.updater import Updater
@@ -180,11 +181,11 @@ class _Work:
         if not certain:
             tell(f"the board ran {number} before the update, too: the number does not show whether the new one started")
         if not self.as_json:
-            click.echo(f"{'updated' if certain else 'the board is back'}: version {number} runs")
+            echo(f"{'updated' if certain else 'the board is back'}: version {number} runs")
 
     def _tell(self, state: str, **values: object) -> None:
         if self.as_json:
-            click.echo(json.dumps({"state": state, **values}))
+            echo(json.dumps({"state": state, **values}), wrap=False)
 
 
 async def _after(client: GatewayClient, host: str, port: int) -> _Runs | None:

@@ -21,6 +21,7 @@ from openkline.bus import BusFrame, Outcome, TransmitResult
 from openkline.device.clock import DeviceClock
 from openkline.device.queue import Message
 from openkline.device.welcome import BoardInfo
+from openkline.printable import printable
 
 board_log = logging.getLogger("openkline.board")
 
@@ -106,8 +107,7 @@ class TextLines:
         self._emit(rest)
 
     def _emit(self, line: bytearray) -> None:
-        text = "".join(c if c.isprintable() else "." for c in line.decode("utf-8", "replace")).strip()
-        if text:
+        if text := printable(line.decode("utf-8", "replace").strip()):
             self._on_line(text)
 
 

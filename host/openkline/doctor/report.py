@@ -8,8 +8,11 @@ from typing import Any
 from openkline.doctor.facts import Facts
 from openkline.doctor.finding import FAULT, NOTE, OK, WARNING, Finding
 from openkline.doctor.pictures import picture
+from openkline.terminal import GREEN, RED, YELLOW
 
 _MARKS = {OK: "ok", NOTE: "note", WARNING: "warning", FAULT: "FAULT"}
+
+_COLOURS = {OK: GREEN, WARNING: YELLOW, FAULT: RED}
 
 
 def lines_of(finding: Finding) -> list[str]:
@@ -18,6 +21,12 @@ def lines_of(finding: Finding) -> list[str]:
     if finding.remedy:
         lines.append(f"{'':15}try: {finding.remedy}")
     return lines
+
+
+def paint_of(finding: Finding) -> dict[str, str]:
+    """Of the finding's lines: {word: colour}"""
+    colour = _COLOURS.get(finding.level)
+    return {_MARKS[finding.level]: colour} if colour else {}
 
 
 def ending(facts: Facts, likely: Finding | None) -> list[str]:

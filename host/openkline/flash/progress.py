@@ -12,6 +12,8 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
+from openkline import terminal
+
 _WIDTH = 30
 _EVERY_S = 0.1
 
@@ -22,7 +24,7 @@ class Progress:
     def __init__(self, steps: int, console: Console | None = None) -> None:
         self._steps = steps
         self._number = 0
-        self._console = console or Console(stderr=True)
+        self._console = console or terminal.console(err=True)
         self._bars: Bars | None = None  # while a step is under way
 
     @contextmanager
@@ -92,6 +94,8 @@ class Progress:
         self._line(" " * len(f"[{self._steps}/{self._steps}] ") + text)
 
     def _line(self, text: str) -> None:
+        width = self._console.width if self._console.is_terminal else None
+        text = "\n".join(terminal.wrapped(text, width))
         self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 
+from openkline.log.plain_lines import shortened
+
 
 class JsonLines(logging.Formatter):
     """A message as one object in one line: time (unix seconds), level, logger, message, and exception if there is one.
@@ -13,6 +15,7 @@ class JsonLines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        record = shortened(record)
         line: dict[str, object] = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),

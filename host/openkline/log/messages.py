@@ -6,6 +6,7 @@ import logging
 
 from openkline.log.files import FrameLog
 from openkline.log.formats import GatewayFormat
+from openkline.log.plain_lines import PlainLines
 
 
 class MessageLog(logging.Handler):
@@ -22,7 +23,7 @@ class MessageLog(logging.Handler):
             self.handleError(record)
 
 
-class TimedLines(logging.Formatter):
+class TimedLines(PlainLines):
     """A message behind the time of the frames' lines: `2010-Jul-20 10:07:00.767817: message`."""
 
     def __init__(self) -> None:
