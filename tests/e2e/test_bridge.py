@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,16 @@ async def test_without_a_bridge_they_open_the_board_themselves() -> None:
     status, out, err = await command("monitor", "-d", "sim", "--json", "-n", "3")
     assert status == 0, err
     assert len(out.splitlines()) == 3
+
+
+def test_a_bridge_whose_reader_has_gone_says_so() -> None:
+    program = subprocess.Popen(
+        [*COMMAND, "bridge", "-d", "sim", "-p", str(free_ports())],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert program.stdout is not None and program.stderr is not None
+    program.stdout.readline()
+    program.stdout.close()
+    said = program.stderr.read().decode()
+    assert program.wait(60) == 0
+    assert "the program that read stdout has ended" in said and "Traceback" not in said

@@ -298,3 +298,25 @@ async def test_a_record_that_is_too_short_is_counted() -> None:
         port.board.send_frame(frames(1)[0])
         await until(lambda: device.counters.frames == 1)
         assert device.link.misread == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [(BOOT, "the board starts again and again"), (b"\r\nBrownout detector was triggered\r\n", "supply voltage")],
+)
+async def test_a_board_in_a_boot_loop_is_told_once_with_its_cause(
+    said: bytes, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = FakePort()
+    port.board.mute = True
+    port.board.text = said * 5
+    device = Device(port, replace(FAST, silence_s=0.5))
+    with caplog.at_level(logging.WARNING, "openkline.device.device"):
+        await device.start()
+        try:
+            await until(lambda: device.counters.silences > 1)
+            assert why in device.away
+        finally:
+            await device.stop()
+    told = [record.getMessage() for record in caplog.records]
+    assert sum(why in text for text in told) == 1 and not any("Is the board flashed" in text for text in told)

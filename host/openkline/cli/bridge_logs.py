@@ -17,6 +17,8 @@ from openkline.log.json_lines import JsonLines
 from openkline.log.messages import MessageLog, TimedLines, as_line
 from openkline.log.moderated import Moderated
 
+log = logging.getLogger("openkline.bridge.bridge")
+
 _RAW_LEVEL = 4
 
 
@@ -33,8 +35,12 @@ def _frame_logs(options: BridgeOptions, bridge: Bridge) -> list[FrameLog[BusFram
     """To the file when one is named, else to stdout; without a level to both."""
     loop = asyncio.get_running_loop()
 
+    def stop() -> None:
+        log.warning("the program that read stdout has ended, so the bridge ends, too; -f FILE logs without one")
+        bridge.stop.set()
+
     def on_broken_pipe() -> None:
-        loop.call_soon_threadsafe(bridge.stop.set)
+        loop.call_soon_threadsafe(stop)
 
     as_json = options.as_json or options.log_format == "json"
     raw = JsonFormat().write if as_json else GatewayFormat(options.direction).write

@@ -22,6 +22,10 @@ _CLOSE_S = 5.0
 _LOOPS = 4  # starts in a row that say: it crashes each time
 _KEEP = 4000
 
+NO_FIRMWARE = (
+    "the port is open, but no openkline firmware answers. Is the board flashed? "
+    "Its reset button, or unplugging it, may help"
+)
 _TROUBLE = (
     (
         rb"Brownout detector",
@@ -44,6 +48,41 @@ _TROUBLE = (
 
 class NoPrompt(DeviceMissing):
     """The board did not come to its prompt; the sentence says why, and what to try."""
+
+
+def why_no_start(said: bytes) -> str:
+    """What keeps a board that said this from starting, and what to try; "" when it doesn't tell."""
+    for pattern, words in _TROUBLE:
+        if re.search(pattern, said):
+            return words
+    if len(re.findall(rb"rst:0x", said)) >= _LOOPS:
+        return (
+            "the board starts again and again: the image is not for this module (memory or flash of another kind). "
+            "Name another one with `openkline flash --firmware`"
+        )
+    return ""
+
+
+class StartTrouble:
+    """Why the board doesn't start, from the lines that it says before it answers; no more of them than are needed."""
+
+    def __init__(self) -> None:
+        self._said = bytearray()
+        self.why = ""
+
+    def reset(self) -> None:
+        """It answers."""
+        self._said.clear()
+        self.why = ""
+
+    def seen(self, line: str) -> str:
+        """The reason, when this line has made it clear; "" before, and after."""
+        if self.why:
+            return ""
+        self._said += line.encode() + b"\n"
+        del self._said[:-_KEEP]
+        self.why = why_no_start(bytes(self._said))
+        return self.why
 
 
 def _quit_record() -> bytes:
@@ -180,14 +219,8 @@ class _Listener(asyncio.Protocol):
 
     def check(self) -> None:
         """NoPrompt: the board has said why it can't start."""
-        for pattern, words in _TROUBLE:
-            if re.search(pattern, self._text):
-                raise NoPrompt(f"{self._port}: {words}")
-        if len(re.findall(rb"rst:0x", self._text)) >= _LOOPS:
-            raise NoPrompt(
-                f"{self._port}: the board starts again and again: the image is not for this module (memory or flash of "
-                "another kind). Name another one with `openkline flash --firmware`"
-            )
+        if why := why_no_start(bytes(self._text)):
+            raise NoPrompt(f"{self._port}: {why}")
 
     def silence(self, timeout_s: float, last_resort: str) -> NoPrompt:
         """After timeout_s without a prompt."""

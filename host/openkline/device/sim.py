@@ -17,13 +17,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from openkline.device.replay import Replay, ReplayOptions
 from openkline.errors import SimulatorError
 from openkline.programs import find_tree
+from openkline.scratch import Scratch
 from openkline.words import plural
 
 log = logging.getLogger("openkline.device.sim")
@@ -104,7 +104,7 @@ class SimBoard:
         self._master = self._slave = -1
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Scratch | None = None
         self._failure: SimulatorError | None = None
 
     @property
@@ -136,7 +136,7 @@ class SimBoard:
                 os.close(fd)
         self._master = self._slave = -1
         if self._scratch is not None:
-            self._scratch.cleanup()
+            self._scratch.close()
             self._scratch = None
 
     def reset(self) -> None:
@@ -161,8 +161,8 @@ class SimBoard:
     def _folder(self) -> Path:
         """A folder of ours for as long as the board lives: its file system outlives its resets."""
         if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="openkline-")
-        return Path(self._scratch.name)
+            self._scratch = Scratch()
+        return self._scratch.folder
 
     def _firmware(self, root: Path) -> Path:
         """A folder with the package `kline`. Installed, it lies among all others: link to it from a folder of ours."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import ast
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from openkline.errors import OpenklineError
 from openkline.firmware.constants import fold_constants
 from openkline.firmware.joining import FOR_PEOPLE, join_modules
+from openkline.scratch import Scratch
 
 # -O3 leaves out line numbers, and assertions. Line numbers would be 6 of the 64 KiB that an update can have.
 _OPTIONS = ("-O3",)
@@ -57,7 +57,7 @@ def board_modules(root: Path | None = None) -> list[str]:
 def compile_modules(root: Path | None = None) -> dict[str, bytes]:
     """{"kline/device/app.mpy": its bytes, ..} of all files the board needs, in order of path. ModuleError."""
     root = root or firmware_root()
-    with tempfile.TemporaryDirectory(prefix="openkline-") as folder:
+    with Scratch() as folder:
         paths = board_modules(root)
         sources = join_modules(fold_constants({path: (root / path).read_text(encoding="utf-8") for path in paths}))
         return {path.removesuffix(".py") + ".mpy": _compile(Path(folder), path, sources[path]) for path in sources}

@@ -7,7 +7,6 @@ it and start what the flash holds, detect() where that is asked for, the others 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from openkline.boards.chips import Chip
 from openkline.flash import tools
 from openkline.flash.images import Part
 from openkline.flash.trouble import explain
+from openkline.scratch import Scratch
 
 OnShare = Callable[[float, str], None]
 
@@ -65,7 +65,7 @@ class BootLoader:
         data = image.read_bytes()
         words = ["verify-flash"]
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openkline-")))
+            folder = stack.enter_context(Scratch())
             for number, part in enumerate(parts):
                 piece = folder / f"{number}.bin"
                 piece.write_bytes(data[part.file : part.file + part.size])

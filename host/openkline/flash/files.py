@@ -8,7 +8,6 @@ copies what is missing. Paths are relative: the board's current folder after a s
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from openkline.documents import parse_json
 from openkline.flash import tools
 from openkline.flash.trouble import AGAIN, FlashError, explain
+from openkline.scratch import Scratch
 
 OnShare = Callable[[float, str], None]
 
@@ -112,7 +112,7 @@ class BoardFiles:
         self._check_room(seen, changed)
         words: list[list[str]] = [["fs", "rm", f":{path}"] for path in stale if path in seen.sha256]
         words += [["fs", "mkdir", f":{folder}"] for folder in _folders(changed) if folder not in seen.folders]
-        with tempfile.TemporaryDirectory(prefix="openkline-") as folder:
+        with Scratch() as folder:
             for number, (path, data) in enumerate(changed.items()):
                 source = Path(folder) / str(number)
                 source.write_bytes(data)
@@ -123,7 +123,7 @@ class BoardFiles:
 
     def replace(self, path: str, data: bytes) -> None:
         """A file that is always whole: written beside it, then renamed."""
-        with tempfile.TemporaryDirectory(prefix="openkline-") as folder:
+        with Scratch() as folder:
             source = Path(folder) / "new"
             source.write_bytes(data)
             rename = f"import os;os.rename({path + '.new'!r},{path!r})"
