@@ -7,7 +7,7 @@ OBD    := .venv-obd
 PIP    := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run flash newcomer repl quick test test-obd coverage lint hooks soak bench dist deb deb-test clean
+.PHONY: help setup run flash newcomer repl quick test test-obd coverage lint hooks soak bench pages dist deb deb-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ bench: setup ## speed, memory, sizes, flash reads of a start, what Python costs
 	$(BIN)/pytest tests/bench tests/host/test_sizes.py tests/device/test_costs_start.py tests/device/mpy_costs.py tests/device/mpy_costs_bus.py -rP
 
 ##@ Release it (docs/releasing.md)
+
+pages: setup ## completion for bash, zsh and fish, and a man page, in build/share/
+	$(BIN)/python packaging/build_pages.py build/share
 
 dist: setup ## wheel and source archive, in dist/, tried in an environment of their own
 	rm -rf dist

@@ -21,6 +21,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build_pages
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 LIB = "usr/lib/openkline"
@@ -141,6 +143,7 @@ def fill(root: Path, epoch: int) -> None:
     write(root / UNIT, (HERE / "openkline-bridge.service").read_text())
     write(root / CONFIG, (HERE / "bridge.toml").read_text())
     write_documents(root / "usr/share/doc/openkline", lib, epoch)
+    build_pages.build(root / "usr/share", epoch)
     write(root / "usr/share/lintian/overrides/openkline", (HERE / "debian/lintian-overrides").read_text())
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     sums = [f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(root)}\n" for path in files]

@@ -255,6 +255,26 @@ async def test_an_outbox_of_gone_clients_is_bounded() -> None:
         await until(lambda: bus.release() or not gateway.server.dispatcher._orphans, "empty")  # type: ignore[union-attr]
 
 
+async def test_queues_of_gone_clients_can_be_emptied_and_others_stay() -> None:
+    bus = FakeBus(held=True)
+    async with serving(bus, drain_s=0.05) as gateway:
+        assert gateway.server is not None
+        gone, stays = await gateway.join(), await gateway.join()
+        for raw in (gone, stays):
+            await raw.send(MESSAGE * 400)
+            await raw.ping()
+        await gone.close()
+        await until(lambda: len(gateway.server.sessions) == 1)  # type: ignore[union-attr]
+        waiting, at_bus = gateway.server.dispatcher.orphaned, gateway.server.dispatcher.at_bus
+        assert waiting > at_bus > 0
+        gateway.server.empty_queues()
+        left = gateway.server.dispatcher.orphaned
+        assert left <= at_bus and gateway.server.counters.outboxes_dropped == waiting - left
+        (session,) = gateway.server.sessions.values()
+        assert len(session.outbox) == 400
+        await until(lambda: bus.release() or not gateway.server.dispatcher._orphans, "empty")  # type: ignore[union-attr]
+
+
 async def test_stats_are_plain_and_name_every_client() -> None:
     import json
 

@@ -30,6 +30,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
+sys.path.append(str(PACKAGING))  # where its neighbours are
 build_deb = script("build_deb")
 
 

@@ -136,12 +136,16 @@ class Bridge:
             unsubscribe()
 
     def listen_to_signals(self) -> None:
-        """SIGINT and SIGTERM stop, SIGHUP reopens the logs. Windows has only Ctrl-C, as KeyboardInterrupt."""
+        """SIGINT and SIGTERM stop, SIGHUP reopens the logs, SIGUSR1 empties the queues of clients that have gone.
+
+        Windows has only Ctrl-C, as KeyboardInterrupt.
+        """
         loop = asyncio.get_running_loop()
         actions: dict[str, Callable[[], None]] = {
             "SIGINT": self.stop.set,
             "SIGTERM": self.stop.set,
             "SIGHUP": self.logs.reopen,
+            "SIGUSR1": self.server.empty_queues,
         }
         for name, action in actions.items():
             number = getattr(signal, name, None)

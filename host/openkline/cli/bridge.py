@@ -44,7 +44,8 @@ log = logging.getLogger("openkline.bridge.bridge")
 def bridge(**words: Any) -> None:
     """Connect a board to OpenBM gateway clients, and log the bus.
 
-    Frames go to stdout (or to -f), messages to stderr. Ctrl-C or SIGTERM stops it, SIGHUP reopens the log file.
+    Frames go to stdout (or to -f), messages to stderr. Ctrl-C or SIGTERM stops it, SIGHUP reopens the log file,
+    SIGUSR1 gives up messages of clients that have gone.
     """
     options = options_from(words, current_config())
     set_up_logging(options.level or 0, options.log_json)

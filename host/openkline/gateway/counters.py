@@ -31,7 +31,7 @@ class GatewayCounters:
     lost: int = 0  # reset, unreachable
     timeouts: int = 0  # no Ping
     slow: int = 0  # did not read
-    outboxes_dropped: int = 0  # messages of clients long gone, given up for newer ones
+    outboxes_dropped: int = 0  # messages of clients that have gone, given up for newer ones or on request
 
 
 @dataclass(slots=True)

@@ -121,6 +121,11 @@ class GatewayServer:
                 if and_orphans:
                     await self.dispatcher.drained()
 
+    def empty_queues(self) -> None:
+        """Give up what clients that have gone left waiting."""
+        given_up = self.dispatcher.empty()
+        log.info("gave up %s of clients that have gone", plural(given_up, "message"))
+
     # -- frames
 
     def _on_frame(self, frame: BusFrame) -> None:
