@@ -23,6 +23,7 @@ from tests.sources import ROOT, files_of
 
 from openkline.bus import BusFrame
 from openkline.cli.common import pretty
+from openkline.cli.markdown import plain
 from openkline.log.json_lines import JsonLines
 from openkline.log.messages import TimedLines
 from openkline.log.moderated import BURST, PER_S, Moderated
@@ -236,3 +237,20 @@ def test_too_many_open_files_has_no_traceback() -> None:
         record = logging.LogRecord("asyncio", logging.ERROR, "", 0, "accept() failed\nsocket: x", (), sys.exc_info())
     assert PlainLines().format(record) == "accept() failed: too many open files. `ulimit -n` raises the limit"
     assert "exception" not in JsonLines().format(record)
+
+
+def test_a_boards_page_is_text_without_marks() -> None:
+    page = "# Board\n\nSome **bold** `code`\nand a [link](x.md).\n\n- one\n  more\n- two\n"
+    page += "\n| a | b |\n|---|---|\n| `x` | y z |\n"
+    drawing = "```\n +12 V ──[ `2k2` ]\n```\n"
+    assert list(plain(page + drawing)) == [
+        ("Board", True), ("", True), ("Some bold code and a link.", True), ("", True), ("- one more", True),
+        ("- two", True), ("", True), ("  a  b", True), ("  x  y z", True), (" +12 V ──[ `2k2` ]", False), ("", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ESP32_GENERIC", "ESP32_GENERIC_S3", "ESP32_GENERIC_C3"])
+def test_what_boards_shows_fits_80_columns(name: str) -> None:
+    text = on_a_terminal(["boards", name])
+    assert all(len(line) <= 80 for line in text.splitlines()), text
+    assert "**" not in text and "```" not in text and "|---" not in text

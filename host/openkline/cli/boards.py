@@ -10,6 +10,7 @@ import rich_click as click
 from openkline.boards import catalogue as boards_module
 from openkline.boards.profile import Pins, Profile
 from openkline.cli.common import json_option
+from openkline.cli.markdown import plain
 from openkline.terminal import echo
 
 
@@ -53,7 +54,9 @@ def _show(profile: Profile) -> None:
         echo(f"MicroPython   {profile.image.file}{unchecked}")
     for sentence in (*map(str, profile.check()), *profile.notes):
         echo(f"note          {sentence}")
-    echo("\n" + (profile.folder / "board.md").read_text(encoding="utf-8").rstrip())
+    echo()
+    for line, may_wrap in plain((profile.folder / "board.md").read_text(encoding="utf-8").rstrip()):
+        echo(line, wrap=may_wrap)
 
 
 def _as_object(profile: Profile) -> dict[str, object]:
