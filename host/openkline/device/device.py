@@ -24,7 +24,7 @@ from openkline.device.connection import Connection
 from openkline.device.link import BoardLink, BusEvent
 from openkline.device.patience import Patience
 from openkline.device.port import Port
-from openkline.device.prompt import NO_FIRMWARE, StartTrouble
+from openkline.device.prompt import MANY_STARTS, NO_FIRMWARE
 from openkline.device.queue import TransmitQueue
 from openkline.device.repl import PROMPTS, ReplWaker, StartWatch, is_prompt
 from openkline.device.services import Services
@@ -69,7 +69,6 @@ class Device:
         self._repl = ReplWaker()
         self._starts = StartWatch()
         self.patience = Patience(self.settings.silence_s)
-        self._start_trouble = StartTrouble()
         self._lost_at_s: float | None = None
         self._was_ready = False
         self._pumped_s = 0.0
@@ -217,7 +216,7 @@ class Device:
     def _restarts(self, sign: bytes, session: bool) -> None:
         """The board has left the session `session`: it starts, or shows the prompt."""
         if sign not in PROMPTS and self.patience.board_starts():
-            self.on_trouble(f"{self.port.name}: the board starts again and again, and no openkline firmware answers")
+            self.on_trouble(f"{self.port.name}: {self.patience.trouble.why or MANY_STARTS}")
         if session and self._states.state is State.READY:
             self.link.open(resume=True)
 
@@ -266,7 +265,7 @@ class Device:
     def _silent(self) -> None:
         self.patience.begin()
         self.counters.silences += 1
-        self.on_trouble(f"{self.port.name}: {self._start_trouble.why or NO_FIRMWARE}")
+        self.on_trouble(f"{self.port.name}: {self.patience.trouble.why or NO_FIRMWARE}")
 
     def _hand_over(self) -> None:
         if self._states.state is not State.READY:
@@ -304,7 +303,6 @@ class Device:
         self._lost_at_s = None
         self._was_ready = True
         self.patience.answered()
-        self._start_trouble.reset()
         self.away = ""
         if before is None or rebooted:
             log.info("%s: %s%s", self.port.name, info, " (it has restarted)" if rebooted else "")
@@ -343,7 +341,7 @@ class Device:
 
     def on_text(self, line: str) -> None:
         keys = self._repl.seen(line, time.monotonic()) if self._states.state is State.GREETING else b""
-        if self._states.state is State.GREETING and (why := self._start_trouble.seen(line)):
+        if self._states.state is State.GREETING and (why := self.patience.trouble.seen(line)):
             self.on_trouble(f"{self.port.name}: {why}")
         if keys:
             log.info("%s: the board is at MicroPython's prompt: starting its firmware", self.port.name)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 
+from openkline.device.prompt import StartTrouble
+
 RESTART_S = 75.0  # a trial of 60 s (firmware/main.py), and the start of the version before
 _MANY_STARTS = 5  # in a row, without an answer
 
@@ -20,6 +22,7 @@ class Patience:
         self._until_s = 0.0
         self._restart_until_s = 0.0
         self._starts = 0
+        self.trouble = StartTrouble()  # why it doesn't come, as far as it has said
 
     def begin(self) -> None:
         """The board is asked whether it is there."""
@@ -39,6 +42,7 @@ class Patience:
         """There is a session."""
         self._restart_until_s = 0.0
         self._starts = 0
+        self.trouble.reset()
 
     def over(self) -> bool:
         return time.monotonic() >= max(self._until_s, self._restart_until_s)

@@ -26,6 +26,7 @@ NO_FIRMWARE = (
     "the port is open, but no openkline firmware answers. Is the board flashed? "
     "Its reset button, or unplugging it, may help"
 )
+MANY_STARTS = "the board starts again and again, and no openkline firmware answers"
 _TROUBLE = (
     (
         rb"Brownout detector",
