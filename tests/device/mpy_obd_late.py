@@ -7,11 +7,37 @@ MS = 1000
 SPEED = b"\x0d\x39"
 
 
+def impatient(script=KWP, kind="fast_init", **changes):
+    """A session that has waited longer for late answers so often that it doesn't any more."""
+    rig = connected(script, kind, **changes)
+    rig.obd.session.patience = 0
+    return rig
+
+
+def test_a_late_answer_is_waited_for_three_times_and_then_for_the_whole_session():
+    rig = connected(rules=rule("01 0C", delay_ms=100))
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM] and rig.obd.session.late_p2
+    assert rig.obd.session.timing.p2_max_us == 200 * MS and rig.refusals() == []
+    rig = connected(ISO, "slow_init")
+    times = []
+    for _ in range(4):
+        begun_us = rig.world.now
+        assert rig.obd.request_pid(1, 0x2F) is None
+        rig.obd.request_pid(1, 0x0C)
+        times.append((rig.world.now - begun_us) // MS)
+    assert min(times[:3]) >= times[3] + 140 and not rig.obd.session.late_p2, times
+
+
+def test_a_late_answer_to_the_fast_initialisation():
+    rig = ObdRig(FAST, timing_ms={"P2": 90})
+    assert rig.obd.connect().late_p2 and rig.obd.request_pid(1, 0x0C).frames == [RPM]
+
+
 def test_a_late_answer_is_not_the_next_requests():
     """The ECU is deaf while it owes an answer: the request after it is not answered, but by what is not for it."""
     for delay_ms in (30, 60, 90):
         for answer in ({"nrc": "12"}, {}):
-            rig = connected(rules=rule("01 0C", delay_ms=delay_ms, times=1, **answer))
+            rig = impatient(rules=rule("01 0C", delay_ms=delay_ms, times=1, **answer))
             assert rig.obd.request_pid(1, 0x0C) is None
             assert rig.obd.request_pid(1, 0x0D).frames == [SPEED], (delay_ms, answer)
             assert rig.refusals() == ["pending"] and rig.asked().count(b"\x01\x0d") == 1, rig.car.refusals
@@ -41,7 +67,7 @@ def test_a_refusal_that_is_meant_is_believed():
 def test_p3_counts_from_a_late_answer():
     for after_ms in (2, 20, 54):
         for script, kind in ((KWP, "fast_init"), (ISO, "slow_init")):
-            rig = connected(script, kind, rules=rule("01 0C", delay_ms=100, times=1))
+            rig = impatient(script, kind, rules=rule("01 0C", delay_ms=100, times=1))
             assert rig.obd.request_pid(1, 0x0C) is None
             while rig.ecu.sender.items:
                 rig.world.burn(500)
@@ -51,7 +77,7 @@ def test_p3_counts_from_a_late_answer():
 
 def test_a_request_waits_for_the_end_of_a_late_answer():
     for into_ms in range(0, 8):
-        rig = connected(rules=rule("01 0C", delay_ms=100, times=1))
+        rig = impatient(rules=rule("01 0C", delay_ms=100, times=1))
         assert rig.obd.request_pid(1, 0x0C) is None
         while not rig.ecu.sender.speaking:
             rig.world.burn(500)
@@ -216,5 +242,6 @@ def test_at_random_nothing_is_taken_for_another_requests():
                     check(pid, answer)
                 else:
                     refused += 1
-                    assert ecus[answer.ecu].requests[-1][1][4] == pid, (protocol, i, pid, answer)
+                    heard = [frame[4] for _, frame in ecus[answer.ecu].requests if frame[4]]  # not the roll call
+                    assert heard[-1] == pid, (protocol, i, pid, answer)
     assert refused > 3, "it happens"

@@ -78,3 +78,51 @@ def test_clear_interrupted_at_its_question() -> None:
         terminal.read_until(r"Erase them \[y/N\]: ")
         assert terminal.interrupt() == 130
         assert "Nothing was erased." in terminal.text and "opening" not in terminal.text
+
+
+def late_car(tmp_path: Path) -> str:
+    """All times are beyond the standard's: W1, P1, P2, and P3 before a request."""
+    path = tmp_path / "late.json"
+    car = {
+        "protocol": "iso9141", "timing_ms": {"W1": 450, "P1": 26, "P2": 300}, "limits_ms": {"P3": [700, 5000]},
+        "ecus": [{"address": "10", "pids": {"0C": "0D 20"}}],
+    }  # fmt: skip
+    path.write_text(json.dumps(car))
+    return str(path)
+
+
+def test_limits_from_the_command_line_to_the_wire(tmp_path: Path) -> None:
+    car = ("-d", "sim", "--car", late_car(tmp_path), "--init", "slow", "--json")
+    limits = ("--timing", "P1=35,P2=400", "--timing", "W1=600", "--timing", "P3=800")
+    done = openkline(tmp_path, "live", *car, *limits, "-n", "1", "RPM")
+    assert done.returncode == 0 and json.loads(done.stdout)["RPM"] == 840, done.stderr
+    done = openkline(tmp_path, "raw", *car, *limits, "--timing", "P2=50", "68 6A F1 01 0C", "--wait", "400")
+    assert done.returncode == 2, "two words for one limit"
+    done = openkline(tmp_path, "raw", *car, "--timing", "P1=35,W1=600,P3=800", "--wait", "400", "68 6A F1 01 0C")
+    assert json.loads(done.stdout)["data"] == "48 6B 10 41 0C 0D 20 3D", done.stderr
+    done = openkline(tmp_path, "live", *car, "-n", "1", "RPM")
+    assert done.returncode == 7 and "within 300 ms" in done.stderr, "each of them is needed"
+
+
+def test_a_late_car_is_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "car.json"
+    path.write_text(
+        '{"protocol": "iso9141", "timing_ms": {"P2": 52}, "ecus": [{"address": "10", "pids": {"0C": "0D 20"}}]}'
+    )
+    car = ("-d", "sim", "--car", str(path), "--profile", "late", "-n", "1", "RPM")
+    first, second = openkline(tmp_path, "live", *car), openkline(tmp_path, "live", *car)
+    assert "RPM 840 rpm" in first.stdout and "answers late" in first.stderr, first.stderr
+    assert "RPM 840 rpm" in second.stdout and "answers late" not in second.stderr, second.stderr
+    assert json.loads((tmp_path / "openkline" / "cars" / "late.json").read_text())["p2_ms"] == 200
+
+
+def test_several_raw_frames_in_a_session_of_unknown_key_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "car.json"
+    path.write_text(
+        '{"protocol": "kwp_slow", "key_bytes": "12 39", "ecus": [{"address": "10", "pids": {"0C": "0D 20"}}]}'
+    )
+    done = openkline(
+        tmp_path, "raw", "-d", "sim", "--car", str(path), "--init", "slow", "C2 33 F1 01 0C", "C1 33 F1 03"
+    )
+    assert done.stdout.splitlines() == ["84 F1 10 41 0C 0D 20 FF", "87 F1 10 43 00 00 00 00 00 00 CB"], done.stderr
+    assert done.stderr.count("calling 33") == 1

@@ -121,6 +121,9 @@ class ObdBoard(FakeBoard):
             kind, address = call.arguments[2:4]
             found = records.pack_obd_found(kind, address, 10400, b"\xe9\x8f", supported.bits(), self.ecus)
             self.end(call.ident, found=found)
+        elif call.operation == records.OP_INIT:
+            kind, address = call.arguments[:2]
+            self.end(call.ident, found=records.pack_obd_found(kind, address, 10400, b"\xe9\x8f", bytes(32), []))
         elif call.operation == records.OP_REQUEST and not self.connected:
             self.fail(call.ident, "not_connected", "there is no session: call connect() first.")
         else:

@@ -69,6 +69,10 @@ def test_the_car_is_remembered_unless_told_otherwise(board: ObdBoard, tmp_path: 
         ("raw",),
         ("scan", "--address", "133"),
         ("scan", "--baud", "300"),
+        ("scan", "--timing", "P5=3"),
+        ("scan", "--timing", "P2=nan"),
+        ("scan", "--timing", "P3=5000"),
+        ("scan", "--wait", "100", "--timing", "P2=90"),
     ],
 )
 def test_wrong_usage(board: ObdBoard, words: tuple[str, ...]) -> None:
@@ -84,7 +88,10 @@ def test_codes(board: ObdBoard) -> None:
     ]  # fmt: skip
     result = run("dtc", "--json")
     assert [(one["kind"], one["code"]) for one in lines(result)][2:] == [("pending", "P0171")]
-    assert "permanent  not known" in result.stderr and "pending" not in result.stderr
+    assert (
+        "permanent  not answered: permanent codes came in 2010, with CAN" in result.stderr
+        and "pending" not in result.stderr
+    )
     board.car["03"] = []
     result = run("dtc")
     assert result.exit_code == 7 and "does not fit" in result.stderr
@@ -115,6 +122,25 @@ def test_clear_interrupted_while_it_clears(board: ObdBoard) -> None:
     result = run("clear", "--yes")
     assert result.exit_code == 130 and "dtc shows whether anything was erased" in result.stderr
     assert board.cancelled and board.operations()[-1] == records.OP_CLOSE
+
+
+def test_codes_in_a_form_of_their_own_are_never_certain(board: ObdBoard) -> None:
+    board.car["03"] = [(0x10, "43 02 01 33 03 01")]
+    result = run("dtc")
+    assert result.exit_code == 7 and "P0133" in result.stdout and "P0201" not in result.stdout
+    assert "stored     not certain: ECU 10 answers in a form" in result.stdout and "43 02 01 33 03 01" in result.stdout
+    assert "damaged" not in result.output
+    assert "43 02 01 33 03 01" in run("dtc", "--json").stderr
+
+
+def test_a_vin_of_a_form_of_its_own_shows_its_bytes(board: ObdBoard) -> None:
+    board.car["09 02"] = [(0x10, "49 02 01 57 42 41 45 54 33 37 34 35 33 4E 4A 31 32 33 34 35")]
+    assert run("vin").stdout.splitlines()[0] == VIN
+    board.car["09 02"] = [(0x10, "49 02 01 57 42 41 45 54"), (0x10, "49 02 02 33")]
+    result = run("vin")
+    assert result.exit_code == 7 and "in a form not known here: 49 02 01 57 42 41 45 54 / 49 02 02 33" in result.stdout
+    assert "damaged" not in result.output
+    assert lines(run("scan", "--json"))[0]["vin_bytes"] == {"10": "49 02 01 57 42 41 45 54 / 49 02 02 33"}
 
 
 def test_an_ecu_that_does_not_say_is_named(board: ObdBoard) -> None:
@@ -163,7 +189,7 @@ def test_freeze_and_vin(board: ObdBoard) -> None:
         VIN, "name         ECU 10: ECM-EngineControl", "CVN          ECU 10: 1791BC82",
     ]  # fmt: skip
     assert lines(run("vin", "--json")) == [
-        {"vin": VIN, "vins": {"10": VIN}, "names": {"10": "ECM-EngineControl"}, "calibration": {},
+        {"vin": VIN, "vins": {"10": VIN}, "vin_bytes": {}, "names": {"10": "ECM-EngineControl"}, "calibration": {},
          "cvn": {"10": ["1791BC82"]}}
     ]  # fmt: skip
     other = VIN[:-1] + "6"
@@ -193,38 +219,6 @@ def test_results_of_tests(board: ObdBoard) -> None:
         board.car[request] = []
     result = run("tests")
     assert result.exit_code == 7 and result.stdout == "" and "many K-line cars" in result.stderr
-
-
-def test_raw(board: ObdBoard) -> None:
-    def on_call(call: unpack.ObdCall) -> bool:
-        if call.operation == records.OP_RAW:
-            board.answer_frame(call.ident, 0, "83 F1 10 C1 E9 8F BD", mode=records.ANSWER_WHOLE)
-            board.answer_frame(call.ident, 0, "01 02", mode=records.ANSWER_NO_FRAME)
-            board.end(call.ident)
-        return call.operation == records.OP_RAW
-
-    board.on_call = on_call
-    assert run("raw", "C1 33 F1 81").stdout.splitlines() == ["83 F1 10 C1 E9 8F BD", "[01 02]"]
-    assert board.operations() == [records.OP_RAW, records.OP_CLOSE]
-    assert board.calls[0].arguments[0] == records.RAW_CHECKSUM | records.RAW_PULSE
-    board.calls.clear()
-    found = lines(run("raw", "C2", "33", "F1", "01", "0C", "F3", "--no-checksum", "--json"))
-    assert found[0] == {"data": "83 F1 10 C1 E9 8F BD", "ecu": "10", "valid": True} and found[1]["ecu"] is None
-    assert board.operations()[0] == records.OP_CONNECT and board.calls[1].arguments[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("words", "hint"),
-    [
-        (("C1 33 F1 81",), "Is the ignition on"),
-        (("C2 33 F1 01 0C",), "though the session is open"),
-        (("C2 33 F1 01 0C", "--wait", "50"), "Try a longer --wait"),
-        (("68 6A F1 01 00", "--wake", "none", "--wait", "51"), "Try --wake session"),
-    ],
-)
-def test_raw_without_an_answer(board: ObdBoard, words: tuple[str, ...], hint: str) -> None:
-    result = run("raw", *words)
-    assert result.exit_code == 7 and result.stdout == "" and hint in result.stderr
 
 
 def test_a_car_that_goes_away_meanwhile_has_not_said_that_it_has_nothing(board: ObdBoard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 from pathlib import Path
@@ -26,9 +27,19 @@ def test_live(board: ObdBoard) -> None:
     assert len(found) == 2
     assert (found[0]["RPM"], found[0]["COOLANT"], found[0]["VOLTAGE"]) == (840.0, 33, 14.1)
     table = run("live", "RPM", "2F", "-n", "1", "--csv").stdout.splitlines()
-    assert table[0] == "time,RPM [rpm],FUEL_LEVEL [%]" and table[1].endswith(",840,")
+    local, unix = table[1].split(",")[:2]
+    assert f"{datetime.datetime.fromisoformat(local).timestamp():.3f}" == unix
+    assert table[0] == "time,unix time [s],RPM [rpm],FUEL_LEVEL [%]" and table[1].endswith(",840,")
     plain = run("live", "-n", "1").stdout
     assert "RPM 840 rpm" in plain and "COOLANT 33 C" in plain and "VOLTAGE 14.1 V" in plain and "LOAD" not in plain
+
+
+def test_live_shows_any_pid(board: ObdBoard) -> None:
+    board.car["01 A6"] = [(0x10, "41 A6 00 01 0D 20")]
+    assert "A6 00 01 0D 20  RPM 840 rpm" in run("live", "A6", "RPM", "-n", "1").stdout
+    assert lines(run("live", "A6", "-n", "1", "--json"))[0]["A6"] == "00 01 0D 20"
+    assert run("live", "A6", "-n", "1", "--csv").stdout.splitlines()[1].endswith(",00 01 0D 20")
+    assert "A7 no answer" in run("live", "A7", "-n", "1").stdout
 
 
 def test_live_asks_for_several_in_one_request_where_the_car_takes_it(board: ObdBoard) -> None:

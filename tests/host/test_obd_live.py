@@ -46,7 +46,7 @@ def test_each_ecu_has_a_value_of_its_own(board: ObdBoard) -> None:
     for one in found:
         del one["time"]
     assert found == [{"SPEED@10": 57, "SPEED@18": 60, "RPM": 840.0}] * 3
-    assert live("--csv", "SPEED", "RPM")[0][0] == "time,SPEED@10 [km/h],SPEED@18 [km/h],RPM [rpm]"
+    assert live("--csv", "SPEED", "RPM")[0][0] == "time,unix time [s],SPEED@10 [km/h],SPEED@18 [km/h],RPM [rpm]"
     assert live("SPEED", "RPM")[0][0].endswith("  SPEED@10 57 km/h  SPEED@18 60 km/h  RPM 840 rpm")
 
 
@@ -69,7 +69,7 @@ def test_an_ecu_that_is_silent_leaves_its_place_empty(board: ObdBoard) -> None:
 
     board.on_call = on_call
     table = live("--csv", "SPEED", count=2)[0]
-    assert [row.split(",")[1:] for row in table[1:]] == [["57", "60"], ["", "60"]]
+    assert [row.split(",")[2:] for row in table[1:]] == [["57", "60"], ["", "60"]]
     assert live("SPEED")[0][0].endswith("SPEED@10 no answer  SPEED@18 60 km/h")
 
 
@@ -152,7 +152,7 @@ def test_every_known_pid_has_words_for_any_answer() -> None:
 def test_csv_has_every_digit(board: ObdBoard) -> None:
     board.ecus = [0x10]
     board.car |= {"01 01": [(0x10, "41 01 81 07 65 04")], "01 0C": [(0x10, "41 0C FF FF")]}
-    assert live("--csv", "01", "RPM")[0][1].split(",")[1:] == [str(0x81076504), "16383.75"]
+    assert live("--csv", "01", "RPM")[0][1].split(",")[2:] == [str(0x81076504), "16383.75"]
 
 
 def drawn(width: int, cells: list[Cell], rounds: int = 60, gone: bool = False) -> list[str]:

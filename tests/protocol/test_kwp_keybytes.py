@@ -39,8 +39,8 @@ def test_unequal_key_bytes_are_no_error_and_the_bits_are_read() -> None:
     assert KeyBytes(0x8F, 0xEF).swapped
     silent = KeyBytes(0xD0, 0x8F)
     assert silent.timing == keybytes.TIMING_UNSAID and silent.addressed_header and silent.length_in_format
-    assert KeyBytes(0x94, 0x94).session_timing().p2_min_us == 0
-    assert KeyBytes(0x08, 0x08).session_timing().p2_min_us == 25_000
+    assert KeyBytes(0x94, 0x94).p2_min_us == 0
+    assert KeyBytes(0x08, 0x08).p2_min_us == 25_000
 
 
 @pytest.mark.parametrize(("span_us", "baud"), [(769, 10400), (833, 9600), (1667, 4800), (6667, 1200), (0, 0), (-5, 0)])

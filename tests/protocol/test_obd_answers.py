@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kline.protocol.obd import answers, dtc, kwp, multi, nrc, pids, questions, requests
+from kline.protocol.obd import answers, dtc, kwp, multi, nrc, pids, questions, requests, words
 from kline.protocol.obd.keybytes import KeyBytes
 from kline.protocol.obd.timing import NO_LIMIT, Timing
 
@@ -50,7 +50,8 @@ def test_a_refusal_is_a_value_with_its_reason_and_never_zero() -> None:
     assert answer is not None and answer.nrc == nrc.SUB_FUNCTION_NOT_SUPPORTED and not answer.ok()
     assert answers.payload(assembly.request, answer) is None
     assert "12: PID or parameter not supported" in repr(answer)
-    assert nrc.name(0x21) == "21: busy, ask again" and nrc.name(0x60) == "60: reserved code"
+    assert nrc.name(0x21) == "21: busy, ask again" and words.refusal(0x60) == "60: reserved code"
+    assert words.refusal(0x21) == nrc.name(0x21) and words.refusal(0x71) == "71: transfer suspended"
 
 
 def test_pending_waits_and_busy_repeats() -> None:

@@ -9,6 +9,7 @@ The checksum is the sum of all bytes before it, modulo 256.
 
 ISO_REQUEST = b"\x68\x6a"
 ISO_ANSWER = b"\x48\x6b"
+START_COMMUNICATION = b"\x81"
 # how many data bytes a request of this service has (ISO 9141-2 frames don't say)
 _ISO_LENGTHS = {1: 2, 2: 3, 3: 1, 4: 1, 5: 3, 6: 2, 7: 1, 9: 2, 10: 1}
 
@@ -60,6 +61,8 @@ def _data_kwp(frame, s):
     """
     first, second = s.key_bytes
     said = (first if second == 0x8F else second) & 0x0F or 0x0F
+    if frame[3:-1] == START_COMMUNICATION:
+        said = 0x0F  # it comes before the tester knows the key bytes
     mode = frame[0] >> 6
     extra = not frame[0] & 0x3F
     head = (1 if mode == 0 else 3) + extra

@@ -206,6 +206,9 @@ class Init:
 
     def _send_address(self, _):
         self._event = None
+        if self._rule.get("no_complement"):
+            self._connected(True)
+            return
         complement = octet(self._rule.get("complement", self.setup.init_address ^ 0xFF), "complement")
         self.ecu.sender.say(bytes((complement,)), 0, self._connected)
 

@@ -43,7 +43,8 @@ What a rule may do with an answer, in any combination:
     pending 2, pending_ms 200 | delay_ms 500 | p2_ms 20 | p1_ms 21 | no_gap true (its frames without a gap)
     glitch_ms 5 (a stray 00 so long after the request) | glitch_us 100 (that is a pulse so long instead of a byte)
     repeat 2 (each frame so often) | bad_checksum true | truncate 3 (bytes of each frame) | reset true (no answer)
-With an init: silent true | stop_after 0..4 (bytes) | sync "54" | key_bytes ".." | complement "CD"
+With an init: silent true | stop_after 0..4 (bytes) | sync "54" | key_bytes ".." | complement "CD" |
+    no_complement true (the address is not confirmed)
 """
 
 import json
@@ -58,7 +59,7 @@ OWN_KEYS = ("pids", "monitors", "dtcs", "pending", "permanent", "freeze", "vin",
 CAR_KEYS = ("ecus", "events")
 RULE_KEYS = ("request", "skip", "times", "nrc", "silent", "answer", "raw", "pending", "pending_ms", "delay_ms", "p2_ms",
              "p1_ms", "no_gap", "repeat", "glitch_ms", "glitch_us", "bad_checksum", "truncate", "reset", "stop_after",
-             "sync", "key_bytes", "complement")  # fmt: skip
+             "sync", "key_bytes", "complement", "no_complement")  # fmt: skip
 HEADERS = ("addressed", "extra_length", "short")
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol.link import records
-from kline.protocol.obd import dtc, nrc, requests, timing
-from openkline.bus import hex_bytes
-from openkline.cli.common import HexBytes, ask, json_option
+from kline.protocol.obd import dtc, requests
+from kline.protocol.obd.words import quantity, refusal
+from openkline.cli.common import ask, json_option
 from openkline.cli.obd_common import (
     car_options,
     cells_json,
@@ -22,14 +21,17 @@ from openkline.cli.obd_common import (
     reach_of,
 )
 from openkline.cli.obd_live import live
+from openkline.cli.obd_raw import raw
 from openkline.cli.obd_scan import scan, vin
 from openkline.cli.obd_tests import tests
 from openkline.errors import ObdError
 from openkline.obd.live import Cell
-from openkline.obd.session import sender
 from openkline.terminal import echo
 
 _SERVICES = (("stored", requests.STORED), ("pending", requests.PENDING_CODES), ("permanent", requests.PERMANENT))
+
+_NO_PERMANENT = "not answered: permanent codes came in 2010, with CAN; cars with a K-line have none"
+_FORM = "not certain: {} answers in a form that the standard does not have for a K-line: {}"
 
 
 @click.group(epilog="Examples: openkline obd scan; openkline obd live RPM SPEED; openkline obd dtc --json")
@@ -41,7 +43,7 @@ def obd() -> None:
     """
 
 
-for _command in (scan, live, tests, vin):
+for _command in (scan, live, tests, vin, raw):
     obd.add_command(_command)
 
 
@@ -52,14 +54,14 @@ def trouble_codes(as_json: bool, **words: Any) -> None:
     """Stored, pending and permanent trouble codes."""
     reach = reach_of(words)
 
-    async def run() -> tuple[list[tuple[str, dict[int, list[str]], bool]], tuple[int, ...]]:
+    async def run() -> tuple[list[tuple[str, dict[int, list[str]], bool, dict[int, str]]], tuple[int, ...]]:
         async with opened_car(reach) as car:
             known = car.session.car.ecus if car.session.car is not None else ()
-            return [(name, *await car.codes(service)) for name, service in _SERVICES], known
+            return [(name, *await car.codes(service), car.forms) for name, service in _SERVICES], known
 
     certain = True
     read, known = asyncio.run(run())
-    for name, found, sure in read:
+    for name, found, sure, forms in read:
         certain = certain and (sure or name != "stored")
         codes = [(ecu, code) for ecu in found for code in found[ecu]]
         for ecu, code in codes:
@@ -68,6 +70,11 @@ def trouble_codes(as_json: bool, **words: Any) -> None:
             else:
                 echo(f"{name:<10} {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
         remark = _remark(found, sure, () if name == "stored" else known)
+        if name == "permanent" and not found:
+            remark = _NO_PERMANENT
+        for ecu, data in forms.items():
+            echo(f"{name:<10} {_FORM.format(ecu_name(ecu), data)}", err=as_json)
+            remark = ""
         if remark and not (as_json and remark == "none"):
             echo(f"{name:<10} {remark}", err=as_json)
     if not certain:
@@ -114,7 +121,7 @@ def clear(yes: bool, **words: Any) -> None:
         echo("\nInterrupted: openkline obd dtc shows whether anything was erased.", err=True)
         raise
     for ecu, code in done.items():
-        said = "no answer" if code is None else f"refused: {nrc.name(code)}" if code else "erased"
+        said = "no answer" if code is None else f"refused: {refusal(code)}" if code else "erased"
         echo(f"{ecu_name(ecu)}: {said}")
     if any(done.values()):
         raise ObdError("not everything was erased; most cars want ignition on and engine off", "refused")
@@ -140,58 +147,8 @@ def freeze(as_json: bool, **words: Any) -> None:
             continue
         echo(f"stored by {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
         for cell in cells:
-            echo(f"  {cell.value.text:<45} {in_words(cell)}")
+            echo(f"  {quantity(cell.value.name):<45} {in_words(cell)}")
     if not found and as_json:
         print_json({"code": None})
     elif not found:
         echo("no freeze frame")
-
-
-@obd.command(epilog='Examples: openkline obd raw "C1 33 F1 81"; openkline obd raw --wake none 68 6A F1 01 00')
-@click.argument("frame", nargs=-1, required=True)
-@click.option(
-    "--wake",
-    type=click.Choice(["auto", "session", "pulse", "none"]),
-    default="auto",
-    show_default=True,
-    help="Before it: connect; the pulse of fast initialisation; nothing. auto: the pulse before a StartCommunication "
-    "(.. 81), else connect.",
-)
-@click.option("--no-checksum", is_flag=True, help="Send the bytes as they are; else the checksum is added.")
-@click.option("--wait", "wait_ms", type=click.IntRange(1, 10000), default=100, show_default=True, metavar="MS",
-              help="Silence that ends the answer.")  # fmt: skip
-@car_options
-@json_option
-def raw(frame: tuple[str, ...], wake: str, no_checksum: bool, wait_ms: int, as_json: bool, **words: Any) -> None:
-    """Send one frame, header and all, and show every frame that comes back.
-
-    Where something came that is no valid frame, all bytes that were heard follow in brackets.
-    """
-    data = HexBytes()(" ".join(frame)) or b""
-    if not 1 <= len(data) <= 254:
-        raise click.UsageError("a frame has 1 to 254 bytes, such as C1 33 F1 81")
-    reach = reach_of(words)
-    if wake == "auto":
-        wake = "pulse" if data[3:] == b"\x81" else "session"
-
-    async def run() -> list[tuple[bytes, int, bool]]:
-        async with opened_car(reach, connect=wake == "session", whole=False) as car:
-            answers = await car.session.raw(data, checksum=not no_checksum, pulse=wake == "pulse", silence_ms=wait_ms)
-            return [(one.data, sender(one), one.mode != records.ANSWER_NO_FRAME) for one in answers]
-
-    answers = asyncio.run(run())
-    for whole, ecu, valid in answers:
-        if as_json:
-            print_json({"data": hex_bytes(whole), "ecu": f"{ecu:02X}" if ecu >= 0 else None, "valid": valid})
-        else:
-            echo(hex_bytes(whole) if valid else f"[{hex_bytes(whole)}]")
-    if not answers:
-        raise ObdError(_no_answer(wake, wait_ms), "silent")
-
-
-def _no_answer(wake: str, wait_ms: int) -> str:
-    if wait_ms * 1000 <= timing.LIMITS["P2"][1]:
-        return f"no ECU answered within {wait_ms} ms; they may take 50 ms, and some longer. Try a longer --wait"
-    if wake == "session":
-        return "no ECU answered, though the session is open: is header, length, checksum right? Does the car have this?"
-    return "no ECU answered. Is the ignition on? Try --wake session, or another header"

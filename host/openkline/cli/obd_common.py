@@ -12,17 +12,22 @@ import rich_click as click
 
 from kline.protocol.obd import pids
 from kline.protocol.obd.words import describe
+from openkline.bus import hex_bytes
 from openkline.cli.common import device_option, set_up_logging
 from openkline.cli.joining import opened_device
 from openkline.errors import ObdError, OpenklineError
 from openkline.obd import profile as profiles
 from openkline.obd.diagnostics import Diagnostics
-from openkline.obd.live import Cell
+from openkline.obd.limits import RANGES, Limits, parse
+from openkline.obd.live import Cell, RawValue
+from openkline.obd.search import ADDRESSES, search
 from openkline.obd.session import WAYS, ObdSession, Way
 from openkline.terminal import echo
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+
+AUTO = -1  # as an address
 
 
 class HexNumber(click.ParamType[int]):
@@ -42,6 +47,25 @@ class HexNumber(click.ParamType[int]):
         return number
 
 
+class AddressOrAuto(HexNumber):
+    """The address of an initialisation, or AUTO."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return AUTO if value == "auto" else super().convert(value, param, ctx)
+
+
+class Timing(click.ParamType[dict[str, int]]):
+    """`P2=100`, or several with commas."""
+
+    name = "timing"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How the car is reached, as the command line says."""
@@ -52,13 +76,24 @@ class Reach:
     address: int | None
     baud: int | None
     car: str
+    wait: int | None
+    timing: tuple[dict[str, int], ...]
+
+    def limits(self) -> Limits:
+        found = {name: ms for one in self.timing for name, ms in one.items()}
+        if self.wait is not None:
+            found["p2"] = self.wait
+        return Limits(**found)
+
+    def kinds(self) -> tuple[str, ...]:
+        return (self.init,) if self.init else tuple(kind for kind, _ in WAYS)
 
     def ways(self) -> tuple[Way, ...]:
         """() unless the command line names something."""
         if self.init is None and self.address is None:
             return ()
-        kinds = (self.init,) if self.init else tuple(kind for kind, _ in WAYS)
-        return tuple((kind, 0x33 if self.address is None else self.address) for kind in kinds)
+        addresses = ADDRESSES if self.address == AUTO else (0x33 if self.address is None else self.address,)
+        return tuple((kind, address) for address in addresses for kind in self.kinds())
 
     def profile_name(self) -> str:
         """A virtual car is remembered only under a name that is given."""
@@ -80,11 +115,30 @@ def car_options(command: F) -> F:
             click.option(
                 "--init", type=click.Choice(["slow", "fast"]), help="Only this initialisation (default: both)."
             ),
-            click.option("--address", type=HexNumber(), help="Initialise this address instead of 33 (hexadecimal)."),
+            click.option(
+                "--address",
+                type=AddressOrAuto(),
+                help="Initialise this address instead of 33 (hexadecimal); auto: try the usual ones, half a minute.",
+            ),
             click.option(
                 "--baud",
                 type=click.IntRange(1200, 15000),
                 help="Rate to begin with; slow initialisation measures it anyway.  [default: 10400]",
+            ),
+            click.option(
+                "--wait",
+                type=click.IntRange(*RANGES["P2"]),
+                metavar="MS",
+                help="Wait so long for an answer (the standard's P2max is 50; raw: 100). Four times as long is waited "
+                "where nothing comes.",
+            ),
+            click.option(
+                "--timing",
+                type=Timing(),
+                multiple=True,
+                metavar="P2=MS",
+                help="Limits for a car that does not keep the standard's, in ms: P1 (20), P2 (50), P3 (55), W1 (300). "
+                "See docs/obd.md.",
             ),
             click.option("--car", default="obd", help="Virtual car for -d sim: a name or a file."),
         )
@@ -96,7 +150,10 @@ def car_options(command: F) -> F:
 def reach_of(words: dict[str, Any]) -> Reach:
     """Take the car_options out of a command's words; also sets up logging."""
     set_up_logging(2)
-    reach = Reach(**{name: words.pop(name) for name in ("device", "profile", "init", "address", "baud", "car")})
+    names = ("device", "profile", "init", "address", "baud", "car", "wait", "timing")
+    reach = Reach(**{name: words.pop(name) for name in names})
+    if reach.wait is not None and any("p2" in one for one in reach.timing):
+        raise click.UsageError("either --wait or --timing P2=..: they set the same limit")
     if reach.profile and reach.profile != "none":
         try:
             profiles.path_of(reach.profile)
@@ -116,9 +173,11 @@ async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> 
     whole: ObdError where the car has gone meanwhile: then silence says nothing about what it has.
     """
     async with opened_device(reach.device, reach.car, "obd", about="") as board:
-        session = ObdSession(board, reach.profile_name())
+        session = ObdSession(board, reach.profile_name(), reach.limits())
         try:
-            if connect:
+            if connect and reach.address == AUTO:
+                await search(session, reach.kinds(), reach.baud or 0, tell_progress)
+            elif connect:
                 await session.connect(reach.ways(), reach.baud or 0, tell_progress)
             car = Diagnostics(session)
             yield car
@@ -160,9 +219,13 @@ def number(value: int | float) -> str:
 
 
 def cells_json(cells: list[Cell]) -> dict[str, Any]:
-    """Each value by name; `missing`: why some are null. Of bits and codes the number, as the ECU says it."""
+    """Each value by name; `missing`: why some are null. Of bits and codes the number; of unknown PIDs the bytes."""
     missing = {cell.name: cell.why for cell in cells if cell.why}
-    return {cell.name: cell.value.value for cell in cells} | ({"missing": missing} if missing else {})
+    return {cell.name: _plain(cell.value) for cell in cells} | ({"missing": missing} if missing else {})
+
+
+def _plain(value: pids.Value) -> int | float | str | None:
+    return hex_bytes(value.data) if isinstance(value, RawValue) else value.value
 
 
 def in_words(cell: Cell) -> str:
@@ -174,6 +237,8 @@ def shown(value: pids.Value) -> str:
     """`840 rpm`, `14.1 V`, `closed loop: oxygen sensors control the mixture`; hexadecimal where there are no words."""
     if value.value is None:
         return "not used"
+    if isinstance(value, RawValue):
+        return hex_bytes(value.data)
     if isinstance(value.value, int) and value.unit in ("bits", "code"):
         return _meaning(value.name, value.value)
     return f"{number(value.value)} {value.unit}".rstrip()

@@ -42,12 +42,11 @@ class Pid(click.ParamType[int]):
                 number = int(str(value), 16)
             except ValueError:
                 number = -1
-        if not 0 <= number <= 0xFF or not pids.fields(number):
+        if not 0 <= number <= 0xFF:
             names = [field.name for pid in pids.known() for field in pids.fields(pid)]
             near = difflib.get_close_matches(str(value).upper(), names, 3)
-            self.fail(
-                f"{value!r} is no PID known here{'; did you mean ' + ', '.join(near) if near else ''}", param, ctx
-            )
+            hint = "; did you mean " + ", ".join(near) if near else ""
+            self.fail(f"{value!r} is no quantity known here, and no PID from 00 to FF{hint}", param, ctx)
         return number
 
 
@@ -74,6 +73,8 @@ def live(
     **words: Any,
 ) -> None:
     """Values as they change: PIDs by name (RPM, SPEED ..) or number (0C); without any, the usual ones.
+
+    PIDs that are not known here are shown as the bytes that came.
 
     A table with a curve on a terminal, otherwise lines. Goes on when the car comes back after the ignition was off.
     """

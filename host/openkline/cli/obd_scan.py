@@ -9,6 +9,8 @@ import rich_click as click
 
 from kline.protocol.obd import pids
 from kline.protocol.obd.requests import PidSet
+from kline.protocol.obd.words import refusal
+from openkline.bus import hex_bytes
 from openkline.cli.common import json_option
 from openkline.cli.obd_common import car_options, ecu_key, ecu_name, opened_car, print_json, reach_of, unless_damaged
 from openkline.errors import ObdError
@@ -45,6 +47,7 @@ def scan(as_json: bool, **words: Any) -> None:
         for name, complete in monitors.items():
             echo(f"monitor      {ecu_name(ecu)}: {name}: {'complete' if complete else 'not complete'}")
     _show_identity(found)
+    _show_refused(found["refused"])
     for pid in found["supported"]:
         fields = pids.fields(int(pid, 16))
         echo(f"  {pid}  {', '.join(field.name for field in fields) or '(not known here)'}")
@@ -71,19 +74,31 @@ async def _scan(car: Diagnostics) -> dict[str, Any]:
         "monitors": {ecu_key(ecu): dict(one.monitors) for ecu, one in monitors.items()},
         **await _identity(car),
         "supported": [f"{pid:02X}" for pid in supported if pid % 0x20],
+        "refused": {hex_bytes(request): refusal(code) for request, code in car.refused.items()},
     }
 
 
+def _show_refused(refused: dict[str, str]) -> None:
+    by_reason: dict[str, list[str]] = {}
+    for request, reason in refused.items():
+        by_reason.setdefault(reason, []).append(request)
+    for reason, requests in by_reason.items():
+        echo(f"refused      {', '.join(requests)}  ({reason})")
+
+
 async def _vins(car: Diagnostics) -> dict[str, Any]:
-    """{"vin": the first ECU's or "", "vins": by address}"""
+    """{"vin": the first ECU's or "", "vins": by address, "vin_bytes": those of another form}"""
     vins = {ecu_key(ecu): vin for ecu, vin in (await unless_damaged(car.vins(), {})).items()}
-    return {"vin": next(iter(vins.values()), ""), "vins": vins}
+    forms = {ecu_key(ecu): data for ecu, data in car.forms.items()}
+    return {"vin": next(iter(vins.values()), ""), "vins": vins, "vin_bytes": forms}
 
 
 def _show_other_vins(found: dict[str, Any]) -> None:
     for ecu, vin in found["vins"].items():
         if vin != found["vin"]:
             echo(f"VIN          {ecu_name(ecu)} gives another one: {vin}")
+    for ecu, data in found["vin_bytes"].items():
+        echo(f"VIN          {ecu_name(ecu)} gives it in a form not known here: {data}")
 
 
 async def _identity(car: Diagnostics) -> dict[str, Any]:
@@ -128,5 +143,7 @@ def vin(as_json: bool, **words: Any) -> None:
         _show_identity(found)
     if not found["vin"] and damaged:
         raise ObdError("no complete VIN came: answers were damaged. Try again", "damaged")
+    if not found["vin"] and found["vin_bytes"]:
+        raise ObdError("the VIN came in a form not known here: please report these bytes", "failed")
     if not found["vin"]:
         raise ObdError("no ECU of this car gives a VIN: cars built before about 2002 often don't", "silent")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime
 import io
 import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kline.protocol.obd.words import quantity
+from openkline.bus import hex_bytes
 from openkline.cli.obd_common import cells_json, in_words, number, print_json
-from openkline.obd.live import Cell
+from openkline.obd.live import Cell, RawValue
 from openkline.terminal import console, echo
 
 if TYPE_CHECKING:
@@ -51,14 +54,16 @@ class Json:
 
 
 class Csv:
-    """cells: as LiveValues.begin() tells them: the columns."""
+    """cells: as LiveValues.begin() tells them: the columns, behind local date and time and seconds since 1970."""
 
     def __init__(self, cells: list[Cell]) -> None:
         titles = (f"{cell.name} [{cell.value.unit}]" if cell.value.unit else cell.name for cell in cells)
-        echo(_row(["time", *titles]), wrap=False)
+        echo(_row(["time", "unix time [s]", *titles]), wrap=False)
 
     def show(self, at_s: float, cells: list[Cell]) -> None:
-        echo(_row([f"{at_s:.3f}", *(_number(cell) for cell in cells)]), wrap=False)
+        at_s = round(at_s, 3)
+        at = datetime.datetime.fromtimestamp(at_s).isoformat(" ", "milliseconds")
+        echo(_row([at, f"{at_s:.3f}", *(_number(cell) for cell in cells)]), wrap=False)
 
     def gone(self) -> None:
         pass
@@ -66,6 +71,8 @@ class Csv:
 
 def _number(cell: Cell) -> str:
     value = cell.value.value
+    if isinstance(cell.value, RawValue):
+        return hex_bytes(cell.value.data)
     if value is None:
         return ""
     return f"{value:.8g}" if isinstance(value, float) else str(value)
@@ -110,6 +117,8 @@ class Table(contextlib.AbstractContextManager["Table"]):
         self._cells = cells
         for cell in cells:
             history = self._history.setdefault(cell.name, deque(maxlen=_HISTORY))
+            if isinstance(cell.value, RawValue):
+                continue  # no quantity
             if cell.value.value is not None and cell.value.unit not in _NO_CURVE:
                 history.append(cell.value.value)
         span_s = self._times[-1] - self._times[0]
@@ -125,7 +134,10 @@ class Table(contextlib.AbstractContextManager["Table"]):
     def _draw(self, title: str, words: list[str]) -> None:
         from rich.table import Table as RichTable
 
-        names = [cell.value.text + (f", ECU {cell.ecu:02X}" if cell.ecu is not None else "") for cell in self._cells]
+        names = [
+            quantity(cell.value.name) + (f", ECU {cell.ecu:02X}" if cell.ecu is not None else "")
+            for cell in self._cells
+        ]
         ends = [self._ends(cell) for cell in self._cells]
         # Between columns, and at both sides, 3 characters of frame; the curve is given what is left.
         wide = [max(map(len, column), default=0) for column in (names, words, *zip(*ends, strict=True))]

@@ -40,6 +40,7 @@ class Done:
     alive    the session with the car lives
     renewed  it had to be initialised again
     damaged  of a request: something came that was no whole answer, so one may be missing
+    late_p2, late_p3  the car answers after P2max; only requests that come 1 s after an answer
     """
 
     answers: list[unpack.ObdAnswer]
@@ -47,6 +48,8 @@ class Done:
     alive: bool
     renewed: bool
     damaged: bool
+    late_p2: bool = False
+    late_p3: bool = False
 
 
 class ObdCalls:
@@ -89,8 +92,15 @@ class ObdCalls:
             raise _failure(end.code, error)
         if end.flags & records.END_LOST_ANSWERS:
             raise ObdError("the USB line could not take all answers: ask again", "failed")
-        flags = (records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED)
-        return Done(answers, end.found, *(bool(end.flags & flag) for flag in flags))
+        return Done(answers, end.found, *flags_of(end.flags))
+
+
+def flags_of(flags: int) -> tuple[bool, ...]:
+    """OBD_END's, in Done's order."""
+    names = (
+        records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED, records.END_LATE_P2, records.END_LATE_P3,
+    )  # fmt: skip
+    return tuple(bool(flags & flag) for flag in names)
 
 
 def _read(kind: int, payload: bytes) -> Said | None:

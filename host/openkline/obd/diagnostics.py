@@ -7,10 +7,11 @@ ObdError refused, silent or damaged: there is no answer. For live values see liv
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TypeVar
 
 from kline.protocol.link import host_records
-from kline.protocol.obd import nrc, pids, questions, requests, results, words
+from kline.protocol.obd import answers, pids, questions, requests, results, words
 from kline.protocol.obd.answers import MonitorStatus
 from openkline.errors import ObdError
 from openkline.obd.live import Cell, no_answer
@@ -22,19 +23,27 @@ _STANDARD = 0x1C
 
 
 class Diagnostics:
-    """damaged: in spite of repetitions an answer was damaged: an ECU may have said what is missing from a result."""
+    """damaged: in spite of repetitions an answer was damaged: an ECU may have said what is missing from a result.
+
+    refused  {request: why} of those that no ECU has answered, and one has refused
+    forms    {ecu: bytes} of answers to the newest question that have a form not known here
+    """
 
     def __init__(self, session: ObdSession) -> None:
         self.session = session
         self.damaged = False
+        self.refused: dict[bytes, int] = {}
+        self.forms: dict[int, str] = {}
+        self._asked: dict[bytes, requests.Assembly] = {}
 
     async def _ask(self, question: questions.Question[T]) -> T:
         """What the question returns. ObdError: there is no answer."""
-        asked: dict[bytes, requests.Assembly] = {}
+        asked = self._asked = {}
         try:
             request = next(question)
             while True:
-                asked[request] = await self.session.request(request)
+                longer_ms = self.session.longer_ms() if request in asked else 0  # a second round waits longer
+                asked[request] = await self.session.request(request, longer_ms)
                 request = question.send(asked[request])
         except StopIteration as end:
             answer: T = end.value
@@ -43,6 +52,10 @@ class Diagnostics:
             raise _error(error) from None
         finally:
             self.damaged = self.damaged or any(assembly.broken for assembly in asked.values())
+            for assembly in asked.values():
+                best = assembly.best()
+                if best is not None and best.nrc:
+                    self.refused[assembly.request] = best.nrc
 
     def _known(self) -> tuple[int, ...]:
         """The ECUs that this car has."""
@@ -67,7 +80,17 @@ class Diagnostics:
 
     async def codes(self, service: int = requests.STORED) -> tuple[dict[int, list[str]], bool]:
         """({ecu: codes}, certain)"""
-        return await self._ask(questions.codes(service, self._known()))
+        found = await self._ask(questions.codes(service, self._known()))
+        self._keep_forms(bytes((service,)), answers.odd)
+        return found
+
+    def _keep_forms(self, request: bytes, strange: Callable[[requests.Answer], bool]) -> None:
+        service = bytes((request[0] | 0x40,))
+        self.forms = {
+            answer.ecu: " / ".join((service + frame).hex(" ").upper() for frame in answer.frames)
+            for answer in self._asked[request].positive()
+            if strange(answer)
+        }
 
     async def clear(self) -> dict[int, int | None]:
         """{ecu: nrc, 0 = done, None = it said nothing}"""
@@ -81,6 +104,7 @@ class Diagnostics:
     async def vins(self) -> dict[int, str]:
         """In order of address: an ECU that comes from another car gives that one's."""
         found = dict(sorted((await self._ask(questions.vins())).items()))
+        self._keep_forms(b"\x09\x02", lambda answer: answer.ecu not in found)
         car, vin = self.session.car, next(iter(found.values()), "")
         if vin and car is not None and car.vin != vin:
             self.session.remember(dataclasses.replace(car, vin=vin))
@@ -119,7 +143,7 @@ def _error(error: questions.NoAnswer) -> ObdError:
     asked = error.request.hex(" ").upper()
     clear = error.request[0] == requests.CLEAR
     if error.why == questions.REFUSED:
-        text = f"the ECU refused {asked}: {nrc.name(error.nrc)}"
+        text = f"the ECU refused {asked}: {words.refusal(error.nrc)}"
     elif error.why == questions.DAMAGED and clear:
         text = "the answer to the request to clear was damaged: read the codes to see whether they are gone"
     elif error.why == questions.DAMAGED:

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kline.protocol.obd import answers, multi, nrc, pids, requests
+from kline.protocol.obd import answers, multi, pids, requests, words
 from openkline.obd.session import ObdSession
 
 SILENT = "no answer"
@@ -29,13 +29,27 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """`RPM`, or `RPM@10` where several ECUs have it."""
+        """`RPM`, or `RPM@10` where several ECUs have it; `A6` of a PID that pids.py does not know."""
         return self.value.name if self.ecu is None else f"{self.value.name}@{self.ecu:02X}"
+
+
+class RawValue(pids.Value):
+    """Of a PID that pids.py does not know: data, the bytes that came; value: as one number."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, pid: int, data: bytes) -> None:
+        super().__init__(_raw_field(pid), int.from_bytes(data, "big"))
+        self.data = data
+
+
+def _raw_field(pid: int) -> pids.Field:
+    return pids.Field(pid, 1, ["", f"{pid:02X}", "0", "0", "0", "1", "1", "0", ""])
 
 
 def no_answer(pid: int, why: str = SILENT, ecu: int | None = None) -> list[Cell]:
     """The PID's cells without values."""
-    return [Cell(ecu, pids.Value(field, None), why) for field in pids.fields(pid)]
+    return [Cell(ecu, pids.Value(field, None), why) for field in pids.fields(pid) or (_raw_field(pid),)]
 
 
 Answers = dict[tuple[int, int], tuple[list[pids.Value], str]]  # by PID, and ECU's address & FF: values, else why not
@@ -62,9 +76,18 @@ class LiveValues:
             for base in sorted({max(pid - 1, 0) // _PIDS_IN_A_BITMAP * _PIDS_IN_A_BITMAP for pid in self.wanted}):
                 for answer in (await self.session.request(bytes((requests.LIVE, base)))).positive():
                     have.setdefault(answer.ecu & 0xFF, requests.PidSet()).add_bitmap(base, answer.frames[0], 1)
+        if not ecus:
+            return self._cells(*await self._first_round())
         for pid in self.wanted:
             self._who[pid] = [ecu for ecu in sorted(have) if pid in have[ecu]] or ecus or [0xFF]
         return self._cells({}, set())
+
+    async def _first_round(self) -> tuple[Answers, set[int]]:
+        """No ECU has answered 01 00: those that have a value show it."""
+        asked, damaged = await self._ask()
+        for pid in self.wanted:
+            self._who[pid] = sorted(ecu for one, ecu in asked if one == pid and not asked[one, ecu][1]) or [0xFF]
+        return asked, damaged
 
     async def round(self) -> list[Cell]:
         """ObdError: the car, or the way to it, is gone."""
@@ -121,7 +144,9 @@ def _taken_apart(group: list[int], assembly: requests.Assembly) -> Answers:
 
 def _read(pid: int, data: bytes, code: int) -> tuple[list[pids.Value], str]:
     if code:
-        return [], f"refused ({nrc.name(code)})"
+        return [], f"refused ({words.refusal(code)})"
+    if not pids.fields(pid) and data:
+        return [RawValue(pid, data)], ""
     values = pids.decode(pid, data)
     return values, "" if values else f"the answer is too short: {data.hex(' ').upper()}"
 

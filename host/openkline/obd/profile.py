@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kline.protocol.obd.keybytes import KeyBytes
@@ -28,7 +28,10 @@ KINDS = ("slow", "fast")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """kind: of initialisation; address: called by it; baud: of the ECU; supported: PIDs of mode 01 of all ECUs."""
+    """kind: of initialisation; address: called by it; baud: of the ECU; supported: PIDs of mode 01 of all ECUs.
+
+    p2_ms, p3_ms: so long this car is waited for after a request and before one; 0: as in the standard.
+    """
 
     kind: str
     address: int
@@ -36,7 +39,9 @@ class Profile:
     key_bytes: bytes
     ecus: tuple[int, ...] = ()
     supported: tuple[int, ...] = ()
-    vin: str = field(default="")
+    vin: str = ""
+    p2_ms: int = 0
+    p3_ms: int = 0
 
     def to_json(self) -> str:
         fields = asdict(self)
@@ -58,6 +63,8 @@ class Profile:
             tuple(int(ecu, 16) for ecu in fields.get("ecus", ())),
             tuple(int(pid, 16) for pid in fields.get("supported", ())),
             str(fields.get("vin", "")),
+            int(fields.get("p2_ms", 0)),
+            int(fields.get("p3_ms", 0)),
         )
         if profile.kind not in KINDS or not 0 <= profile.address <= 255 or len(profile.key_bytes) != 2:
             raise ValueError("kind, address or key bytes can't be")
@@ -65,6 +72,8 @@ class Profile:
             raise ValueError("baud or a PID can't be")
         if not all(-1 <= ecu <= 255 for ecu in profile.ecus):
             raise ValueError("the address of an ECU can't be")
+        if not (0 <= profile.p2_ms <= 10_000 and 0 <= profile.p3_ms <= 4500):
+            raise ValueError("P2 or P3 can't be")
         return profile
 
     def same_car(self, other: Profile) -> bool:

@@ -23,6 +23,7 @@ from openkline.device.state import DeviceSettings, State
 from openkline.errors import DeviceRefused, ObdError
 from openkline.obd import profile as profiles
 from openkline.obd.calls import Done, ObdCalls, Progress
+from openkline.obd.limits import LONGER, MOST_P2_MS, STANDARD_P2_MS, Limits
 from openkline.obd.profile import Profile
 
 SETTINGS = DeviceSettings(configure=((records.CONFIG_MODE, records.MODE_OBD),))  # of a Device for an ObdSession
@@ -36,6 +37,7 @@ _CLOSE_S = 3.0
 _BOARD_S = 20.0  # a board that restarts needs some seconds
 
 _USUAL_BAUD = 10_400
+_LATE_P3_MS = 1000  # the board's, where an ECU answers no sooner
 _ROUNDS = 2  # some ECUs don't answer the first time
 
 Way = tuple[str, int]  # ("slow" or "fast", address)
@@ -45,18 +47,23 @@ WAYS: tuple[Way, ...] = (("slow", 0x33), ("fast", 0x33))
 class ObdSession:
     """profile_name: under which the car is saved; "": it is not. car: what is known of it, None before connect().
 
+    limits: of P1, P2, P3, W1, as a person sets them; what the profile remembers counts where they say nothing.
+
     multi    whether this car takes several PIDs in one request; None before connect()
     renewed  how often the session had to be opened again
     alive    the board believes that the car is there: not after silence several times in a row
     """
 
-    def __init__(self, device: Device, profile_name: str = "") -> None:
+    def __init__(self, device: Device, profile_name: str = "", limits: Limits | None = None) -> None:
         self.calls = ObdCalls(device)
         self.profile_name = profile_name
         self.car: Profile | None = None
         self.multi: MultiPids | None = None
         self.renewed = 0
         self.alive = False
+        self.limits = limits or Limits()
+        self._told = Limits()  # what the board goes by
+        self._late: set[str] = set()  # of P2, P3: what has been said
         self._fastest = False
         self._reopening = asyncio.Lock()
         self._how: tuple[tuple[Way, ...], int] = ((), 0)
@@ -73,34 +80,98 @@ class ObdSession:
 
     # -- the session with the car
 
-    async def connect(self, ways: tuple[Way, ...] = (), baud: int = 0, progress: Progress | None = None) -> Profile:
+    async def connect(
+        self, ways: tuple[Way, ...] = (), baud: int = 0, progress: Progress | None = None, rounds: int = _ROUNDS
+    ) -> Profile:
         """Find out what the car speaks. ways: what to try, in order; else the profile's way, then the usual ones.
 
         ObdError: what was tried, what happened, what to try. DeviceRefused: the firmware has no OBD.
         """
-        info = self.calls.device.info
-        if info is not None and not info.capabilities & records.CAN_OBD:
-            raise DeviceRefused("the board's firmware has no OBD: update it")
-        self._how, self._progress = (ways, baud), progress
-        known = self._kept
-        if known is None and self.profile_name:
-            known = self._kept = profiles.load(self.profile_name)
+        known = await self._begin(progress)
+        self._how = (ways, baud)
         if ways or known is None:
-            done = await self._find(ways or WAYS, baud)
+            done = await self._find(ways or WAYS, baud, rounds)
         else:
             done = await self._find_again(known, baud)
         self.alive = done.alive
         self.car = _profile(unpack.ObdFound(done.found))
         if known is not None and known.same_car(self.car):
             # What was found out about it still holds; how it was reached may have changed.
-            self.car = dataclasses.replace(self.car, supported=known.supported, vin=known.vin)
+            self.car = dataclasses.replace(
+                self.car, supported=known.supported, vin=known.vin, p2_ms=known.p2_ms, p3_ms=known.p3_ms
+            )
         self.remember(self.car)
+        self._notice(done)
+        if not self.car.supported:
+            self._say("the session is open, but 01 00 was refused or not answered: the car does not say what it has")
         self.multi = MultiPids(KeyBytes(*self.car.key_bytes))
         return self.car
 
-    async def _find(self, ways: tuple[Way, ...], baud: int) -> Done:
+    async def initialise(self, ways: tuple[Way, ...] = (), baud: int = 0, progress: Progress | None = None) -> None:
+        """Only initialise, whatever the key bytes are, and ask nothing: for raw(). Else as connect()."""
+        known = await self._begin(progress)
+        if not ways:
+            first = () if known is None else ((known.kind, known.address),)
+            ways = (*first, *(way for way in WAYS if way not in first))
+        tried: list[str] = []
+        for kind, address in ways:
+            number = profiles.KINDS.index(kind)
+            arguments = bytes((number, address)) + baud.to_bytes(2, "little") + bytes((records.INIT_ANY_KEY,))
+            try:
+                await self._call(records.OP_INIT, arguments, _CONNECT_S)
+                return
+            except ObdError as error:
+                if error.name in ("no_echo", "stuck_low", "busy", "interrupted", "timeout", "bad_call"):
+                    raise  # no other way would help
+                tried.append(f"{kind} init of {address:02X}: {error}")
+        raise ObdError("\n  ".join(["no way of initialisation worked.", *tried]), "no_car")
+
+    async def _begin(self, progress: Progress | None) -> Profile | None:
+        """What every connection begins with: the profile, which is returned, and the limits for the board."""
+        info = self.calls.device.info
+        if info is not None and not info.capabilities & records.CAN_OBD:
+            raise DeviceRefused("the board's firmware has no OBD: update it")
+        self._progress = progress
+        if self._kept is None and self.profile_name:
+            self._kept = profiles.load(self.profile_name)
+        await self.tell_limits()
+        return self._kept
+
+    async def tell_limits(self) -> None:
+        """To the board, where they are not the standard's."""
+        known = self._kept
+        limits = self.limits if known is None else self.limits.filled(known.p2_ms, known.p3_ms)
+        if limits != Limits() or limits != self._told:
+            arguments = bytes((records.TIMING_LIMITS,)) + limits.arguments()
+            await self._call(records.OP_TIMING, arguments, _CLOSE_S)
+            self._told = limits
+
+    def _say(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress(text)
+
+    def _notice(self, done: Done) -> None:
+        """Say and remember, once, that the car is slower than the standard has it."""
+        if self.car is None:
+            return
+        p2_ms = self._told.p2 or STANDARD_P2_MS
+        if done.late_p2 and "P2" not in self._late:
+            self._late.add("P2")
+            self._say(f"this car answers late, after more than {p2_ms} ms: from now on {p2_ms * LONGER} ms are waited")
+            self.remember(dataclasses.replace(self.car, p2_ms=min(p2_ms * LONGER, MOST_P2_MS)))
+        if done.late_p3 and "P3" not in self._late:
+            self._late.add("P3")
+            self._say(f"this car takes a request only {_LATE_P3_MS} ms after an answer: each value takes over a second")
+            self.remember(dataclasses.replace(self.car, p3_ms=_LATE_P3_MS))
+
+    def longer_ms(self) -> int:
+        """How long to wait for answers where a question is repeated."""
+        p2_ms = (self._told.p2 or STANDARD_P2_MS) * (LONGER if "P2" in self._late else 1)
+        return max(STANDARD_P2_MS * LONGER, p2_ms)
+
+    async def _find(self, ways: tuple[Way, ...], baud: int, rounds: int = _ROUNDS) -> Done:
         arguments = baud.to_bytes(2, "little")
-        arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways * _ROUNDS)
+        arguments += b"".join(bytes((profiles.KINDS.index(kind), address)) for kind, address in ways * rounds)
         return await self.calls.call(records.OP_CONNECT, arguments, timeout_s=_CONNECT_S, progress=self._progress)
 
     async def _find_again(self, known: Profile, baud: int) -> Done:
@@ -192,6 +263,7 @@ class ObdSession:
         done = await self.calls.call(operation, arguments, timeout_s=timeout_s, progress=self._progress)
         self.renewed += done.renewed
         self.alive = done.alive
+        self._notice(done)
         return done
 
 

@@ -15,6 +15,7 @@ from kline.protocol.obd.burst import next_message
 _BUFFER = 266  # a whole OBD_ANSWER; the longest message has 260
 _SLACK_US = 1_000
 _FOREVER_US = 1_000_000
+_P1_US = 20_000
 # After a 78: P3max.
 _PENDING_US = 5_000_000
 _ANSWER_US = 60_000
@@ -40,7 +41,7 @@ def listen_steps(line, tell):
     """Tell everything that is on the line, for ever: the caller closes it."""
     line.flush()
     while True:
-        yield from _hear_steps(line, ticks_us(), _FOREVER_US, _FOREVER_US, 0, tell)
+        yield from hear_steps(line, ticks_us(), _FOREVER_US, _FOREVER_US, 0, tell, _P1_US)
 
 
 def _send_steps(tester, frame, first_us, more_us, count, tell, assembly=None, only=False):
@@ -56,15 +57,16 @@ def _send_steps(tester, frame, first_us, more_us, count, tell, assembly=None, on
         except ObdError as error:
             if error.code != errors.LATE or not tries_left:
                 raise
-    since_us = line.last_end_us
-    return bool(first_us) and (yield from _hear_steps(line, since_us, first_us, more_us, count, tell, assembly, only))
+    since_us, p1_us = line.last_end_us, times.p1_max_us
+    return bool(first_us) and (
+        yield from hear_steps(line, since_us, first_us, more_us, count, tell, p1_us, assembly, only)
+    )
 
 
-def _hear_steps(line, since_us, first_us, more_us, count, tell, assembly=None, only=False):
+def hear_steps(line, since_us, first_us, more_us, count, tell, p1_us, assembly=None, only=False):
     """Messages until silence; whether there were any. only: those that answer the request of `assembly` count."""
     buf = bytearray(_BUFFER)
     n = 0
-    p1_us = timing.LIMITS["P1"][1]
     window_us = first_us
     answered = False
     while True:

@@ -31,7 +31,11 @@ class Diagnostics:
         try:
             while True:
                 request = question.send(assembly)
-                assembly = asked[request] = yield from self.tester.request_steps(request)
+                # A second round waits longer.
+                assembly = yield from self.tester.request_steps(
+                    request, 4 * self.tester.limits.p2_max_us if request in asked else 0
+                )
+                asked[request] = assembly
         except StopIteration as end:
             return end.value
         except questions.NoAnswer as error:

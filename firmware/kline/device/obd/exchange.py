@@ -13,6 +13,8 @@ from kline.protocol.obd import kwp, requests
 _BUSY_TRIES = 10
 _BUSY_PAUSE_US = 100_000
 _DAMAGED_TRIES = 3
+# Before a request that an ECU ignores, or refuses, right after the initialisation.
+_LATE_P3_US = 1_000_000
 # So often is looked for an ECU that says nothing while others answer.
 _ROLL_CALL_MS = 5_000
 
@@ -59,12 +61,18 @@ def _try_steps(tester, frame, assembly, last, p2_max_us):
         if last or error.code not in (errors.ECHO_WRONG, errors.LATE):
             raise
         return True
-    usual_us = times.p2_max_us
-    times.p2_max_us = p2_max_us or usual_us
-    try:
-        yield from init.listen_steps(line, parser, assembly, times, tester.on_frame)
-    finally:
-        times.p2_max_us = usual_us
+    session = tester.session
+    if p2_max_us or session.late_p2 or not session.patience:
+        usual_us = times.p2_max_us
+        times.p2_max_us = p2_max_us or usual_us
+        try:
+            yield from init.listen_steps(line, parser, assembly, times, tester.on_frame)
+        finally:
+            times.p2_max_us = usual_us
+    else:
+        session.late_p2 = yield from init.listen_longer_steps(line, parser, assembly, times, tester.on_frame)
+        if not assembly.answers:
+            session.patience -= 1
     if parser.bad_checksum + parser.incomplete != broken:
         assembly.broken = True
     # An ECU does not answer a request with a pause in it, and that is no answer of the car's.
@@ -74,15 +82,28 @@ def _try_steps(tester, frame, assembly, last, p2_max_us):
 
 
 def verify_steps(tester):
-    """A session counts when an ECU answers the question for supported PIDs: the RollCall of all that do. ObdError."""
+    """Ask for supported PIDs, later after the initialisation where that isn't answered: the RollCall of all that do.
+
+    A session counts though nobody answers, or refuses. ObdError: damage; the session's doubt, with silence.
+    """
     session = tester.session
+    times = session.timing
+    usual_us = times.p3_min_us
     assembly = yield from exchange_steps(tester, b"\x01\x00")
-    best = assembly.best()
-    if best is None:
-        what = errors.DAMAGED if assembly.broken else errors.SILENT
-        raise ObdError(what, "01 00 after the initialisation")
-    if session.legislated() and not best.ok():
-        raise ObdError(errors.REFUSED, "01 00: " + repr(best))
+    if not assembly.positive():
+        silent = not assembly.answers
+        times.p3_min_us = max(usual_us, _LATE_P3_US)
+        assembly = yield from exchange_steps(tester, b"\x01\x00")
+        times.p3_min_us = usual_us
+        if silent and assembly.answers and not (yield from exchange_steps(tester, b"\x01\x00")).answers:
+            times.p3_min_us = _LATE_P3_US
+            session.late_p3 = True
+    if not assembly.answers:
+        if assembly.broken:
+            raise ObdError(errors.DAMAGED, "01 00 after the initialisation")
+        if session.doubt:
+            raise session.doubt
+        session.sign = None
     for answer in assembly.answers:
         if answer.ecu not in session.ecus:
             session.ecus.append(answer.ecu)

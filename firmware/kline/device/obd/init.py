@@ -33,16 +33,25 @@ class Session:
     ecus       addresses of the ECUs that have answered, in order of appearance
     timing     Timing: P1..P4 in force
     supported  PidSet of mode 01, of all ECUs together
+    doubt      an ObdError: the initialisation went so far, but for this; None: it was by the book
+    sign       what a living session answers; None where that is not known
+    patience   so often a silent request is listened to for longer
+    late_p2, late_p3  answers come after P2max, so 4 times as long is waited; requests have to come 1 s after an answer
     """
 
-    def __init__(self, kind, address, baud, key):
+    def __init__(self, kind, address, baud, key, times):
         self.kind = kind
         self.address = address
         self.baud = baud
         self.key = key
         self.ecus = []
-        self.timing = key.session_timing()
+        self.timing = times
+        times.p2_min_us = key.p2_min_us
         self.supported = requests.PidSet()
+        self.doubt = None
+        self.sign = b"\x01\x00"
+        self.patience = 3
+        self.late_p2 = self.late_p3 = False
 
     def legislated(self):
         """The session of address 33, whose timing ISO 14230-4 fixes; else one ECU's own."""
@@ -63,8 +72,8 @@ class Session:
         return "%s init of %02X at %d baud, key bytes %s" % (self.kind, self.address, self.baud, self.key.text())
 
 
-def slow_steps(line, address=OBD_ADDRESS, progress=None, any_key=False):
-    """5-baud initialisation. any_key: whatever the key bytes are, and whether the address is confirmed or not."""
+def slow_steps(line, times, address=OBD_ADDRESS, progress=None, any_key=False):
+    """5-baud initialisation. any_key: unknown key bytes, or an address that is not confirmed, are only a doubt."""
     say = progress or _silent
     say("waiting for a quiet line")
     if not 0 <= address <= 255:
@@ -73,7 +82,7 @@ def slow_steps(line, address=OBD_ADDRESS, progress=None, any_key=False):
     yield from line.quiet_steps(timing.W0_USUAL_US)
     say("calling %02X at 5 baud" % address)
     end_us = yield from line.address_steps(address)
-    baud = yield from _sync_steps(line, address, ticks_add(end_us, timing.W1_MAX_US + GRACE_US))
+    baud = yield from _sync_steps(line, address, ticks_add(end_us, times.w1_max_us + GRACE_US))
     say("sync byte at %d baud" % baud)
     first = yield from _next_steps(line, timing.W2_MAX_US)
     if first < 0:
@@ -93,12 +102,15 @@ def slow_steps(line, address=OBD_ADDRESS, progress=None, any_key=False):
     answer = yield from _next_steps(line, timing.W4_MAX_US)
     if answer < 0 and late_us > 0:
         raise ObdError(errors.LATE, late_us)
-    if answer != address ^ 0xFF and not any_key:
+    session = Session(SLOW, address, baud, key, times)
+    if key.protocol == keybytes.UNKNOWN:
+        session.doubt = ObdError(errors.KEY_BYTES, "%02X %02X" % (first, second))
+    elif answer != address ^ 0xFF:
         what = "nothing came within W4" if answer < 0 else "%02X instead of %02X" % (answer, address ^ 0xFF)
-        raise ObdError(errors.NO_ADDRESS, what)
-    if key.protocol == keybytes.UNKNOWN and not any_key:
-        raise ObdError(errors.KEY_BYTES, "%02X %02X" % (first, second))
-    return Session(SLOW, address, baud, key)
+        session.doubt = ObdError(errors.NO_ADDRESS, what)
+    if session.doubt and not any_key:
+        raise session.doubt
+    return session
 
 
 def _silent(text):
@@ -134,7 +146,7 @@ def _sync_steps(line, address, until_us):
     return line.baud
 
 
-def fast_steps(line, target=OBD_ADDRESS, progress=None, own=None):
+def fast_steps(line, times, target=OBD_ADDRESS, progress=None, own=None):
     """Fast initialisation with StartCommunication; answers of several ECUs are all heard. own: a frame of one's own."""
     say = progress or _silent
     say("waiting for a quiet line")
@@ -147,7 +159,7 @@ def fast_steps(line, target=OBD_ADDRESS, progress=None, own=None):
     yield from line.send_steps(frame, timing.LIMITS["P4"][0], start_us)
     assembly = requests.Assembly(kwp.START_COMMUNICATION)
     parser = kwp.FrameParser(kwp.HEAR_ADDRESSED, own[2] if own else kwp.TESTER)
-    yield from listen_steps(line, parser, assembly, timing.Timing())
+    late = yield from listen_longer_steps(line, parser, assembly, times)
     best = assembly.best()
     if best is None and line.gap_most_us > timing.LIMITS["P4"][1]:
         raise ObdError(errors.LATE, line.gap_most_us - timing.LIMITS["P4"][1])
@@ -155,8 +167,9 @@ def fast_steps(line, target=OBD_ADDRESS, progress=None, own=None):
         raise ObdError(errors.SILENT, "the fast initialisation")
     if not best.ok() or len(best.frames[0]) < 2:
         raise ObdError(errors.REFUSED, "StartCommunication: " + repr(best))
-    session = Session(FAST, target, line.baud, KeyBytes(best.frames[0][0], best.frames[0][1]))
+    session = Session(FAST, target, line.baud, KeyBytes(best.frames[0][0], best.frames[0][1]), times)
     session.ecus = [answer.ecu for answer in assembly.positive()]
+    session.late_p2 = late
     say("key bytes " + session.key.text())
     return session
 
@@ -189,3 +202,16 @@ def listen_steps(line, parser, assembly, times, tell=None, limit_us=60_000_000):
             frame = parser.take(told)
         if ticks_diff(ticks_us(), begun_us) > limit_us:
             return
+
+
+def listen_longer_steps(line, parser, assembly, times, tell=None):
+    """listen_steps(); where nothing at all came, 4 times P2max: True, and times say so, if an ECU answered then."""
+    yield from listen_steps(line, parser, assembly, times, tell)
+    if assembly.answers or assembly.broken:
+        return False
+    usual_us = times.p2_max_us
+    times.p2_max_us = 4 * usual_us
+    yield from listen_steps(line, parser, assembly, times, tell)
+    if not assembly.answers:
+        times.p2_max_us = usual_us
+    return bool(assembly.answers)

@@ -2,31 +2,27 @@
 
 from time import ticks_add, ticks_diff, ticks_us
 
-from kline.protocol.obd import kwp, timing
-
-_HEARD_MAX = 600
-_LIMIT_US = 10_000_000
+from kline.device.obd.chip import hear_steps
+from kline.protocol.obd import timing
 
 
 def raw_steps(tester, data, pulse, silence_us, tell):
     """Send these bytes with the line of `tester` (KLineObd2), and listen until silence.
 
     pulse   the wake-up pattern of fast initialisation first; it ends the session that there was
-    tell    f(bytes) for each frame heard, as it was: with its header and checksum
-
-    Returns all bytes heard where some belong to no frame, else none.
+    tell    f(message, good) for each message heard, as it was: with its header and checksum
     """
     line = tester.line
-    p4_us = timing.LIMITS["P4"][0]
+    times = tester.session.timing if tester.session and not pulse else tester.limits
     if pulse:
         tester.reset()
         yield from line.quiet_steps(timing.FAST_IDLE_US)
         start_us = yield from line.pulse_steps()
-        yield from line.send_steps(data, p4_us, start_us)
+        yield from line.send_steps(data, times.p4_min_us, start_us)
     else:
-        yield from line.pause_steps(timing.LIMITS["P3"][0])
-        yield from line.send_steps(data, p4_us)
-    return (yield from _hear_steps(line, silence_us, tell))
+        yield from line.pause_steps(times.p3_min_us)
+        yield from line.send_steps(data, times.p4_min_us)
+    yield from hear_steps(line, line.last_end_us, silence_us, silence_us, 0, tell, times.p1_max_us)
 
 
 def frame_steps(tester, timeout_ms):
@@ -52,21 +48,3 @@ def echo_steps(line, frame, timeout_ms):
         if (yield from line.byte_steps(until_us)) != byte:
             return False
     return True
-
-
-def _hear_steps(line, silence_us, tell):
-    parser = kwp.FrameParser()
-    heard = bytearray()
-    begun_us = ticks_us()
-    byte = 0
-    while byte >= 0 and len(heard) < _HEARD_MAX and ticks_diff(ticks_us(), begun_us) < _LIMIT_US:
-        byte = yield from line.byte_steps(ticks_add(line.last_end_us, silence_us))
-        if byte >= 0:
-            heard.append(byte)
-            parser.put(byte)
-        frame = parser.take(byte < 0)
-        while frame is not None:
-            end = len(heard) - parser.waiting()
-            tell(bytes(heard[end - parser.size : end]))
-            frame = parser.take(byte < 0)
-    return heard if parser.dropped_bytes else b""

@@ -112,6 +112,7 @@ class ObdService:
         self._waiting = self._end = None
         self._id = -1
         self.obd.reset()
+        self.obd.limits = timing.Timing()
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -144,6 +145,11 @@ class ObdService:
         self._id = -1
         if ident >= 0:
             flags = self._flags
+            session = self.obd.session
+            if session and session.late_p2:
+                flags |= records.END_LATE_P2
+            if session and session.late_p3:
+                flags |= records.END_LATE_P3
             if self.obd.initialized:
                 flags |= records.END_ALIVE
             if self.obd.reconnects != self._renewed:
@@ -208,6 +214,8 @@ class ObdService:
             yield from self.obd.stop_steps()
         elif operation == records.OP_KEEP_ALIVE and arguments:
             self._keep_alive = _wishes(arguments)
+        elif operation == records.OP_TIMING and len(arguments) == 9 and arguments[0] == records.TIMING_LIMITS:
+            self._limits(arguments)
         elif operation == records.OP_TIMING and arguments and arguments[0] <= records.TIMING_FASTEST:
             times = yield from self.obd.access_timing_steps(fastest=arguments[0] == records.TIMING_FASTEST)
             return timing.encode_access_timing(times)
@@ -224,6 +232,14 @@ class ObdService:
             return b"" if mv is None else bytes((mv & 0xFF, mv >> 8))
         else:
             raise ValueError("operation %d with %d bytes of arguments" % (operation, len(arguments)))
+
+    def _limits(self, arguments):
+        times = self.obd.limits = timing.Timing()
+        p1_us, p2_us, p3_us, w1_us = [records.get_u16(arguments, i) * 1000 for i in (1, 3, 5, 7)]
+        times.p1_max_us = p1_us or times.p1_max_us
+        times.p2_max_us = p2_us or times.p2_max_us
+        times.p3_min_us = p3_us or times.p3_min_us
+        times.w1_max_us = w1_us or times.w1_max_us
 
     def _init_steps(self, arguments):
         kind, address = arguments[0], arguments[1]
@@ -284,9 +300,7 @@ class ObdService:
         if flags & records.RAW_CHECKSUM:
             data += bytes((sum8(data, 0, len(data)),))
         pulse = bool(flags & records.RAW_PULSE)
-        others = yield from raw_steps(self.obd, data, pulse, silence_ms * 1000, self._tell_whole)
-        for i in range(0, len(others), _RAW_MAX):
-            self._tell(records.ANSWER_NO_FRAME, 0, 0, others[i : i + _RAW_MAX])
+        yield from raw_steps(self.obd, data, pulse, silence_ms * 1000, self._tell_whole)
 
     # -- between calls -----------------------------------------------------------------------------------------------
 

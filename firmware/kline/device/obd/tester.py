@@ -47,6 +47,7 @@ class KLineObd2:
     on_frame     f(data, kwp.Frame) for each frame that answers the request `data`
     answers      all Answers to the newest request, one for each ECU
     line, parser, newest  for obd/exchange.py: the line, what finds frames on it, the Assembly of the newest request
+    limits       timing.Timing whose P1max, P2max, P3min, W1max hold for the next initialisation and its session
     """
 
     def __init__(self, transport, on_progress=None):
@@ -60,6 +61,7 @@ class KLineObd2:
         self.reconnects = 0
         self.newest = None
         self.parser = kwp.FrameParser()
+        self.limits = timing.Timing()
         self._home_baud = self.line.baud
         self._last_ms = ticks_ms()
         self._silences = 0
@@ -89,7 +91,7 @@ class KLineObd2:
         return self.init_steps(FAST, target)
 
     def init_steps(self, kind, address, own=None, baud=0):
-        """SLOW or FAST. own: of a slow one, whether any key bytes will do; of a fast one, what starts communication.
+        """SLOW or FAST. own: of a slow one, whether doubts will do; of a fast one, what starts communication.
 
         baud: begin at this rate; 0: at that of begin_at().
         """
@@ -105,7 +107,7 @@ class KLineObd2:
             try:
                 if kind == SLOW:
                     self._counting = 3  # for whoever closes this generator
-                session = yield from steps(self.line, address, self.on_progress, own)
+                session = yield from steps(self.line, self.limits.copy(), address, self.on_progress, own)
                 break
             except ObdError as error:
                 # A pause of ours, or a glitch, spoils the sync byte: once it is tried again.
@@ -156,7 +158,7 @@ class KLineObd2:
         self.reset()
 
     def connect(self, profile=None):
-        """Find out what the car speaks: a Session whose `01 00` was answered, or ObdError. See connect_steps()."""
+        """Find out what the car speaks: a Session, or ObdError. See connect_steps()."""
         return drain(self.connect_steps(profile))
 
     def connect_steps(self, profile=None, order=ORDER):
@@ -169,14 +171,14 @@ class KLineObd2:
             if kind == SLOW or baud == self._home_baud:
                 baud = 0  # measured, or the usual one
             # Twice: a disturbance within the two seconds of an address spoils it.
-            order = ((kind, address, None, baud),) * 2 + tuple([way for way in order if baud or way != (kind, address)])
+            order = ((kind, address, baud),) * 2 + tuple([way for way in order if baud or way != (kind, address)])
         life = self.session is not None and not self._failures
         self._life = False
         for _ in range(2):
             reasons = []
             for way in order:
                 try:
-                    session = yield from self.init_steps(*way)
+                    session = yield from self.init_steps(way[0], way[1], way[0] == SLOW or None, *way[2:])
                     self._roll_call = yield from verify_steps(self)
                     return session
                 except ObdError as error:
@@ -245,6 +247,8 @@ class KLineObd2:
         if not self.alive():
             yield from self._reconnect_steps()
         assembly = yield from exchange_steps(self, data, p2_max_us)
+        if assembly.answers and not self.session.sign and data[0] == requests.LIVE:
+            self.session.sign = data
         yield from self.account_steps(bool(assembly.answers))
         yield from self._roll_call.steps(self, assembly.answers)
         self.answers = assembly.answers
@@ -283,7 +287,9 @@ class KLineObd2:
         """Silence may be an answer: a PID that an ISO 9141 ECU has not, TesterPresent where that is no service."""
         self._silences = 0
         session = self.session
-        data = b"\x01\x00" if session.legislated() else requests.keep_alive(session.key)
+        data = session.sign or b"\x01\x00"
+        if not session.legislated():
+            data = requests.keep_alive(session.key)
         assembly = yield from exchange_steps(self, data)
         if not assembly.answers:
             self.initialized = False

@@ -104,7 +104,7 @@ OP_REQUEST = 2  # P2max in ms u16 (0 = the session's), then service, PID ..; OBD
 OP_RAW = 3  # RAW_.. flags u8, silence in ms u16 that ends it (0 = 100), then bytes for the line
 OP_CLOSE = 4  # end the session
 OP_KEEP_ALIVE = 5  # u8: 1 on (as at the start), 0 off; interval in ms u16 (0 = 3500), a frame without checksum
-OP_TIMING = 6  # u8: TIMING_..; OBD_END carries what holds: the five bytes of AccessTimingParameters
+OP_TIMING = 6  # TIMING_.. u8; OBD_END carries what holds: the five bytes of AccessTimingParameters
 CALL_ARGUMENTS = 3
 OP_INIT = 7  # INIT_.. u8, address u8, baud u16 (0 = 10400), INIT_.. flags u8, StartCommunication without checksum
 OP_EXCHANGE = 8  # EXCHANGE_.. flags u8, silence in ms u16 before and u16 after an answer, count u8, a frame without sum
@@ -112,6 +112,7 @@ OP_LISTEN = 9  # until it is cancelled
 OP_VOLTAGE = 10  # OBD_END carries mV u16; nothing where board.json names no vin_pin
 TIMING_READ = 0  # what holds
 TIMING_FASTEST = 1  # the shortest times that the ECU offers, now and whenever the session has to be opened again
+TIMING_LIMITS = 2  # P1max, P2max, P3min, W1max in ms u16 (0 = the standard's): of the next initialisation; no answer
 INIT_SLOW = 0
 INIT_FAST = 1
 INIT_NONE = 2  # OP_INIT: forget the session, the line at that rate
@@ -140,6 +141,8 @@ END_ALIVE = 1  # the session lives
 END_RENEWED = 2  # it had to be initialised again
 END_LOST_ANSWERS = 4  # there was no room for all answers
 END_DAMAGED = 8  # of OP_REQUEST: something came that was no whole answer: one may be missing
+END_LATE_P2 = 16  # an answer came after P2max: in this session 4 times as long is waited
+END_LATE_P3 = 32  # requests are only answered where they come 1 s after the answer before
 
 # Where WELCOME's and HELLO's fields are that the link itself reads or fills in.
 HELLO_SESSION = 1

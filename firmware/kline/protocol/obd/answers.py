@@ -17,10 +17,14 @@ VIN_FRAMES = 5
 
 
 def join_numbered(frames: list[bytes], expected: int = 0) -> "bytes | None":
-    """Data of numbered frames (`info type, number, data..`, numbers from 1), in order of their numbers.
+    """Data of numbered frames (`info type, number, data..`, numbers from 1 or 0), in order of their numbers.
 
     None: one is missing, or two with the same number differ. expected: how many there have to be; 0 = as many as came.
+    Where an info type's frames are not of four bytes each, they are as they come: one with all in it, with or without
+    its number.
     """
+    if expected and [frame for frame in frames if len(frame) != 6]:
+        return b"".join([frame[2 if frame[1] < 0x20 else 1 :] for frame in frames if len(frame) > 1])
     parts: dict[int, bytes] = {}
     for frame in frames:
         if len(frame) < 2 or parts.get(frame[1], frame[2:]) != frame[2:]:
@@ -29,7 +33,8 @@ def join_numbered(frames: list[bytes], expected: int = 0) -> "bytes | None":
     if not parts or (expected and len(parts) != expected):
         return None
     joined = b""
-    for number in range(1, len(parts) + 1):
+    first = 0 if 0 in parts else 1
+    for number in range(first, len(parts) + first):
         if number not in parts:
             return None
         joined += parts[number]
@@ -52,11 +57,17 @@ def payload(request: "Buffer", answer: "Answer") -> "bytes | None":
     return joined
 
 
+def odd(answer: "Answer") -> bool:
+    """Codes are two bytes each: such an answer to 03, 07, 0A is not certain. It may begin with a count, as on CAN."""
+    return bool([frame for frame in answer.frames if len(frame) & 1])
+
+
 def codes(answer: "Answer") -> "list[str]":
     """Trouble codes of an answer to 03, 07 or 0A: each once, in order."""
     found: "list[str]" = []
     for frame in answer.frames:
-        for code in dtc.decode_all(frame):
+        counted = len(frame) & 1 and frame[0] * 2 == len(frame) - 1
+        for code in dtc.decode_all(frame[1:] if counted else frame):
             if code not in found:
                 found.append(code)
     return found

@@ -14,8 +14,6 @@ Sources: ISO 9141-2 (key words 0808, 9494; ISO 14230-2:2016, 8.4.2), ISO 14230-2
 value), 8.4.3 and ISO 14230-4 (2025, 2027, 2029, 2031 for legislated OBD).
 """
 
-from kline.protocol.obd.timing import Timing
-
 UNKNOWN = 0
 ISO_9141 = 1
 KWP = 2
@@ -68,10 +66,6 @@ class KeyBytes:
         if silent:
             self.timing = TIMING_UNSAID
         self.p2_min_us = 0 if first == second == 0x94 else 25_000
-
-    def session_timing(self) -> Timing:
-        """P1..P4 as they hold after the initialisation."""
-        return Timing(p2_min_us=self.p2_min_us)
 
     def text(self) -> str:
         """For a person: `E9 8F: ISO 14230 (KWP2000), key word 2025`."""

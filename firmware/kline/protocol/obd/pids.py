@@ -7,119 +7,118 @@ value = raw * mul / div + add; raw = `size` bytes, big endian, from byte `first`
 complement). Source of all formulas: SAE J1979 / ISO 15031-5, mode 01, as published on Wikipedia ("OBD-II PIDs"); names
 and words are ours. Fuel trims (06 to 09) have a second byte in cars with banks 3 and 4: it is left out. The table is
 one string, so that on the board only PIDs that are in use become objects.
-PIDs whose bits or numbers stand for something (unit "bits" or "code"): status.py has the words.
+PIDs whose bits or numbers stand for something (unit "bits" or "code"): words.py has the words.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kline.protocol._types import Buffer
 
-# PIDs | name | bytes of the answer's data | first | size | mul | div | add | unit | text
+# PIDs | name | bytes of the answer's data | first | size | mul | div | add | unit
 # (# stands for the number within a range, from 1)
 _TABLE = """
-00|PIDS_01_20|4|0|4|1|1|0|bits|supported PIDs 01-20
-01|STATUS|4|0|4|1|1|0|bits|monitor status since codes were cleared
-02|FREEZE_DTC|2|0|2|1|1|0|code|code that stored the freeze frame
-03|FUEL_SYSTEM_1|2|0|1|1|1|0|code|fuel system 1 status
-03|FUEL_SYSTEM_2|2|1|1|1|1|0|code|fuel system 2 status
-04|LOAD|1|0|1|100|255|0|%|calculated engine load
-05|COOLANT|1|0|1|1|1|-40|C|coolant temperature
-06|STFT_1|1|0|1|100|128|-100|%|short term fuel trim, bank 1
-07|LTFT_1|1|0|1|100|128|-100|%|long term fuel trim, bank 1
-08|STFT_2|1|0|1|100|128|-100|%|short term fuel trim, bank 2
-09|LTFT_2|1|0|1|100|128|-100|%|long term fuel trim, bank 2
-0A|FUEL_PRESSURE|1|0|1|3|1|0|kPa|fuel pressure (gauge)
-0B|MAP|1|0|1|1|1|0|kPa|intake manifold pressure (absolute)
-0C|RPM|2|0|2|1|4|0|rpm|engine speed
-0D|SPEED|1|0|1|1|1|0|km/h|vehicle speed
-0E|TIMING|1|0|1|1|2|-64|deg|ignition timing before top dead centre, cylinder 1
-0F|INTAKE_TEMP|1|0|1|1|1|-40|C|intake air temperature
-10|MAF|2|0|2|1|100|0|g/s|air flow
-11|THROTTLE|1|0|1|100|255|0|%|throttle position
-12|AIR_STATUS|1|0|1|1|1|0|code|secondary air
-13|O2_PRESENT|1|0|1|1|1|0|bits|oxygen sensors, 2 banks of 4
-14-1B|O2_#_VOLTAGE|2|0|1|1|200|0|V|oxygen sensor #
-14-1B|O2_#_TRIM|2|1|1|100|128|-100|%|short term fuel trim of oxygen sensor #
-1C|STANDARD|1|0|1|1|1|0|code|OBD standard
-1D|O2_PRESENT_4|1|0|1|1|1|0|bits|oxygen sensors, 4 banks of 2
-1E|AUX_INPUT|1|0|1|1|1|0|bits|auxiliary input
-1F|RUN_TIME|2|0|2|1|1|0|s|time since engine start
-20|PIDS_21_40|4|0|4|1|1|0|bits|supported PIDs 21-40
-21|MIL_DISTANCE|2|0|2|1|1|0|km|distance with the warning lamp on
-22|RAIL_PRESSURE_VACUUM|2|0|2|79|1000|0|kPa|fuel rail pressure above manifold
-23|RAIL_PRESSURE|2|0|2|10|1|0|kPa|fuel rail pressure (gauge)
-24-2B|O2_#_WIDE_LAMBDA|4|0|2|2|65536|0||oxygen sensor #, lambda (voltage type)
-24-2B|O2_#_WIDE_VOLTAGE|4|2|2|8|65536|0|V|oxygen sensor #, voltage
-2C|EGR|1|0|1|100|255|0|%|commanded exhaust gas recirculation
-2D|EGR_ERROR|1|0|1|100|128|-100|%|exhaust gas recirculation error
-2E|EVAP_PURGE|1|0|1|100|255|0|%|commanded evaporative purge
-2F|FUEL_LEVEL|1|0|1|100|255|0|%|fuel level
-30|WARMUPS|1|0|1|1|1|0||warm-ups since codes were cleared
-31|CLEAR_DISTANCE|2|0|2|1|1|0|km|distance since codes were cleared
-32|EVAP_PRESSURE|2|0|-2|1|4|0|Pa|evaporative system pressure
-33|BAROMETER|1|0|1|1|1|0|kPa|barometric pressure
-34-3B|O2_#_PUMP_LAMBDA|4|0|2|2|65536|0||oxygen sensor #, lambda (current type)
-34-3B|O2_#_PUMP_CURRENT|4|2|2|1|256|-128|mA|oxygen sensor #, current
-3C|CATALYST_11|2|0|2|1|10|-40|C|catalyst temperature, bank 1 sensor 1
-3D|CATALYST_21|2|0|2|1|10|-40|C|catalyst temperature, bank 2 sensor 1
-3E|CATALYST_12|2|0|2|1|10|-40|C|catalyst temperature, bank 1 sensor 2
-3F|CATALYST_22|2|0|2|1|10|-40|C|catalyst temperature, bank 2 sensor 2
-40|PIDS_41_60|4|0|4|1|1|0|bits|supported PIDs 41-60
-41|CYCLE_STATUS|4|0|4|1|1|0|bits|monitor status this drive cycle
-42|VOLTAGE|2|0|2|1|1000|0|V|control module voltage
-43|ABSOLUTE_LOAD|2|0|2|100|255|0|%|absolute load
-44|COMMANDED_LAMBDA|2|0|2|2|65536|0||commanded lambda
-45|RELATIVE_THROTTLE|1|0|1|100|255|0|%|relative throttle position
-46|AMBIENT|1|0|1|1|1|-40|C|ambient air temperature
-47|THROTTLE_B|1|0|1|100|255|0|%|throttle position B
-48|THROTTLE_C|1|0|1|100|255|0|%|throttle position C
-49|PEDAL_D|1|0|1|100|255|0|%|accelerator pedal position D
-4A|PEDAL_E|1|0|1|100|255|0|%|accelerator pedal position E
-4B|PEDAL_F|1|0|1|100|255|0|%|accelerator pedal position F
-4C|THROTTLE_ACTUATOR|1|0|1|100|255|0|%|commanded throttle actuator
-4D|MIL_TIME|2|0|2|1|1|0|min|engine time with the warning lamp on
-4E|CLEAR_TIME|2|0|2|1|1|0|min|time since codes were cleared
-4F|MAX_LAMBDA|4|0|1|1|1|0||largest lambda that sensors can report
-4F|MAX_O2_VOLTAGE|4|1|1|1|1|0|V|largest oxygen sensor voltage
-4F|MAX_O2_CURRENT|4|2|1|1|1|0|mA|largest oxygen sensor current
-4F|MAX_MAP|4|3|1|10|1|0|kPa|largest intake manifold pressure
-50|MAX_MAF|4|0|1|10|1|0|g/s|largest air flow
-51|FUEL_TYPE|1|0|1|1|1|0|code|fuel
-52|ETHANOL|1|0|1|100|255|0|%|ethanol in the fuel
-53|EVAP_PRESSURE_ABS|2|0|2|1|200|0|kPa|evaporative system pressure (absolute)
-54|EVAP_PRESSURE_WIDE|2|0|-2|1|1|0|Pa|evaporative system pressure (wide range)
-55|STFT_O2_1|2|0|1|100|128|-100|%|short term secondary oxygen sensor trim, bank 1
-55|STFT_O2_3|2|1|1|100|128|-100|%|short term secondary oxygen sensor trim, bank 3
-56|LTFT_O2_1|2|0|1|100|128|-100|%|long term secondary oxygen sensor trim, bank 1
-56|LTFT_O2_3|2|1|1|100|128|-100|%|long term secondary oxygen sensor trim, bank 3
-57|STFT_O2_2|2|0|1|100|128|-100|%|short term secondary oxygen sensor trim, bank 2
-57|STFT_O2_4|2|1|1|100|128|-100|%|short term secondary oxygen sensor trim, bank 4
-58|LTFT_O2_2|2|0|1|100|128|-100|%|long term secondary oxygen sensor trim, bank 2
-58|LTFT_O2_4|2|1|1|100|128|-100|%|long term secondary oxygen sensor trim, bank 4
-59|RAIL_PRESSURE_ABS|2|0|2|10|1|0|kPa|fuel rail pressure (absolute)
-5A|RELATIVE_PEDAL|1|0|1|100|255|0|%|relative accelerator pedal position
-5B|HYBRID_BATTERY|1|0|1|100|255|0|%|hybrid battery, remaining life
-5C|OIL_TEMP|1|0|1|1|1|-40|C|engine oil temperature
-5D|INJECTION_TIMING|2|0|2|1|128|-210|deg|fuel injection timing
-5E|FUEL_RATE|2|0|2|1|20|0|L/h|fuel rate
-60|PIDS_61_80|4|0|4|1|1|0|bits|supported PIDs 61-80
-61|DEMAND_TORQUE|1|0|1|1|1|-125|%|torque that the driver demands
-62|TORQUE|1|0|1|1|1|-125|%|actual torque
-63|REFERENCE_TORQUE|2|0|2|1|1|0|Nm|reference torque
+00|PIDS_01_20|4|0|4|1|1|0|bits
+01|STATUS|4|0|4|1|1|0|bits
+02|FREEZE_DTC|2|0|2|1|1|0|code
+03|FUEL_SYSTEM_1|2|0|1|1|1|0|code
+03|FUEL_SYSTEM_2|2|1|1|1|1|0|code
+04|LOAD|1|0|1|100|255|0|%
+05|COOLANT|1|0|1|1|1|-40|C
+06|STFT_1|1|0|1|100|128|-100|%
+07|LTFT_1|1|0|1|100|128|-100|%
+08|STFT_2|1|0|1|100|128|-100|%
+09|LTFT_2|1|0|1|100|128|-100|%
+0A|FUEL_PRESSURE|1|0|1|3|1|0|kPa
+0B|MAP|1|0|1|1|1|0|kPa
+0C|RPM|2|0|2|1|4|0|rpm
+0D|SPEED|1|0|1|1|1|0|km/h
+0E|TIMING|1|0|1|1|2|-64|deg
+0F|INTAKE_TEMP|1|0|1|1|1|-40|C
+10|MAF|2|0|2|1|100|0|g/s
+11|THROTTLE|1|0|1|100|255|0|%
+12|AIR_STATUS|1|0|1|1|1|0|code
+13|O2_PRESENT|1|0|1|1|1|0|bits
+14-1B|O2_#_VOLTAGE|2|0|1|1|200|0|V
+14-1B|O2_#_TRIM|2|1|1|100|128|-100|%
+1C|STANDARD|1|0|1|1|1|0|code
+1D|O2_PRESENT_4|1|0|1|1|1|0|bits
+1E|AUX_INPUT|1|0|1|1|1|0|bits
+1F|RUN_TIME|2|0|2|1|1|0|s
+20|PIDS_21_40|4|0|4|1|1|0|bits
+21|MIL_DISTANCE|2|0|2|1|1|0|km
+22|RAIL_PRESSURE_VACUUM|2|0|2|79|1000|0|kPa
+23|RAIL_PRESSURE|2|0|2|10|1|0|kPa
+24-2B|O2_#_WIDE_LAMBDA|4|0|2|2|65536|0|
+24-2B|O2_#_WIDE_VOLTAGE|4|2|2|8|65536|0|V
+2C|EGR|1|0|1|100|255|0|%
+2D|EGR_ERROR|1|0|1|100|128|-100|%
+2E|EVAP_PURGE|1|0|1|100|255|0|%
+2F|FUEL_LEVEL|1|0|1|100|255|0|%
+30|WARMUPS|1|0|1|1|1|0|
+31|CLEAR_DISTANCE|2|0|2|1|1|0|km
+32|EVAP_PRESSURE|2|0|-2|1|4|0|Pa
+33|BAROMETER|1|0|1|1|1|0|kPa
+34-3B|O2_#_PUMP_LAMBDA|4|0|2|2|65536|0|
+34-3B|O2_#_PUMP_CURRENT|4|2|2|1|256|-128|mA
+3C|CATALYST_11|2|0|2|1|10|-40|C
+3D|CATALYST_21|2|0|2|1|10|-40|C
+3E|CATALYST_12|2|0|2|1|10|-40|C
+3F|CATALYST_22|2|0|2|1|10|-40|C
+40|PIDS_41_60|4|0|4|1|1|0|bits
+41|CYCLE_STATUS|4|0|4|1|1|0|bits
+42|VOLTAGE|2|0|2|1|1000|0|V
+43|ABSOLUTE_LOAD|2|0|2|100|255|0|%
+44|COMMANDED_LAMBDA|2|0|2|2|65536|0|
+45|RELATIVE_THROTTLE|1|0|1|100|255|0|%
+46|AMBIENT|1|0|1|1|1|-40|C
+47|THROTTLE_B|1|0|1|100|255|0|%
+48|THROTTLE_C|1|0|1|100|255|0|%
+49|PEDAL_D|1|0|1|100|255|0|%
+4A|PEDAL_E|1|0|1|100|255|0|%
+4B|PEDAL_F|1|0|1|100|255|0|%
+4C|THROTTLE_ACTUATOR|1|0|1|100|255|0|%
+4D|MIL_TIME|2|0|2|1|1|0|min
+4E|CLEAR_TIME|2|0|2|1|1|0|min
+4F|MAX_LAMBDA|4|0|1|1|1|0|
+4F|MAX_O2_VOLTAGE|4|1|1|1|1|0|V
+4F|MAX_O2_CURRENT|4|2|1|1|1|0|mA
+4F|MAX_MAP|4|3|1|10|1|0|kPa
+50|MAX_MAF|4|0|1|10|1|0|g/s
+51|FUEL_TYPE|1|0|1|1|1|0|code
+52|ETHANOL|1|0|1|100|255|0|%
+53|EVAP_PRESSURE_ABS|2|0|2|1|200|0|kPa
+54|EVAP_PRESSURE_WIDE|2|0|-2|1|1|0|Pa
+55|STFT_O2_1|2|0|1|100|128|-100|%
+55|STFT_O2_3|2|1|1|100|128|-100|%
+56|LTFT_O2_1|2|0|1|100|128|-100|%
+56|LTFT_O2_3|2|1|1|100|128|-100|%
+57|STFT_O2_2|2|0|1|100|128|-100|%
+57|STFT_O2_4|2|1|1|100|128|-100|%
+58|LTFT_O2_2|2|0|1|100|128|-100|%
+58|LTFT_O2_4|2|1|1|100|128|-100|%
+59|RAIL_PRESSURE_ABS|2|0|2|10|1|0|kPa
+5A|RELATIVE_PEDAL|1|0|1|100|255|0|%
+5B|HYBRID_BATTERY|1|0|1|100|255|0|%
+5C|OIL_TEMP|1|0|1|1|1|-40|C
+5D|INJECTION_TIMING|2|0|2|1|128|-210|deg
+5E|FUEL_RATE|2|0|2|1|20|0|L/h
+60|PIDS_61_80|4|0|4|1|1|0|bits
+61|DEMAND_TORQUE|1|0|1|1|1|-125|%
+62|TORQUE|1|0|1|1|1|-125|%
+63|REFERENCE_TORQUE|2|0|2|1|1|0|Nm
 """
 
 
 class Field:
-    """One quantity of a PID's answer; see the module's docstring. name is its constant's, text is for people."""
+    """One quantity of a PID's answer; see the module's docstring. words.quantity(name): what it is, for people."""
 
-    __slots__ = ("add", "div", "first", "length", "mul", "name", "pid", "size", "text", "unit")
+    __slots__ = ("add", "div", "first", "length", "mul", "name", "pid", "size", "unit")
 
     def __init__(self, pid: int, number: int, columns: list[str]) -> None:
         self.pid = pid
         self.name = columns[1].replace("#", str(number))
         self.length, self.first, self.size, self.mul, self.div, self.add = [int(c) for c in columns[2:8]]
         self.unit = columns[8]
-        self.text = columns[9].replace("#", str(number))
 
     def raw(self, data: "Buffer", start: int = 0) -> int:
         """The field's bytes as an integer; data[start:] holds at least `length` bytes."""
@@ -138,15 +137,14 @@ class Field:
 
 
 class Value:
-    """One decoded quantity: name, value in unit (None: the ECU says that it has none), text."""
+    """One decoded quantity: name, value in unit (None: the ECU says that it has none)."""
 
-    __slots__ = ("name", "text", "unit", "value")
+    __slots__ = ("name", "unit", "value")
 
     def __init__(self, field: Field, value: "int | float | None") -> None:
         self.name = field.name
         self.value = value
         self.unit = field.unit
-        self.text = field.text
 
     def __repr__(self) -> str:
         return "%s %s %s" % (self.name, self.value, self.unit)

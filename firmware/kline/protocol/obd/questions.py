@@ -115,6 +115,8 @@ def codes(service: int, known: "Iterable[int]") -> "Question[tuple[dict[int, lis
         assembly = yield bytes((service,))
         found = {answer.ecu: answers.codes(answer) for answer in assembly.positive()}
         certain = bool(found or said) and not assembly.broken
+        if [answer for answer in assembly.positive() if answers.odd(answer)]:
+            certain = False
         if service == requests.STORED and without_a_word(known, said, assembly):
             certain = False
         for ecu in said:

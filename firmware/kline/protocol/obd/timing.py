@@ -57,9 +57,11 @@ TWUP_US = 50_000
 
 
 class Timing:
-    """P1..P4 of a session, in us; p3_max_us may be NO_LIMIT. Made with the values that hold after initialisation."""
+    """P1..P4 and W1max, in us; p3_max_us may be NO_LIMIT. Made with the values that hold after initialisation."""
 
-    __slots__ = ("p1_max_us", "p2_max_us", "p2_min_us", "p3_max_us", "p3_min_us", "p4_max_us", "p4_min_us")
+    __slots__ = (
+        "p1_max_us", "p2_max_us", "p2_min_us", "p3_max_us", "p3_min_us", "p4_max_us", "p4_min_us", "w1_max_us",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,6 +78,14 @@ class Timing:
         self.p3_max_us = p3_max_us
         self.p4_min_us = p4_min_us
         self.p4_max_us = 20_000
+        self.w1_max_us = W1_MAX_US
+
+    def copy(self) -> "Timing":
+        """Another one with the same times."""
+        other = Timing(self.p2_min_us, self.p2_max_us, self.p3_min_us, self.p3_max_us, self.p4_min_us)
+        other.p1_max_us = self.p1_max_us
+        other.w1_max_us = self.w1_max_us
+        return other
 
     def values(self) -> tuple[int, int, int, int, int]:
         """(P2min, P2max, P3min, P3max, P4min), as AccessTimingParameters carries them."""

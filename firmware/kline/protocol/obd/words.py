@@ -1,10 +1,10 @@
-"""Words for the PIDs of mode 01 whose bits and numbers stand for something: monitors, fuel system, standards, fuels.
+"""Words for quantities and refusals, and for PIDs whose bits and numbers stand for something: monitors, fuels ..
 
 Not on the board: the PC has the words. Source: SAE J1979 / ISO 15031-5, mode 01, PIDs 01, 03, 12, 13, 1C, 1D, 1E, 41,
 51, as published on Wikipedia ("OBD-II PIDs"); the words are ours.
 """
 
-from kline.protocol.obd import dtc
+from kline.protocol.obd import dtc, nrc
 from kline.protocol.obd.answers import MonitorStatus, monitor_status
 
 TYPE_CHECKING = False
@@ -35,6 +35,142 @@ _FUELS = (
     "bifuel: electric now", "bifuel: electric and combustion now", "hybrid petrol", "hybrid ethanol", "hybrid diesel",
     "hybrid electric", "hybrid: electric and combustion now", "hybrid regenerative", "bifuel: diesel now",
 )  # fmt: skip
+
+# name of a quantity in pids.py | text; # stands for a number
+_QUANTITIES = """
+PIDS_01_20|supported PIDs 01-20
+STATUS|monitor status since codes were cleared
+FREEZE_DTC|code that stored the freeze frame
+FUEL_SYSTEM_1|fuel system 1 status
+FUEL_SYSTEM_2|fuel system 2 status
+LOAD|calculated engine load
+COOLANT|coolant temperature
+STFT_1|short term fuel trim, bank 1
+LTFT_1|long term fuel trim, bank 1
+STFT_2|short term fuel trim, bank 2
+LTFT_2|long term fuel trim, bank 2
+FUEL_PRESSURE|fuel pressure (gauge)
+MAP|intake manifold pressure (absolute)
+RPM|engine speed
+SPEED|vehicle speed
+TIMING|ignition timing before top dead centre, cylinder 1
+INTAKE_TEMP|intake air temperature
+MAF|air flow
+THROTTLE|throttle position
+AIR_STATUS|secondary air
+O2_PRESENT|oxygen sensors, 2 banks of 4
+O2_#_VOLTAGE|oxygen sensor #
+O2_#_TRIM|short term fuel trim of oxygen sensor #
+STANDARD|OBD standard
+O2_PRESENT_4|oxygen sensors, 4 banks of 2
+AUX_INPUT|auxiliary input
+RUN_TIME|time since engine start
+PIDS_21_40|supported PIDs 21-40
+MIL_DISTANCE|distance with the warning lamp on
+RAIL_PRESSURE_VACUUM|fuel rail pressure above manifold
+RAIL_PRESSURE|fuel rail pressure (gauge)
+O2_#_WIDE_LAMBDA|oxygen sensor #, lambda (voltage type)
+O2_#_WIDE_VOLTAGE|oxygen sensor #, voltage
+EGR|commanded exhaust gas recirculation
+EGR_ERROR|exhaust gas recirculation error
+EVAP_PURGE|commanded evaporative purge
+FUEL_LEVEL|fuel level
+WARMUPS|warm-ups since codes were cleared
+CLEAR_DISTANCE|distance since codes were cleared
+EVAP_PRESSURE|evaporative system pressure
+BAROMETER|barometric pressure
+O2_#_PUMP_LAMBDA|oxygen sensor #, lambda (current type)
+O2_#_PUMP_CURRENT|oxygen sensor #, current
+CATALYST_11|catalyst temperature, bank 1 sensor 1
+CATALYST_21|catalyst temperature, bank 2 sensor 1
+CATALYST_12|catalyst temperature, bank 1 sensor 2
+CATALYST_22|catalyst temperature, bank 2 sensor 2
+PIDS_41_60|supported PIDs 41-60
+CYCLE_STATUS|monitor status this drive cycle
+VOLTAGE|control module voltage
+ABSOLUTE_LOAD|absolute load
+COMMANDED_LAMBDA|commanded lambda
+RELATIVE_THROTTLE|relative throttle position
+AMBIENT|ambient air temperature
+THROTTLE_B|throttle position B
+THROTTLE_C|throttle position C
+PEDAL_D|accelerator pedal position D
+PEDAL_E|accelerator pedal position E
+PEDAL_F|accelerator pedal position F
+THROTTLE_ACTUATOR|commanded throttle actuator
+MIL_TIME|engine time with the warning lamp on
+CLEAR_TIME|time since codes were cleared
+MAX_LAMBDA|largest lambda that sensors can report
+MAX_O2_VOLTAGE|largest oxygen sensor voltage
+MAX_O2_CURRENT|largest oxygen sensor current
+MAX_MAP|largest intake manifold pressure
+MAX_MAF|largest air flow
+FUEL_TYPE|fuel
+ETHANOL|ethanol in the fuel
+EVAP_PRESSURE_ABS|evaporative system pressure (absolute)
+EVAP_PRESSURE_WIDE|evaporative system pressure (wide range)
+STFT_O2_1|short term secondary oxygen sensor trim, bank 1
+STFT_O2_3|short term secondary oxygen sensor trim, bank 3
+LTFT_O2_1|long term secondary oxygen sensor trim, bank 1
+LTFT_O2_3|long term secondary oxygen sensor trim, bank 3
+STFT_O2_2|short term secondary oxygen sensor trim, bank 2
+STFT_O2_4|short term secondary oxygen sensor trim, bank 4
+LTFT_O2_2|long term secondary oxygen sensor trim, bank 2
+LTFT_O2_4|long term secondary oxygen sensor trim, bank 4
+RAIL_PRESSURE_ABS|fuel rail pressure (absolute)
+RELATIVE_PEDAL|relative accelerator pedal position
+HYBRID_BATTERY|hybrid battery, remaining life
+OIL_TEMP|engine oil temperature
+INJECTION_TIMING|fuel injection timing
+FUEL_RATE|fuel rate
+PIDS_61_80|supported PIDs 61-80
+DEMAND_TORQUE|torque that the driver demands
+TORQUE|actual torque
+REFERENCE_TORQUE|reference torque
+"""
+_quantities: "dict[str, str]" = {}
+
+
+def quantity(name: str) -> str:
+    """`engine speed`, of a name in pids.py; the name itself where there are no words."""
+    if not _quantities:
+        for line in _QUANTITIES.strip().split("\n"):
+            key, _, text = line.partition("|")
+            for number in "12345678" if "#" in key else "1":
+                _quantities[key.replace("#", number)] = text.replace("#", number)
+    return _quantities.get(name, name)
+
+
+# Why an ECU refuses, beside what nrc.py has: ISO 14230-3.
+_REFUSALS = {
+    0x23: "routine not finished",
+    0x35: "wrong security key",
+    0x36: "too many wrong security keys",
+    0x37: "security access: wait before the next try",
+    0x40: "download not accepted",
+    0x41: "wrong kind of download",
+    0x42: "can't download to that address",
+    0x43: "can't download so many bytes",
+    0x50: "upload not accepted",
+    0x51: "wrong kind of upload",
+    0x52: "can't upload from that address",
+    0x53: "can't upload so many bytes",
+    0x71: "transfer suspended",
+    0x72: "transfer aborted",
+    0x74: "block transfer: illegal address",
+    0x75: "block transfer: illegal byte count",
+    0x76: "block transfer: illegal type",
+    0x77: "block transfer: checksum wrong",
+    0x79: "block transfer: byte count wrong",
+}
+
+
+def refusal(code: int) -> str:
+    """`12: PID or parameter not supported, ..`; codes that the standard does not name: by range."""
+    if code in nrc.TEXTS:
+        return nrc.name(code)
+    text = _REFUSALS.get(code, "reserved code" if code < 0x80 else "code of the manufacturer")
+    return "%02X: %s" % (code, text)
 
 
 def _of(names: "tuple[str, ...]", value: int) -> str:
