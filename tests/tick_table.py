@@ -55,7 +55,7 @@ TICKS = {
     ),
     "device/transmitter.py: _not_before_us": Tick("within", _IDLE + "one_message_every_40_s_from_boot"),
     "device/transmitter.py: _low_since_us": Tick("within", _IDLE + "a_line_that_was_stuck_for_long"),
-    "device/transport.py: last_byte_us": Tick("while", _TRAFFIC),
+    "device/transport.py: last_byte_us": Tick("within", _TRAFFIC),
     "device/usb_link.py: _paid_us": Tick("turn", _AFTER_BOOT),
     "protocol/ibus/frames.py: _grown_us": Tick("while", _LINK + "a_byte_long_after_another"),
     "protocol/link/framing.py: text_bytes": Tick("counter", _BOTH_ENDS),

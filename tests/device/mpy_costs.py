@@ -7,7 +7,7 @@ docs/virtual-board.md, "What Python costs".
 from time import ticks_ms, ticks_us
 
 import sim
-from old_order import OldOrder
+from old_order import OldOrder, run
 from rig import Rig, frame
 from sim.flash import Flash
 
@@ -28,12 +28,12 @@ class Table:
         self.off = []
         print("%-44s %8s %8s  ratio" % ("us", "model", "measured"))
 
-    def row(self, name, model, measured):
-        """measured: a number, or (from, to)"""
+    def row(self, name, model, measured, same=True):
+        """measured: a number, or (from, to); same: what was measured is what runs today."""
         low, high = measured if isinstance(measured, tuple) else (measured, measured)
         near = min(max(model, low), high)
         print("%-44s %8d %8s  %.2f" % (name, model, low if low == high else "%d-%d" % (low, high), model / near))
-        if not 1 - self.within <= model / near <= 1 + self.within:
+        if same and not 1 - self.within <= model / near <= 1 + self.within:
             self.off.append(name)
 
     def check(self):
@@ -71,7 +71,7 @@ class Bench:
 
     def in_use(self):
         """A byte has just come."""
-        self.transport._idle.byte_came(ticks_us())
+        self.transport.idle.byte_came(ticks_us())
 
     def received(self, n):
         """us of drain_uart, scan, process with the scan in it, pump for a frame of n bytes"""
@@ -80,7 +80,7 @@ class Bench:
         drained = self.us(self.transport.drain_uart)
         scanner = self.app.ibus.handler.scanner
         scanned = self.us(scanner.scan, scanner._grown_us)
-        scanner.state = scanner.frames = 0  # it is to look again
+        scanner.reset()  # it is to look again
         processed = self.us(self.app.ibus.handler.process)
         self.app.usb._credit_us = FULL_CREDIT_US
         self.app.link._beat_due = False
@@ -101,10 +101,10 @@ def foreign(n):
     return frame(0x68, 0x18, bytes(range(1, n - 3)))
 
 
-def straight(name, table, found, base, slope):
+def straight(name, table, found, base, slope, same=True):
     """Both ends of a line base + slope n."""
     for n in (SIZES[0], SIZES[-1]):
-        table.row("%s, %d bytes" % (name, n), found[SIZES.index(n)], base + slope * n)
+        table.row("%s, %d bytes" % (name, n), found[SIZES.index(n)], base + slope * n, same)
 
 
 def test_the_table_of_calls():
@@ -114,8 +114,8 @@ def test_the_table_of_calls():
     found = [bench.received(n) for n in SIZES]
     table.row("drain_uart, nothing", bench.us(transport.drain_uart), 35)
     straight("drain_uart", table, [f[0] for f in found], 379, 15.7)
-    straight("scan, a whole frame", table, [f[1] for f in found], 300, 13.7)
-    straight("process", table, [f[2] for f in found], 1540, 64)
+    straight("scan, a whole frame", table, [f[1] for f in found], 300, 13.7, same=False)
+    straight("process", table, [f[2] for f in found], 1540, 64, same=False)
     straight("pump, one FRAME", table, [f[3] for f in found], 1789, 50)
     for n in (SIZES[0], SIZES[-1]):
         packed = bench.us(records.pack_frame, app._out, 5, 0, foreign(n), n)
@@ -124,8 +124,8 @@ def test_the_table_of_calls():
         table.row("link.queue, %d bytes" % n, queued, 298 + 15 * n)
     bench.rig.turn_for(0.3)
     table.row("pump, nothing due", bench.us(app.usb.pump), 433)
-    table.row("read, nothing", bench.us(app.usb.read), 78)
-    table.row("Transmitter.run, nothing", bench.us(transport.run), 250)
+    table.row("read, nothing", bench.us(app.usb.read), 78, same=False)
+    table.row("Transmitter.run, nothing", bench.us(run, transport), 250)
     incomplete(bench, table)
     from_the_pc(bench, table)
     transmitting(bench, table)
@@ -172,11 +172,11 @@ def transmitting(bench, table):
     transport = bench.transport
     log = bench.world.board.stage.driver.record()
     message_waits(bench)
-    table.row("Transmitter.run, waiting", bench.us(transport.run), (283, 375))
+    table.row("Transmitter.run, waiting", bench.us(run, transport), (283, 375))
     transport.rx_ring.clear()  # so the bus is between two bursts
     bench.world.charger.settle()
     begun, before = bench.world.now, len(log)
-    transport.run()
+    run(transport)
     gate = log[before][0] - begun - transport.config.idle_timeout_us
     table.row("Transmitter.run, to the gate and the start bit", gate, 741 + 70)
 
@@ -188,7 +188,7 @@ def message_waits(bench):
     bench.receive(foreign(10)[:4])
     transport.drain_uart()
     bench.in_use()
-    assert not transport.run()
+    assert not run(transport)
     bench.in_use()
 
 
@@ -204,7 +204,7 @@ def test_turns():
             return ()
 
     app._poll = Ready()
-    table.row("a turn in which nothing waits, without its poll", bench.us(app.turn), 1300)
+    table.row("a turn in which nothing waits, without its poll", bench.us(app.turn), 1300, same=False)
     app._poll = polled
     message_waits(bench)
     table.row("a turn in which a message waits", bench.us(app.turn) - 100, 1505)

@@ -143,7 +143,7 @@ def test_the_applications_turns_meanwhile_allocate_little():
             return ()
 
     app._poll = NoPoll()
-    app.usb.read = lambda: 0  # the model's stdin allocates
+    app.usb.read = lambda most: 0  # the model's stdin allocates
     from kline.device import app as module
     from kline.device.obd import service
 

@@ -13,6 +13,19 @@ _PENDING_US = 100
 _RESERVE = 96
 
 
+def run(transport):
+    """One turn of the transmitter as it was: True when a message ended."""
+    transmitter = transport.transmitter
+    idle_us = transport.config.idle_timeout_us
+    between_bursts = transport.idle.clear_to_send or not transport.rx_available()
+    if transmitter.ask(transport.rx_bytes):
+        if not transmitter.pausing() and between_bursts and transport.sender.reattach(idle_us):
+            transmitter.send(idle_us)
+    elif transport.sender.detached and between_bursts:
+        transport.sender.reattach(idle_us)
+    return not transmitter._loaded
+
+
 class OldOrder(Application):
     def turn(self):
         transport = self.transport
@@ -22,15 +35,16 @@ class OldOrder(Application):
         else:
             sleep_us(_PENDING_US)
         begun_us = ticks_us()
-        self._read()
-        transport.drain_uart()
+        self.pc.read()
+        if transport.drain_uart():
+            transport.transmitter.quiet_car.heard()
         self.ibus.handler.process()
         if self.updater is not None:
             self.updater.step()
         self.usb.pump()
-        if self.link.room() >= _RESERVE and transport.run():
+        if self.link.room() >= _RESERVE and run(transport):
             self.usb.pump()
-        self._look_at_the_clock()
+        self.look_at_the_clock()
         took_us = ticks_diff(ticks_us(), begun_us)
         if took_us > self.loop_max_us:
             self.loop_max_us = took_us

@@ -1,8 +1,8 @@
 """The application: the bus on one side, the record link over USB serial on the other.
 
-One turn of the loop: wait for the UART or the PC (a poll), take in what the PC sent, take in what the bus carried, send
-what is due to the bus and to the PC. Between two turns lie at most one frame of our own and one garbage collection, and
-that is only made when the bus is silent.
+One turn of the loop: wait for the UART or the PC (a poll), then the bus (bus_access.py: drain the UART, send), then the
+PC (pc_work.py: read, deliver, send; one piece of it while a message waits for the bus, else all). Between two turns lie
+at most one frame of our own and one garbage collection, and that is only made when the bus is silent.
 """
 
 import gc
@@ -18,11 +18,12 @@ from kline.device import board as boards
 from kline.device import counters
 from kline.device.config import KLineConfig
 from kline.device.ibus_service import IbusService
+from kline.device.pc_work import PcWork
 from kline.device.transport import KLineTransport
 from kline.device.usb_link import UsbLink
 from kline.protocol.ibus.frames import MAX_FRAME, MIN_FRAME
 from kline.protocol.link import records
-from kline.protocol.link.device_end import RESERVED, DeviceLink
+from kline.protocol.link.device_end import DeviceLink
 from kline.protocol.link.link import OPEN
 from kline.version import VERSION
 
@@ -62,6 +63,7 @@ class Application:
         self.usb = UsbLink(self.link, stdin or sys.stdin.buffer, stdout or sys.stdout.buffer)
         self._boot_id = int.from_bytes(os.urandom(4), "little")
         self.ibus = IbusService(self.link, self._out)
+        self.pc = PcWork(self)
         self.obd = None
         self._probe = None
         self.updater = None
@@ -136,30 +138,23 @@ class Application:
             micropython.kbd_intr(3)
 
     def turn(self):
-        """One turn of the loop."""
+        """One turn of the loop: the bus first, then the PC."""
         if self.obd is not None:
             self._turn_obd()
             return
-        transport = self.transport
-        if transport.tx_idle():
+        if self.transport.tx_idle():
             for _ in self._poll.ipoll(_POLL_MS):
                 pass
         else:
             sleep_us(_PENDING_US)
         begun_us = ticks_us()
-        self._read()
-        if transport is not self.transport:
-            return  # the PC has changed what the bus is
-        transport.drain_uart()
-        self.ibus.handler.process()
-        if self.updater is not None:
-            self.updater.step()
-        # Before a transmission that may take 50 ms: the PC would take the silence for a loss, and repeat.
-        self.usb.pump()
-        # Without room for its result a message waits.
-        if self.link.room() >= RESERVED and transport.run():
-            self.usb.pump()
-        self._look_at_the_clock()
+        pc = self.pc
+        pc.look()
+        self.ibus.access.turn(pc.behind, pc.full)
+        if self.transport.tx_idle():
+            pc.all()
+        else:
+            pc.one()
         took_us = ticks_diff(ticks_us(), begun_us)
         if took_us > self.loop_max_us:
             self.loop_max_us = took_us
@@ -171,7 +166,7 @@ class Application:
                 pass
         else:
             sleep_us(self.obd.rest_us())
-        self._read()
+        self.pc.read()
         if self.updater is not None and self._quiet():
             self.updater.step()
         self.usb.pump()
@@ -179,14 +174,10 @@ class Application:
             self.obd.run()
             if self.obd.idle():
                 self.usb.pump()  # how a call ended does not wait for the next poll
-        self._look_at_the_clock()
+        self.look_at_the_clock()
 
-    def _read(self):
-        """Take in what the PC says. Whatever it asks gets an answer: without room for one, it asks again."""
-        self.link.held = self.link.room() < RESERVED or (self.updater is not None and self.updater.full())
-        self.usb.read()
-
-    def _look_at_the_clock(self):
+    def look_at_the_clock(self):
+        """What comes with time alone."""
         now_ms = ticks_ms()
         if self.link.state == OPEN:
             self._heard_ms = now_ms

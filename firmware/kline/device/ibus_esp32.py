@@ -3,6 +3,7 @@
 from time import sleep_ms, ticks_diff, ticks_ms
 
 from kline.device import board as boards
+from kline.device.bus_access import BusAccess
 from kline.device.config import KLineConfig
 from kline.device.ibus_handler import IbusHandler
 from kline.device.transport import KLineTransport
@@ -19,7 +20,7 @@ class IbusEsp32:
     """
 
     def __getattr__(self, name):
-        if name in ("transport", "handler"):
+        if name in ("transport", "handler", "access"):
             raise RuntimeError("call begin() first")
         raise AttributeError(name)
 
@@ -29,6 +30,7 @@ class IbusEsp32:
         config = config or KLineConfig.ibus(tx_invert=board.tx_invert, rx_invert=board.rx_invert)
         self.transport = KLineTransport(board, config, seed).begin()
         self.handler = IbusHandler(self.transport, boards.ActivityLed(board))
+        self.access = BusAccess(self.handler)
         return self
 
     def close(self):
@@ -57,9 +59,8 @@ class IbusEsp32:
 
     def run(self):
         """One turn; call it every few milliseconds."""
-        self.transport.drain_uart()
-        self.handler.process()
-        self.transport.run()
+        self.access.turn()
+        self.handler.process_one()
 
     def listen(self, seconds=None):
         """Run for so many seconds, or until Ctrl-C."""

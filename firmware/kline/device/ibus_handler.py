@@ -11,6 +11,7 @@ MAX_FILTER = 16
 class IbusHandler:
     """Finds frames in the transport's RX ring and hands each to a callback.
 
+    transport        where the bytes come from
     frame_us         ticks of the end of the newest frame's last byte (as late as the turn that fetched it, less the
                      bytes that must have come after it)
     scanner          the state machine with its counters
@@ -20,7 +21,7 @@ class IbusHandler:
 
     def __init__(self, transport, led=None):
         config = transport.config
-        self._transport = transport
+        self.transport = transport
         self.scanner = IbusScanner(transport.rx_ring, config.max_frame)
         self._ring = transport.rx_ring
         self._frame = bytearray(config.max_frame)
@@ -49,22 +50,28 @@ class IbusHandler:
         self._filter_n = len(sources)
 
     def process(self):
-        """Deliver every whole frame that the ring holds. Returns their number; allocates nothing."""
+        """Deliver every whole frame that the ring holds. Allocates nothing."""
+        while self.process_one():
+            pass
+
+    def process_one(self):
+        """Deliver the oldest whole frame; False when there is none."""
         scanner = self.scanner
-        ring = self._ring
-        delivered = 0
+        # What has come belongs into the ring first: while it is still in the UART, input seems to have stalled.
+        self.transport.drain_uart()
         n = scanner.scan(ticks_us())
-        while n:
-            ring.copy_to(self._frame, n)
-            scanner.take()
-            self.frame_us = ticks_add(self._transport.last_byte_us, -ring.available() * self._byte_us)
-            if self._wanted(self._frame[0]):
-                self._deliver(n)
-                delivered += 1
-            else:
-                self.filtered += 1
-            n = scanner.scan(ticks_us())
-        return delivered
+        if not n:
+            return False
+        self._ring.copy_to(self._frame, n)
+        scanner.take()
+        self.frame_us = scanner.end_us
+        if self.frame_us < 0:
+            self.frame_us = ticks_add(self.transport.last_byte_us, -self._ring.available() * self._byte_us)
+        if self._wanted(self._frame[0]):
+            self._deliver(n)
+        else:
+            self.filtered += 1
+        return True
 
     def _wanted(self, source):
         if not self._filter_n:
@@ -96,7 +103,7 @@ class IbusHandler:
         """
         if len(body) < MIN_FRAME - 1 or body[1] != len(body) - 1:
             raise ValueError("expected source, length, destination, data; no checksum")
-        return self._transport.write(body, **options)
+        return self.transport.write(body, **options)
 
     def send(self, source, destination, data, **options):
         """Queue a message, at least one byte of data; length and checksum are added. Else as write()."""

@@ -3,6 +3,7 @@
 from time import ticks_us
 
 from kline.device.board import ActivityLed
+from kline.device.bus_access import BusAccess
 from kline.device.ibus_handler import IbusHandler
 from kline.protocol.ibus.frames import MIN_FRAME
 from kline.protocol.link import records
@@ -10,13 +11,15 @@ from kline.protocol.link.device_end import RESERVED
 
 
 class IbusService:
-    """link: the record link; out: a buffer for one record; handler: the IbusHandler of the bus in use.
+    """link: the record link; out: a buffer for one record; handler: the IbusHandler of the bus in use;
+    access: its BusAccess.
 
     In OBD mode it stands aside: the wire is the tester's, and messages for the I-Bus end as DROPPED_WRONG_MODE.
     """
 
     def __init__(self, link, out):
         self.handler = None
+        self.access = None
         self._link = link
         self._out = out
         self._transport = None
@@ -27,6 +30,7 @@ class IbusService:
         """Serve this transport (begun) from now on; mode: records.MODE_.."""
         self.handler = IbusHandler(transport, ActivityLed(transport.board))
         self.handler.on_packet(self._on_packet)
+        self.access = BusAccess(self.handler)
         transmitter = transport.transmitter
         transmitter.on_result = self._on_result
         transmitter.on_sent = self._on_sent

@@ -21,6 +21,7 @@ NO_ECHO = 3
 
 # How long the wait for the next echo byte sleeps. Two byte times (2.3 ms) are allowed from a wrong byte to the release.
 _STEP_US = 150
+_LAST_STEP_US = 15  # the same for the last byte of a foreign frame: what is late here comes on top of the silence
 # A byte that is late by more than its own time plus this does not come any more.
 _LATE_US = 300
 
@@ -33,7 +34,7 @@ class Sender:
     """Gate, echo comparison and release of the TX pin for the UART and pins of one transport.
 
     detached     the pin is away from the UART after a collision
-    echoed       bytes of the last attempt that came back right
+    echoed       bytes of the last attempt that came back right, or of the present one so far
     wrong_value  the byte that came back instead of the next one; -1 when none came
     ended_us     ticks at the end of the last attempt
     """
@@ -48,94 +49,90 @@ class Sender:
         self._tx = tx
         self._dominant = 1 if config.rx_invert else 0
         self._recessive_out = 0 if config.tx_invert else 1
-        self._idle_us = config.idle_timeout_us
         self._byte_us = config.byte_us
         self._ring = ring
-        self._scratch = bytearray(64)
+        self._byte = bytearray(1)
         self.detached = False
         self.echoed = 0
         self.wrong_value = -1
         self.ended_us = 0
         self.lost_bytes = 0
 
-    def attempt(self, buf, n):
-        """Send buf[0:n] if the line is silent: SENT, BUSY (nothing was sent), COLLISION or NO_ECHO (released)."""
-        pulse = time_pulse_us
-        rx = self._rx_pin
-        dominant = self._dominant
-        idle_us = self._idle_us
-        any_ = self._any
-        gates = self._gates
+    def attempt(self, buf, n, idle_us, last=0):
+        """Send buf[0:n] if the line stays silent for idle_us (0: at once): SENT, BUSY (nothing was sent), COLLISION or
+        NO_ECHO (released).
+
+        last: 1 = the last byte of a foreign frame is still to come: wait for it, and leave it in the UART until we are
+        on the wire, so that the silence is watched from its end on.
+        """
+        if last and not self._last_comes():
+            return BUSY
         if idle_us:
-            sent = gates[(pulse(rx, dominant, idle_us) == -2) & (any_() == 0)](buf, n)
+            sent = self._gates[(time_pulse_us(self._rx_pin, self._dominant, idle_us) == -2) & (self._any() == last)](
+                buf, n
+            )
         else:
             sent = self._write(buf, n)
-        started_us = ticks_us()
-        if not sent:
-            return BUSY
-        return self._compare_echo(buf, n, started_us)
+        return self._compare_echo(buf, n, ticks_us(), last) if sent else BUSY
 
-    def _compare_echo(self, buf, n, started_us):
+    def _last_comes(self):
+        """Wait for a byte that is due."""
         any_ = self._any
-        readinto = self._readinto
-        scratch = self._scratch
-        byte_us = self._byte_us
-        size = len(scratch)
-        got = 0
-        while got < n:
+        begun_us = ticks_us()
+        while not any_():
+            if ticks_diff(ticks_us(), begun_us) > 2 * self._byte_us:
+                return False
+            sleep_us(_LAST_STEP_US)
+        return True
+
+    def _compare_echo(self, buf, n, started_us, last):
+        """Byte after byte: what comes behind our last one, or behind a wrong one, stays in the UART."""
+        if last:
+            self._readinto(self._byte, 1)
+            self._keep(self._byte, 1)
+        self.echoed = 0
+        while self.echoed < n:
             # The time before the look: a pause between the two must not make a byte look late.
             now_us = ticks_us()
-            k = any_()
-            if k:
-                k = readinto(scratch, min(k, size))
-                i = 0
-                while i < k and got < n:
-                    if scratch[i] != buf[got]:
-                        self._release(now_us)
-                        self._note(buf, got, scratch[i], i, k)
-                        return COLLISION
-                    i += 1
-                    got += 1
-                if i < k:
-                    self._keep(scratch, k - i, i)
-            elif ticks_diff(now_us, started_us) > (got + 2) * byte_us + _LATE_US:
-                self._release(now_us)
-                self._note(buf, got, -1, 0, 0)
-                return COLLISION if got else NO_ECHO
+            if self._any():
+                self._readinto(self._byte, 1)
+                if self._byte[0] != buf[self.echoed]:
+                    self._release(now_us, self._byte[0])
+                    self._keep(buf, self.echoed)
+                    self._keep(self._byte, 1)
+                    return COLLISION
+                self.echoed += 1
+            elif ticks_diff(now_us, started_us) > (self.echoed + 2) * self._byte_us + _LATE_US:
+                self._release(now_us, -1)
+                self._keep(buf, self.echoed)
+                return COLLISION if self.echoed else NO_ECHO
             else:
                 sleep_us(_STEP_US)
-        self.echoed = n
         self.ended_us = ticks_us()
         return SENT
 
-    def _release(self, now_us):
+    def _release(self, now_us, wrong_value):
         Pin(self._tx, Pin.OUT, value=self._recessive_out)
         self.detached = True
         self.ended_us = now_us
-
-    def _note(self, buf, got, wrong_value, i, k):
-        """What the wire carried goes to the receiver: if a foreign frame won, it is there as a whole."""
-        self.echoed = got
         self.wrong_value = wrong_value
-        if got:
-            self._keep(buf, got, 0)
-        if k > i:
-            self._keep(self._scratch, k - i, i)
 
-    def _keep(self, buf, n, start):
-        if not self._ring.write(buf, n, start):
+    def _keep(self, buf, n):
+        """What the wire carried goes to the receiver: if a foreign frame won, it is there as a whole."""
+        if not self._ring.write(buf, n):
             self.lost_bytes += n
 
-    def reattach(self):
-        """Give the pin back once the FIFO has run dry and the line is silent; True when TX belongs to the UART.
+    def reattach(self, idle_us):
+        """Give the pin back once the FIFO has run dry and the line is silent for idle_us; True when TX is the UART's.
 
-        Silence matters: `init` throws away what the UART is receiving.
+        Silence matters: `init` throws away what the UART is receiving. Right behind a whole frame 0 will do: the next
+        one does not begin within the 0.1 ms that `init` takes.
         """
         if not self.detached:
             return True
-        if not self._uart.txdone():
+        if not self._uart.txdone() or self._rx_pin() == self._dominant:
             return False
-        if self._idle_us and time_pulse_us(self._rx_pin, self._dominant, self._idle_us) != -2:
+        if idle_us and time_pulse_us(self._rx_pin, self._dominant, idle_us) != -2:
             return False
         if self._any():
             return False

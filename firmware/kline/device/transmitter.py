@@ -22,6 +22,8 @@ class Transmitter:
     on_sent    f(buffer, length, time_us): our own frame, whole, when it was on the bus
     on_event   f(code, value): see records.py
     stuck_low  RX has been dominant for over a second: nothing is sent
+    ready      what ask() said last of the message that comes next
+    held       set by the owner: there is no room for a result now, so nothing is sent
     """
 
     def __init__(self, config, seed):
@@ -32,6 +34,8 @@ class Transmitter:
         self.on_sent = None
         self.on_event = None
         self.stuck_low = False
+        self.ready = False
+        self.held = False
         self.frames = 0
         self.collisions = 0
         self.refused = 0
@@ -43,11 +47,10 @@ class Transmitter:
         self._low_rx_bytes = 0
         random.seed(seed)
 
-    def begin(self, sender, idle, rx_ring, rx_pin):
-        """Start with this hardware: Sender, IdleDetector, RX ring and RX pin."""
+    def begin(self, sender, idle, rx_pin):
+        """Start with this hardware: Sender, IdleDetector and RX pin."""
         self._sender = sender
         self._idle = idle
-        self._rx_ring = rx_ring
         self._rx_pin = rx_pin
         self._dominant = 1 if self.config.rx_invert else 0
         self._pause_us = 0
@@ -67,18 +70,23 @@ class Transmitter:
         """True when no message waits or is under way."""
         return not self._loaded and not self.queue.waiting()
 
-    def run(self, rx_bytes):
-        """One turn: watch the line, and send the next message if its time has come. True when a message ended."""
-        now_us = ticks_us()
-        self._watch_line(now_us, rx_bytes)
+    def ask(self, rx_bytes):
+        """All questions that need no silent bus; True: the next message may go, once pausing() is over.
+
+        rx_bytes: what has been received so far; whether the line is stuck shows by it. The answer is kept in `ready`.
+        """
+        self._watch_line(ticks_us(), rx_bytes)
+        self.ready = False
         if not self._loaded and not self._load():
             self.quiet_car.look()
-            if self._sender.detached and self._between_bursts():
-                self._sender.reattach()
-            return False
-        if not self._ended_early(now_us) and self._may_try(now_us):
-            self._try()
-        return not self._loaded
+        elif not self.held:
+            self.ready = not self._ended_early()
+        return self.ready
+
+    def pausing(self):
+        """It is too early after the newest attempt."""
+        # Further away than the pause can be: it was over so long ago that ticks have wrapped.
+        return self._pause_us and 0 < ticks_diff(self._not_before_us, ticks_us()) <= self._pause_us
 
     def _load(self):
         flushed = self.queue.flushed
@@ -88,7 +96,7 @@ class Transmitter:
             self._tell(records.EVENT_TX_FLUSHED, 0)
         return self._loaded
 
-    def _ended_early(self, now_us):
+    def _ended_early(self):
         """The message can't go now, or never: True. In the second case it gets its result."""
         queue = self.queue
         if self.stuck_low:
@@ -104,20 +112,13 @@ class Transmitter:
             return True
         return manners == WAIT
 
-    def _between_bursts(self):
-        """The timer said so, or all that came was whole frames, so that the ring is empty again."""
-        return self._idle.clear_to_send or not self._rx_ring.available()
-
-    def _may_try(self, now_us):
-        # Further away than the pause can be: it was over so long ago that ticks have wrapped.
-        pausing = 0 < ticks_diff(self._not_before_us, now_us) <= self._pause_us
-        return not pausing and self._between_bursts() and self._sender.reattach()
-
-    def _try(self):
+    def send(self, idle_us, last=0):
+        """Try the message that is ready, after idle_us of silence (last: see Sender.attempt); then ask() again."""
+        self.ready = False
         queue = self.queue
         sender = self._sender
         self._idle.transmission_begins()
-        outcome = sender.attempt(queue.frame, queue.length)
+        outcome = sender.attempt(queue.frame, queue.length, idle_us, last)
         self._idle.transmission_ended()
         if outcome == attempt.BUSY:
             return
@@ -158,7 +159,7 @@ class Transmitter:
         self._not_before_us = ticks_add(self._sender.ended_us, pause_us)
 
     def _finish(self, code, detail):
-        self._loaded = False
+        self._loaded = self.ready = False
         if code != records.RESULT_SENT:
             self.failed += 1
         queue = self.queue

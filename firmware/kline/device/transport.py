@@ -1,7 +1,7 @@
 """The shared hardware layer: owns the UART, the pins, the timer and the ring buffers of one single-wire bus.
 
 wire -> stage -> UART -> drain_uart() -> RX ring -> a handler reads it
-write() -> TX ring -> run() -> transmitter.py -> sender.py -> UART -> stage -> wire
+write() -> TX ring -> bus_access.py -> transmitter.py -> sender.py -> UART -> stage -> wire
 """
 
 from time import ticks_us
@@ -23,7 +23,7 @@ _SCRATCH = 128
 class KLineTransport:
     """One bus's hardware on a Board with a KLineConfig; nothing is touched before begin().
 
-    rx_ring, transmitter    its parts, for handlers and counters
+    rx_ring, transmitter    its parts, for handlers and counters; after begin() also sender and idle
     last_byte_us            ticks when the newest byte was fetched from the UART
     rx_bytes                bytes received, modulo 2**30
     rx_full, rx_uart_full   moments when the ring, or the UART's own buffer behind it, was full
@@ -51,15 +51,15 @@ class KLineTransport:
         self._readinto = self._uart.readinto
         # Without a mode: setting one could cut RX off from the UART.
         self._rx_pin = Pin(board.rx)
-        self._sender = Sender(self._uart, self._rx_pin, board.tx, config, self.rx_ring)
-        self._idle = IdleDetector(self._uart, self._rx_pin, config)
-        self.transmitter.begin(self._sender, self._idle, self.rx_ring, self._rx_pin)
+        self.sender = Sender(self._uart, self._rx_pin, board.tx, config, self.rx_ring)
+        self.idle = IdleDetector(self._uart, self._rx_pin, config)
+        self.transmitter.begin(self.sender, self.idle, self._rx_pin)
         return self
 
     def close(self):
         """Give the hardware back; TX stays recessive."""
         if self._uart is not None:
-            self._idle.close()
+            self.idle.close()
             self._uart.deinit()
             self._uart = None
             self._park_tx()
@@ -119,8 +119,7 @@ class KLineTransport:
         if moved:
             self.rx_bytes = (self.rx_bytes + moved) & 0x3FFFFFFF
             self.last_byte_us = ticks_us()
-            self._idle.byte_came(self.last_byte_us)
-            self.transmitter.quiet_car.heard()
+            self.idle.byte_came(self.last_byte_us)
         return moved
 
     # -- transmission ------------------------------------------------------------------------------------------------
@@ -139,34 +138,30 @@ class KLineTransport:
         """Write buf[0:n] to the UART at once: no queue, no checksum, no look at the line. For KLineObd2."""
         return self._uart.write(buf, n)
 
-    def run(self):
-        """One turn: send the next message if its time has come, and wait for its echo. True when a message ended."""
-        return self.transmitter.run(self.rx_bytes)
-
     def tx_idle(self):
         """True when no message waits or is under way."""
         return self.transmitter.idle()
 
     def echo_lost(self):
         """Bytes of collisions that did not fit in the RX ring."""
-        return self._sender.lost_bytes
+        return self.sender.lost_bytes
 
     # -- state -------------------------------------------------------------------------------------------------------
 
     @property
     def clear_to_send(self):
         """The bus has been silent for idle_timeout_us; always true when that is 0."""
-        return self._idle.clear_to_send
+        return self.idle.clear_to_send
 
     @property
     def is_transmitting(self):
         """An attempt to send is under way."""
-        return self._idle.is_transmitting
+        return self.idle.is_transmitting
 
     @property
     def last_rx_transition_us(self):
         """Ticks of the last sign of life on RX: an edge that opened a burst, or a byte."""
-        return self._idle.last_rx_transition_us
+        return self.idle.last_rx_transition_us
 
     # -- direct access, for init sequences ---------------------------------------------------------------------------
 

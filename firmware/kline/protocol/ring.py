@@ -115,10 +115,12 @@ class RingBuffer:
                 i = 0
         return n
 
-    def xor8(self, n: int) -> int:
-        """XOR of the n oldest bytes (n <= available), in one loop: the I-Bus scanner's fast path."""
+    def xor8(self, n: int, start: int = 0) -> int:
+        """XOR of n bytes from byte `start` of the contents on (start + n <= available), in one loop."""
         size = self.size
-        i = self._head
+        i = self._head + start
+        if i >= size:
+            i -= size
         ring = self._buf
         x = 0
         for _ in range(n):

@@ -7,12 +7,17 @@ Decoder rule: the candidate that starts first wins until it is a whole frame, or
 outside 3..max, or stalls (no new byte for `stall_us`); then one byte is dropped and the search goes on from the next.
 When input stalls, every incomplete candidate in the ring has stalled, those that start later too.
 
+A sender wants to know when the frame that is under way will be over, before frames that came earlier are taken:
+missing() looks behind whole frames at the head of the ring, and sums up each byte once.
+
 The scanner reads any object with `available() peek(n) remove(n)` and allocates nothing. A ring of at least twice
 `max_frame` bytes always makes progress: once `max_frame` bytes are there, the first candidate is decided.
 """
 
+from array import array
+
 from kline.protocol.checksum import xor8
-from kline.protocol.ticks import count_up, ticks_diff
+from kline.protocol.ticks import count_up, ticks_add, ticks_diff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +34,8 @@ FIND_LENGTH = 1  # waiting for the length byte
 FIND_MESSAGE = 2  # waiting for the rest of the candidate
 GOOD_CHECKSUM = 3  # a valid frame stands at the head of the ring
 BAD_CHECKSUM = 4  # (passing) the candidate was whole, its XOR was not 0
+UNKNOWN = MAX_FRAME  # missing(): where the frame ends can't be told
+_AHEAD = 64  # whole frames that missing() looks behind at most
 
 
 def encode(source: int, destination: int, data: "Buffer") -> bytes:
@@ -70,12 +77,19 @@ class IbusScanner:
         self.too_long = 0
         self.stalled = 0
         self.dropped_bytes = 0
+        self.end_us = -1  # tick of the end of the frame that was taken last; -1: missing() had not seen it
+        self._ends = array("i", [0] * _AHEAD)
         self.reset()
 
     def reset(self) -> None:
         """Forget what was seen of the ring: to be called by whoever flushed it."""
         self.state = FIND_SOURCE
         self._need = 0  # bytes of the frame at the head, while GOOD_CHECKSUM
+        self._whole = 0  # bytes of the whole frames at the head of the ring, as far as they are known
+        self._count = 0  # of these frames
+        self._first = 0  # index in _ends of the first one's
+        self._summed = 0  # bytes of the candidate behind them that are in _x
+        self._x = 0
         self._seen = 0  # available() at the last look
         self._grown_us = 0  # when it last grew
         self._ended = 0  # bytes at the head of the ring behind which input has stalled
@@ -95,11 +109,45 @@ class IbusScanner:
         """As scan(), where no more input will come (end of a file): what is incomplete now stays so."""
         return self._look(self._ring.available(), True)
 
+    def missing(self, last_us: int) -> int:
+        """Bytes that the frame under way still lacks; 0: the ring holds nothing but whole frames.
+
+        last_us: when the newest byte ended. UNKNOWN: what came last can't be a frame, or has stalled, or more frames
+        wait than it looks behind. A length that has not come yet counts as the smallest.
+        """
+        ring = self._ring
+        n = ring.available() - self._whole
+        while n > 0:
+            if self._ended or self._count == _AHEAD:
+                return UNKNOWN
+            if n == 1:
+                return MIN_FRAME - 1
+            need = ring.peek(self._whole + 1) + 2
+            if need < MIN_FRAME or need > self.max_frame:
+                return UNKNOWN
+            x = self._sum_up(need if need < n else n)
+            if need > n:
+                return need - n
+            if x:
+                return UNKNOWN
+            n -= need
+            self._found(need, ticks_add(last_us, -n * BYTE_US))
+        return 0
+
+    def _found(self, need: int, end_us: int) -> None:
+        self._ends[(self._first + self._count) % _AHEAD] = end_us
+        self._count += 1
+        self._whole += need
+        self._summed = 0
+        self._x = 0
+
     def _look(self, n: int, quiet: bool) -> int:
         if quiet and not self._ended:
             self._ended = n
-        if self.state == GOOD_CHECKSUM and n >= self._need:
-            return self._need
+        if self._whole:
+            if n >= self._whole:
+                return self._head()
+            self.reset()  # the ring was flushed behind our back
         found = self._search(n)
         if quiet and not found:
             # What came behind an earlier stall has stalled too by now.
@@ -112,6 +160,10 @@ class IbusScanner:
         if self.state != GOOD_CHECKSUM:
             return 0
         n = self._ring.remove(self._need)
+        self.end_us = self._ends[self._first]
+        self._first = (self._first + 1) % _AHEAD
+        self._count -= 1
+        self._whole -= n
         self.state = FIND_SOURCE
         self._forget(n)
         return n
@@ -140,26 +192,39 @@ class IbusScanner:
                     self.state = FIND_MESSAGE if have > 1 else FIND_LENGTH
                     return 0
                 self.stalled = count_up(self.stalled)
-            elif self._sum(need) == 0:
-                self.state = GOOD_CHECKSUM
-                self._need = need
-                self.frames = count_up(self.frames)
-                return need
+            elif not self._sum_up(need):
+                self._found(need, -1)
+                return self._head()
             else:
                 self.state = BAD_CHECKSUM
                 self.bad_checksum = count_up(self.bad_checksum)
             if not ring.remove(1):
                 self.reset()
                 return 0
+            self._summed = self._x = 0
             n -= 1
             self._seen = n
             self._ended = ended - 1 if ended else 0
             self.dropped_bytes = count_up(self.dropped_bytes)
 
-    def _sum(self, n: int) -> int:
-        if self._xor is not None:
-            return int(self._xor(n))
-        x = 0
-        for i in range(n):
-            x ^= self._ring.peek(i)
-        return x
+    def _head(self) -> int:
+        """Length of the whole frame at the head of the ring."""
+        if self.state != GOOD_CHECKSUM:
+            self.state = GOOD_CHECKSUM
+            self._need = self._ring.peek(1) + 2
+            self.frames = count_up(self.frames)
+        return self._need
+
+    def _sum_up(self, n: int) -> int:
+        """XOR of the first n bytes behind the whole frames; what was in it before is not read again."""
+        summed = self._summed
+        if n > summed:
+            start = self._whole + summed
+            n -= summed
+            self._summed += n
+            if self._xor is not None:
+                self._x ^= self._xor(n, start)
+            else:
+                for i in range(start, start + n):
+                    self._x ^= self._ring.peek(i)
+        return self._x
