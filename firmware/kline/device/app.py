@@ -150,8 +150,7 @@ class Application:
         begun_us = ticks_us()
         pc = self.pc
         pc.look()
-        self.ibus.access.turn(pc.behind, pc.full)
-        if self.transport.tx_idle():
+        if self.ibus.access.turn(pc.behind, pc.full):
             pc.all()
         else:
             pc.one()
@@ -183,7 +182,9 @@ class Application:
             self._heard_ms = now_ms
             if self.boot is not None and self.boot.on_trial:
                 self.boot.confirm()
-            if not 0 <= ticks_diff(now_ms, self._counted_ms) < _COUNTERS_MS:
+            # They take 15 ms: not while a message waits for its moment, unless many do, one after another.
+            limit_ms = _COUNTERS_MS if self.transport.tx_idle() else 2 * _COUNTERS_MS
+            if not 0 <= ticks_diff(now_ms, self._counted_ms) < limit_ms:
                 self._count()
         elif ticks_diff(now_ms, self._heard_ms) >= _REPL_AFTER_MS:
             self._running = False

@@ -8,7 +8,7 @@ a frame and the last look at the line:
 - What can be asked earlier has been asked by then (Transmitter.ask).
 - After a collision TX goes back to the UART right behind a frame, where nobody begins.
 
-turn() comes back when there is time for a piece of other work: some 5 ms.
+turn() comes back when there is time for other work: all of it, or a piece of some 5 ms while a message waits.
 """
 
 from time import sleep_us, ticks_diff, ticks_us
@@ -42,7 +42,7 @@ class BusAccess:
         """Drain the UART; when a message waits, see a frame that is nearly over to its end, and send.
 
         hurry: other work must not wait now, whatever it costs us of chances to send. full: there is no room for a
-        result, so nothing is sent.
+        result, so nothing is sent. True: there is time for all other work, else for a piece of it.
         """
         transport = self._transport
         transmitter = self._transmitter
@@ -51,20 +51,21 @@ class BusAccess:
         transmitter.held = full
         if transmitter.idle() and not transport.sender.detached:
             transmitter.ask(transport.rx_bytes)
-            return
+            return True
+        hurry = hurry or transport.rx_available() > self._half
         missing = self._scanner.missing(transport.last_byte_us)
         if missing and not transport.idle.clear_to_send:
-            hurry = hurry or transport.rx_available() > self._half
             if hurry or not transmitter.ready or self._age_us() >= self._patience_us:
                 transmitter.ask(transport.rx_bytes)
             if hurry or missing > _NEAR or not (transmitter.ready or transport.sender.detached):
-                return
+                return hurry
             missing = self._await_end(missing)
             if missing == 1 and self._may_speak():
                 transmitter.send(self._idle_us, 1)
             if missing:
-                return
+                return False
         self._speak(not missing)
+        return hurry or transmitter.idle()
 
     def _await_end(self, missing):
         """Do nothing but drain until one byte is missing, none when we may not send; or else bytes don't come."""
@@ -75,7 +76,10 @@ class BusAccess:
                 break
             sleep_us(_STEP_US)
             if transport.drain_uart():
+                before = missing
                 missing = self._scanner.missing(transport.last_byte_us)
+                if missing > before:
+                    break  # the next frame has begun
                 if missing > 1 and not transmitter.ready:
                     transmitter.ask(transport.rx_bytes)
         return missing

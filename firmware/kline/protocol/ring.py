@@ -116,18 +116,20 @@ class RingBuffer:
         return n
 
     def xor8(self, n: int, start: int = 0) -> int:
-        """XOR of n bytes from byte `start` of the contents on (start + n <= available), in one loop."""
-        size = self.size
-        i = self._head + start
-        if i >= size:
-            i -= size
+        """XOR of n bytes from byte `start` of the contents on (start + n <= available)."""
         ring = self._buf
+        start += self._head
+        if start >= self.size:
+            start -= self.size
+        n += start
         x = 0
-        for _ in range(n):
+        if n > self.size:  # the rest lies in front again
+            n -= self.size
+            for i in range(n):
+                x ^= ring[i]
+            n = self.size
+        for i in range(start, n):
             x ^= ring[i]
-            i += 1
-            if i == size:
-                i = 0
         return x
 
     def clear(self) -> None:

@@ -68,7 +68,7 @@ class IbusScanner:
         if not MIN_FRAME <= max_frame <= MAX_FRAME:
             raise ValueError("max_frame is %r, must be %d..%d" % (max_frame, MIN_FRAME, MAX_FRAME))
         self._ring = ring
-        self._xor = getattr(ring, "xor8", None)  # RingBuffer's loop over its own bytes; else peek() byte by byte
+        self._xor = getattr(ring, "xor8", self._xor_of_peeks)  # RingBuffer's loop over its own bytes
         self.max_frame = max_frame
         self.stall_us = stall_us
         self.frames = 0
@@ -217,14 +217,14 @@ class IbusScanner:
 
     def _sum_up(self, n: int) -> int:
         """XOR of the first n bytes behind the whole frames; what was in it before is not read again."""
-        summed = self._summed
-        if n > summed:
-            start = self._whole + summed
-            n -= summed
-            self._summed += n
-            if self._xor is not None:
-                self._x ^= self._xor(n, start)
-            else:
-                for i in range(start, start + n):
-                    self._x ^= self._ring.peek(i)
+        more = n - self._summed
+        if more > 0:
+            self._x ^= self._xor(more, self._whole + self._summed)
+            self._summed = n
         return self._x
+
+    def _xor_of_peeks(self, n: int, start: int) -> int:
+        x = 0
+        for i in range(start, start + n):
+            x ^= self._ring.peek(i)
+        return x
