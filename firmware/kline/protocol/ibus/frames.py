@@ -34,7 +34,7 @@ FIND_LENGTH = 1  # waiting for the length byte
 FIND_MESSAGE = 2  # waiting for the rest of the candidate
 GOOD_CHECKSUM = 3  # a valid frame stands at the head of the ring
 BAD_CHECKSUM = 4  # (passing) the candidate was whole, its XOR was not 0
-UNKNOWN = MAX_FRAME  # missing(): where the frame ends can't be told
+UNKNOWN = MAX_FRAME  # missing(): nothing says where the frame ends
 _AHEAD = 64  # whole frames that missing() looks behind at most
 
 
