@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -76,9 +77,11 @@ w.wire.listeners.append(edge)
 
 
 @contextlib.asynccontextmanager
-async def elm(car: str, *words: str) -> AsyncIterator[tuple[ElmServer, Device, SimPort]]:
+async def elm(
+    car: str, *words: str, uncounted_refusals: bool = False
+) -> AsyncIterator[tuple[ElmServer, Device, SimPort]]:
     async with sim_device(SimOptions(car=car, extra=words), SETTINGS) as (device, port):
-        server = ElmServer(BoardLine(device), ElmOptions(port=0))
+        server = ElmServer(BoardLine(device), ElmOptions(port=0, uncounted_refusals=uncounted_refusals))
         await server.start()
         try:
             yield server, device, port
@@ -137,6 +140,35 @@ async def test_frames_that_come_60_ms_apart_are_this_requests_answer_and_no_othe
         for line, answer in (("010C", b"41 0C 0D 20 "), ("010D1", b"41 0D 39 ")):
             lines = (await phone.ask(line)).split(b"\r")
             assert set(lines[:-2]) <= {answer, b"NO DATA"}, lines
+        await phone.close()
+
+
+async def test_a_count_of_one_where_the_gearbox_is_first() -> None:
+    for uncounted, answer in ((False, b"7F 01 12 \r\r>"), (True, b"7F 01 12 \r41 0C ")):
+        async with elm("kwp_fast", uncounted_refusals=uncounted) as (server, _, _):
+            phone = await Phone.connect(server.port)
+            for line in ("ATE0", "ATSP5", "0100"):
+                await phone.ask(line)
+            assert (await phone.ask("010C1")).startswith(answer)
+            await phone.close()
+
+
+async def test_an_ecu_that_needs_400_ms_is_waited_for_with_at_st(tmp_path: Path) -> None:
+    car = json.loads((VECTORS / "vin_frames_60ms_late.json").read_text())
+    car["ecus"][0]["rules"] = [{"request": "01 0C", "delay_ms": 400}]
+    (tmp_path / "car.json").write_text(json.dumps(car))
+    async with elm(str(tmp_path / "car.json")) as (server, _, _):
+        phone = await Phone.connect(server.port)
+        for line in ("ATE0", "ATSP5", "0100"):
+            await phone.ask(line)
+        assert await phone.ask("010C") == b"NO DATA\r\r>"
+        await phone.ask("ATST 96")
+        # Asked while the ECU still owes the other answer, it may not be heard; that answer is not its.
+        assert await phone.ask("010D") in (b"NO DATA\r\r>", b"41 0D 39 \r\r>")
+        assert await phone.ask("010D") == b"41 0D 39 \r\r>"
+        for adaptive in ("ATAT0", "ATAT1", "ATAT2"):
+            await phone.ask(adaptive)
+            assert await phone.ask("010C") == b"41 0C 0D 20 \r\r>"
         await phone.close()
 
 

@@ -89,6 +89,15 @@ def test_another_answer_is_waited_for_until_the_car_has_been_seen_faster() -> No
     assert waited() == 200
 
 
+def test_a_refusal_that_does_not_count() -> None:
+    """With count digit 1 on a car whose gearbox refuses before the engine answers."""
+    for uncounted, count in ((False, 1), (True, 0)):
+        elm = Elm().ready(5)
+        elm.chip.uncounted_refusals = uncounted
+        elm.say("010C1")
+        assert elm.car.exchanges()[-1].count == count
+
+
 def test_what_answers_another_request_is_no_answer() -> None:
     late = ["87 F1 10 49 02 02 4D 38 47 44 1E", "83 F1 10 41 0D 39 0B", "83 F1 10 7F 09 12 1E"]
     elm = Elm().ready(5)

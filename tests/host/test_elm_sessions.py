@@ -167,7 +167,7 @@ def test_a_reset_forgets_what_was_found() -> None:
         elm.say("0100")
         assert elm.ask("ATDPN") == "A5"
         elm.say(command)
-        assert (elm.ask("ATDPN"), elm.ask("ATKW")) == ("A0", "?"), command
+        assert (elm.ask("ATDPN"), elm.ask("ATKW")) == ("A0", "OK"), command
 
 
 def test_settings_end_where_they_should() -> None:

@@ -48,6 +48,7 @@ def elm327(
     allow: tuple[str, ...],
     with_pty: bool,
     volts: float,
+    uncounted_refusals: bool,
     car: str,
     sim: tuple[str, ...],
     log_json: bool,
@@ -59,7 +60,7 @@ def elm327(
     """
     set_up_logging(0, log_json)
     host, port = parse_listen(listen)
-    options = ElmOptions(host=host, port=port, allow=allow, volts=volts)
+    options = ElmOptions(host=host, port=port, allow=allow, volts=volts, uncounted_refusals=uncounted_refusals)
     name = device or "auto"
     board = Device(port_for(name, SimOptions(car=car, extra=sim)), SETTINGS)
     asyncio.run(_serve(board, options, with_pty, f"a virtual car ({car})" if name == "sim" else name))

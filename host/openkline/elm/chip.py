@@ -17,7 +17,7 @@ Accept = Callable[[bytes], bool]
 
 
 class Chip:
-    """volts: what AT RV says where the board measures nothing.
+    """volts: what AT RV says where the board measures nothing; uncounted_refusals: 010C1 waits for data.
 
     out       what the client is to be sent; the owner empties it
     accepted  messages printed since listen_for()
@@ -25,9 +25,10 @@ class Chip:
     buffer    of AT BD: the last message, its first bytes above what was there before; size: how long it was
     """
 
-    def __init__(self, memory: Memory | None = None, volts: float = 12.0) -> None:
+    def __init__(self, memory: Memory | None = None, volts: float = 12.0, uncounted_refusals: bool = False) -> None:
         self.memory = memory or Memory()
         self.volts = volts
+        self.uncounted_refusals = uncounted_refusals
         self.settings = self.memory.parameters.settings()
         self.bus = Bus()
         self.out = bytearray()

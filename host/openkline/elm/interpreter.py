@@ -34,8 +34,8 @@ class Interpreter(Chip):
     overlong   lines given up because they had no end, or were too long
     """
 
-    def __init__(self, memory: Memory | None = None, volts: float = 12.0) -> None:
-        super().__init__(memory, volts)
+    def __init__(self, memory: Memory | None = None, volts: float = 12.0, uncounted_refusals: bool = False) -> None:
+        super().__init__(memory, volts, uncounted_refusals)
         self.operation: Operation | None = None
         self.cancel = False
         self.overlong = 0

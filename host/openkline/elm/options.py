@@ -32,6 +32,11 @@ class ElmOptions:
         high=99.9,
         metavar="VOLTS",
     )
+    uncounted_refusals: bool = setting(
+        False,
+        "Don't count a refusal (7F ..) as the answer that a request such as 010C1 waits for; it ends with silence.",
+        "--uncounted-refusals",
+    )
     clients: int = setting(8, "Maximum number of clients.", low=1, high=64)
     idle_s: float = setting(
         60.0, "Seconds of silence after which a client makes room for a new one.", low=0, high=86400

@@ -186,7 +186,11 @@ class ElmServer:
             return False
         self.driver = client
         client.session = ElmSession(
-            Interpreter(self.memory, self.options.volts), self.line, client.write, client.backlog, client.name
+            Interpreter(self.memory, self.options.volts, self.options.uncounted_refusals),
+            self.line,
+            client.write,
+            client.backlog,
+            client.name,
         )
         log.info("%s: drives", client.name)
         return True

@@ -166,9 +166,10 @@ def _exchange(chip: Chip, data: bytes, count: int, fresh: bool) -> Exchange:
     if not settings.responses:
         return Exchange(frame, 0, 0, 0, not chip.bus.bypassed)
     first_ms = max(settings.timeout_ms(), SEARCH_MIN_MS if fresh else 0)
-    # Which answers are for us is decided here: with AT RA the board must not count the others.
+    # Which answers count is decided here: the board knows nothing of AT RA, and does not tell a refusal from data.
+    counts_here = settings.receive is not None or chip.uncounted_refusals
     more_ms = settings.more_ms(chip.bus.gap_ms(data))
-    return Exchange(frame, first_ms, more_ms, 0 if settings.receive is not None else count, not chip.bus.bypassed)
+    return Exchange(frame, first_ms, more_ms, 0 if counts_here else count, not chip.bus.bypassed)
 
 
 def _answers_to(data: bytes) -> Accept:
