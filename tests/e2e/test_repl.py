@@ -170,7 +170,7 @@ def test_the_command_on_a_terminal() -> None:
         terminal.write(b"\r")
         terminal.read_until(r">>> ")
         terminal.write(b"6 * 7\r")
-        terminal.read_until(r"\b42\r?\n>>> ")
+        terminal.read_until(r"6 \* 7\r\n42\r\n>>> ")
         terminal.write(b"\x04")  # a soft reset: the supervisor starts the board again
         terminal.read_until("openkline starts in")
         terminal.write(b"\x03")

@@ -7,6 +7,7 @@ import sys
 
 import rich_click as click
 
+from openkline.cli import returns
 from openkline.cli.common import device_option
 from openkline.device.port import Port, SimPort, port_for
 from openkline.device.prompt import reach_prompt
@@ -40,6 +41,8 @@ async def _repl(device: str, car: str) -> int:
         await reach_prompt(port)
         echo("the application has stopped; press Enter for the prompt", err=True)
         command, environment = python_program("mpremote", "connect", _path(port), "resume", "repl")
+        if isinstance(port, SimPort):
+            return await returns.run(command, environment)
         program = await asyncio.create_subprocess_exec(*command, env=environment)
         return await program.wait()
     finally:

@@ -11,6 +11,7 @@ from openkline.words import plural
 BURST = 100  # messages of a kind that pass at once
 PER_S = 0.5  # further ones
 _MAX_KINDS = 1000
+_SHOWN = 60  # characters of a kind's wording
 
 
 class _Kind:
@@ -46,7 +47,7 @@ class Moderated(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         now_s = self._monotonic()
-        key = record.name, str(record.msg)
+        key = record.name, str(record.msg) or " "
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= _MAX_KINDS:
@@ -59,7 +60,7 @@ class Moderated(logging.Handler):
     def _tell_missing(self, key: tuple[str, str], kind: _Kind) -> None:
         missing, kind.missing = kind.missing, 0
         if missing:
-            text = f"{plural(missing, 'more message')} like {key[1]!r} left out"
+            text = f"{plural(missing, 'more message')} like {key[1].splitlines()[0][:_SHOWN]!r} left out"
             self._target.handle(logging.LogRecord(key[0], logging.WARNING, "", 0, "%s", (text,), None))
 
     def close(self) -> None:
