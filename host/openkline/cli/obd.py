@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from kline.protocol.obd import dtc, requests
+from kline.protocol.obd import requests
 from kline.protocol.obd.words import quantity, refusal
 from openkline.cli.common import ask, json_option
 from openkline.cli.obd_common import (
@@ -26,6 +26,7 @@ from openkline.cli.obd_scan import scan, vin
 from openkline.cli.obd_tests import tests
 from openkline.errors import ObdError
 from openkline.obd.live import Cell
+from openkline.obd.trouble_codes import describe
 from openkline.terminal import echo
 
 _SERVICES = (("stored", requests.STORED), ("pending", requests.PENDING_CODES), ("permanent", requests.PERMANENT))
@@ -66,9 +67,9 @@ def trouble_codes(as_json: bool, **words: Any) -> None:
         codes = [(ecu, code) for ecu in found for code in found[ecu]]
         for ecu, code in codes:
             if as_json:
-                print_json({"kind": name, "ecu": ecu_key(ecu), "code": code, "about": dtc.describe(code)})
+                print_json({"kind": name, "ecu": ecu_key(ecu), "code": code, "about": describe(code)})
             else:
-                echo(f"{name:<10} {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
+                echo(f"{name:<10} {code}  {ecu_name(ecu)}  {describe(code)}")
         remark = _remark(found, sure, () if name == "stored" else known)
         if name == "permanent" and not found:
             remark = _NO_PERMANENT
@@ -145,7 +146,7 @@ def freeze(as_json: bool, **words: Any) -> None:
         if as_json:
             print_json({"ecu": ecu_key(ecu), "code": code, **cells_json(cells)})
             continue
-        echo(f"stored by {code}  {ecu_name(ecu)}  {dtc.describe(code)}")
+        echo(f"stored by {code}  {ecu_name(ecu)}  {describe(code)}")
         for cell in cells:
             echo(f"  {quantity(cell.value.name):<45} {in_words(cell)}")
     if not found and as_json:

@@ -3,8 +3,8 @@
     bits 15-14 system (P C B U) | 13-12 first digit (0..3) | 11-0 three hexadecimal digits      0000 = no code
 
 On the K-line codes come three to a frame, filled up with 0000, without a count: `43 01 33 00 00 00 00` = P0133.
-Sources: SAE J1979 (modes 03, 07, 0A), SAE J2012 (layout; systems and groups, in our own words). There is no list of
-texts of single codes here: no source was found whose terms allow it.
+Sources: SAE J1979 (modes 03, 07, 0A), SAE J2012 (layout; systems and groups, in our own words). The PC has texts of
+single codes: openkline/obd/trouble_codes.py.
 """
 
 TYPE_CHECKING = False
