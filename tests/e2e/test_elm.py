@@ -22,7 +22,7 @@ from openkline.elm.options import ElmOptions
 from openkline.elm.server import ElmServer
 from openkline.obd.session import SETTINGS
 
-from .daemon import bridge
+from .daemon import bridge, command
 from .rig import ROOT, sim_device, until
 
 VECTORS = ROOT / "tests" / "vectors"
@@ -267,4 +267,6 @@ async def test_as_part_of_the_bridge() -> None:
         await phone.ask("ATSP5")
         assert (await phone.ask("0105")).startswith(b"BUS INIT: OK\r")
         assert (await running.status())["device"]["state"] == "ready"
+        status, _, err = await command("send", "-p", str(running.port), "68 18 01")
+        assert status == 5 and b"an ELM327 on a K-line" in b" ".join(err.split()), err
         assert await running.end() == 0

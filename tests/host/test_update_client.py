@@ -259,7 +259,7 @@ async def test_the_slot_proves_what_the_same_version_cannot(
             raise GatewayError("none")
         return {"gateway": {"port": setup.gateway.port}, "device": bus.stats()["device"]}
 
-    monkeypatch.setattr(command, "fetch", fetch)
+    monkeypatch.setattr("openkline.bridge.status.fetch", fetch)
     setup.board.firmware = (2, 6, 1)
     setup.board.capabilities |= records.RUNS_SLOT_A
     setup.board.reboot()

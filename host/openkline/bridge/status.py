@@ -18,6 +18,7 @@ from openkline.errors import GatewayError
 log = logging.getLogger("openkline.bridge.status")
 
 HOST = "127.0.0.1"  # always, whatever address the gateway listens on
+_LOCAL = (HOST, "localhost", "::1")
 MAX_VISITORS = 16
 _LEAVE_S = 5.0  # then a visitor that doesn't read is gone
 _FRESH_S = 0.1  # an answer is given again for so long: asking without pause costs little
@@ -124,6 +125,17 @@ async def fetch(port: int, timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
     except ValueError as error:
         raise GatewayError(f"what answers on {HOST}:{port} is no openkline bridge") from error
     return status
+
+
+async def fetch_beside(host: str, gateway_port: int) -> dict[str, Any] | None:
+    """Of the bridge with this gateway, if it runs here and its status port is the usual one; else None."""
+    if host not in _LOCAL or not default_port(gateway_port):
+        return None
+    try:
+        found = await fetch(default_port(gateway_port))
+    except GatewayError:
+        return None
+    return found if found.get("gateway", {}).get("port") == gateway_port else None
 
 
 def _reason(error: Exception) -> str:

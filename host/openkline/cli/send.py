@@ -23,6 +23,7 @@ else:
     asyncio = LazyModule("asyncio")
 
 _SEEN_TIMEOUT_S = 5.0
+_ASK_AFTER_S = 0.5  # a bridge gives the same status for 0.1 s
 
 
 @click.command(
@@ -65,7 +66,7 @@ def send(
         more = f" ({plural(tries, 'try', 'tries')})" if isinstance(tries, int) and tries > 1 else ""
         echo(f"{frame}  sent{more}")
     if result["outcome"] != "sent":
-        raise NotSent(f"{frame} not sent: {explain(str(result['outcome']))}")
+        raise NotSent(f"{frame} not sent: {result.get('detail') or explain(str(result['outcome']))}")
 
 
 def _what(message: tuple[str, ...], name: str | None, yes: bool) -> tuple[int, int, bytes]:
@@ -124,19 +125,36 @@ async def _send(source: int, destination: int, data: bytes, priority: int, targe
 async def _send_by_bridge(
     source: int, destination: int, data: bytes, priority: int, target: Target
 ) -> dict[str, object]:
-    """The gateway protocol has no results, but each client gets a copy of what was really on the bus."""
+    """The gateway protocol has no results, but each client gets a copy of what was really on the bus.
+
+    A bridge on this computer knows more: it is asked when the copy doesn't come at once, and again at the end.
+    """
+    from openkline.bridge.status import fetch_beside
+    from openkline.cli.refusals import reason
     from openkline.gateway.client import GatewayClient
 
+    before = await fetch_beside(target.address, target.port)
     async with GatewayClient(target.address, target.port) as client:
         await client.send(source, destination, data, priority=priority)
+
+        async def copy() -> bool:
+            async for message in client:
+                if (message.source, message.destination, bytes(message.data)) == (source, destination, data):
+                    return True
+            return False
+
+        seen = asyncio.ensure_future(copy())
         try:
-            async with asyncio.timeout(_SEEN_TIMEOUT_S):
-                async for message in client:
-                    if (message.source, message.destination, bytes(message.data)) == (source, destination, data):
-                        return {"outcome": "sent"}
-        except TimeoutError:
-            return {"outcome": "not_seen"}
-    return {"outcome": "disconnected"}
+            for wait_s in (_ASK_AFTER_S, _SEEN_TIMEOUT_S - _ASK_AFTER_S):
+                await asyncio.wait((seen,), timeout=wait_s)
+                if seen.done():
+                    return {"outcome": "sent" if seen.result() else "disconnected"}
+                outcome, why = await reason(target.address, target.port, client.session_port, before)
+                if outcome:
+                    return {"outcome": outcome, "detail": why}
+        finally:
+            seen.cancel()
+    return {"outcome": "not_seen"}
 
 
 _REASONS = {

@@ -11,13 +11,13 @@ from typing import Any
 
 import rich_click as click
 
-from openkline.bridge.status import default_port, fetch
+from openkline.bridge.status import fetch_beside
 from openkline.cli.bundle import load, summary
-from openkline.cli.common import DEFAULT_ADDRESS, json_option, set_up_logging, tell
+from openkline.cli.common import json_option, set_up_logging, tell
 from openkline.cli.joining import Target, opened_device, target_options
 from openkline.cli.password import WAYS, ask_password, password_option
 from openkline.device.welcome import BoardInfo
-from openkline.errors import GatewayError, UpdateFailed
+from openkline.errors import UpdateFailed
 from openkline.flash.progress import Progress, Step
 from openkline.gateway.client import GatewayClient
 from openkline.net.access import host_port
@@ -34,7 +34,6 @@ _NOT_BACK = (
     "version does not start, the previous one will"
 )
 _ASK_S = 0.25  # a bridge gives the same status for 0.1 s
-_LOCAL = (DEFAULT_ADDRESS, "localhost", "::1")
 
 Version = tuple[int, ...]
 
@@ -125,7 +124,7 @@ class _Work:
         progress = Progress(3)
         async with GatewayClient(host, port) as client:
             with progress.step("gateway") as step:
-                known = await _status(host, port)
+                known = await fetch_beside(host, port)
                 version = await client.firmware_version()
                 before = _of_status(known) or _Runs((version.major, version.minor))
                 if before.version == (0, 0):
@@ -195,19 +194,8 @@ async def _after(client: GatewayClient, host: str, port: int) -> _Runs | None:
         version = await client.firmware_version()
         await asyncio.sleep(_ASK_S)
         if (version.major, version.minor) != (0, 0):
-            return _of_status(await _status(host, port)) or _Runs((version.major, version.minor))
+            return _of_status(await fetch_beside(host, port)) or _Runs((version.major, version.minor))
     return None
-
-
-async def _status(host: str, port: int) -> dict[str, Any] | None:
-    """From a bridge on this computer, which tells more than the gateway protocol. None: not to be had."""
-    if host not in _LOCAL or not default_port(port):
-        return None
-    try:
-        found = await fetch(default_port(port))
-    except GatewayError:
-        return None
-    return found if found.get("gateway", {}).get("port") == port else None
 
 
 def _of_status(known: dict[str, Any] | None) -> _Runs | None:
