@@ -280,6 +280,16 @@ def test_raw_frames_are_told_as_they_were_on_the_line():
         assert [(a.mode, a.data) for a in rig.answers] == [(records.ANSWER_WHOLE, whole)] * 2, rig.answers
 
 
+def test_raw_frames_of_another_tester():
+    rig = ObdPc(KWP, tester="F2")
+    flags = records.RAW_CHECKSUM | records.RAW_PULSE
+    rig.call(records.OP_RAW, bytes((flags, 0, 0)) + b"\xc1\x33\xf2\x81")
+    rig.call(records.OP_RAW, bytes((records.RAW_CHECKSUM, 0, 0)) + b"\xc2\x33\xf2\x01\x0c")
+    heard = [(a.mode, a.data[:7]) for a in rig.answers]
+    whole = records.ANSWER_WHOLE
+    assert heard == [(whole, b"\x83\xf2\x10\xc1\xe9\x8f\xbe"), (whole, b"\x84\xf2\x10\x41\x0c\x0d\x20")], heard
+
+
 def test_the_mode_is_the_pcs_and_ends_with_its_session():
     from rig import frame
 

@@ -55,6 +55,18 @@ def test_a_doubtful_initialisation_counts_where_the_ecu_answers():
         rig = ObdRig(script, rules=rule("init", **actions))
         session = rig.obd.connect()
         assert session.doubt and session.ecus == [0x10], actions
+        assert rig.said[-1].startswith("not by the book (") and rig.said[-1].endswith("but the ECU answers"), rig.said
         assert rig.obd.request_pid(1, 0x0C).frames == [RPM] and rig.sessions() == 1
     rig = ObdRig(ISO, rules=rule("init", stop_after=3))
     assert code_of(rig.obd.connect) == errors.NO_CAR
+
+
+def test_what_comes_too_late_is_noticed():
+    rig = ObdRig(ISO, timing_ms={"P2": 400})
+    session = rig.obd.connect()
+    assert session.too_late and not session.late_p2 and not session.ecus
+    rig = ObdRig(ISO, timing_ms={"P2": 400})
+    rig.obd.limits.p2_max_us = 500 * MS
+    assert rig.obd.connect().ecus == [0x10] and not rig.obd.session.too_late
+    rig = ObdRig(ISO, rules=rule("01 00", silent=True))
+    assert not rig.obd.connect().too_late

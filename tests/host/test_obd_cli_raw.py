@@ -131,6 +131,16 @@ def test_a_late_car_is_said_and_remembered(board: ObdBoard, tmp_path: Path) -> N
     assert kept["p2_ms"] == 800, "and four times that, where it is not enough"
 
 
+def test_what_came_too_late_is_said_once(board: ObdBoard) -> None:
+    def on_call(call: unpack.ObdCall) -> bool:
+        if call.operation == records.OP_REQUEST:
+            board.end_request(call.ident, flags=records.END_ALIVE | records.END_TOO_LATE)
+        return call.operation == records.OP_REQUEST
+
+    board.on_call = on_call
+    assert run("live", "-n", "2", "RPM").stderr.count("try a longer --wait") == 1
+
+
 def test_a_car_that_does_not_answer_01_00_shows_its_values(board: ObdBoard) -> None:
     board.ecus = []
     assert "RPM 840 rpm" in run("live", "-n", "1", "RPM").stdout

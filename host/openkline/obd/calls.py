@@ -41,6 +41,7 @@ class Done:
     renewed  it had to be initialised again
     damaged  of a request: something came that was no whole answer, so one may be missing
     late_p2, late_p3  the car answers after P2max; only requests that come 1 s after an answer
+    too_late          something came when a request without an answer was waited for no more
     """
 
     answers: list[unpack.ObdAnswer]
@@ -50,6 +51,7 @@ class Done:
     damaged: bool
     late_p2: bool = False
     late_p3: bool = False
+    too_late: bool = False
 
 
 class ObdCalls:
@@ -97,9 +99,8 @@ class ObdCalls:
 
 def flags_of(flags: int) -> tuple[bool, ...]:
     """OBD_END's, in Done's order."""
-    names = (
-        records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED, records.END_LATE_P2, records.END_LATE_P3,
-    )  # fmt: skip
+    late = (records.END_LATE_P2, records.END_LATE_P3, records.END_TOO_LATE)
+    names = (records.END_ALIVE, records.END_RENEWED, records.END_DAMAGED, *late)
     return tuple(bool(flags & flag) for flag in names)
 
 

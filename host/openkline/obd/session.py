@@ -159,6 +159,9 @@ class ObdSession:
             self._late.add("P2")
             self._say(f"this car answers late, after more than {p2_ms} ms: from now on {p2_ms * LONGER} ms are waited")
             self.remember(dataclasses.replace(self.car, p2_ms=min(p2_ms * LONGER, MOST_P2_MS)))
+        if done.too_late and not self._late & {"P2", "too late"}:
+            self._late.add("too late")
+            self._say("something came when it was waited for no more: try a longer --wait, such as --wait 1000")
         if done.late_p3 and "P3" not in self._late:
             self._late.add("P3")
             self._say(f"this car takes a request only {_LATE_P3_MS} ms after an answer: each value takes over a second")

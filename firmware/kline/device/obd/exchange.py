@@ -55,7 +55,8 @@ def _try_steps(tester, frame, assembly, last, p2_max_us):
     if tester.on_request:
         tester.on_request(assembly.request)
     try:
-        yield from line.pause_steps(times.p3_min_us)
+        if (yield from line.pause_steps(times.p3_min_us)) and tester.newest and not tester.newest.answers:
+            tester.session.too_late = True
         yield from line.send_steps(frame, times.p4_min_us)
     except ObdError as error:
         if last or error.code not in (errors.ECHO_WRONG, errors.LATE):
@@ -104,6 +105,8 @@ def verify_steps(tester):
         if session.doubt:
             raise session.doubt
         session.sign = None
+    elif session.doubt and tester.on_progress:
+        tester.on_progress("not by the book (%s), but the ECU answers" % session.doubt.args[1])
     for answer in assembly.answers:
         if answer.ecu not in session.ecus:
             session.ecus.append(answer.ecu)

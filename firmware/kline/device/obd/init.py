@@ -37,6 +37,7 @@ class Session:
     sign       what a living session answers; None where that is not known
     patience   so often a silent request is listened to for longer
     late_p2, late_p3  answers come after P2max, so 4 times as long is waited; requests have to come 1 s after an answer
+    too_late   something came when a request without an answer was waited for no more
     """
 
     def __init__(self, kind, address, baud, key, times):
@@ -51,7 +52,7 @@ class Session:
         self.doubt = None
         self.sign = b"\x01\x00"
         self.patience = 3
-        self.late_p2 = self.late_p3 = False
+        self.late_p2 = self.late_p3 = self.too_late = False
 
     def legislated(self):
         """The session of address 33, whose timing ISO 14230-4 fixes; else one ECU's own."""

@@ -179,14 +179,16 @@ class ObdLine:
     def pause_steps(self, pause_us):
         """Wait until so long after the newest byte; not where that is so long ago that ticks have wrapped.
 
-        Nobody is waited for: what comes is forgotten, and waited out. ObdError as of quiet_steps().
+        What comes meanwhile is forgotten, and waited out: True. ObdError as of quiet_steps().
         """
-        self.ignore()
+        came = self.ignore()
         due_us = ticks_add(self.last_end_us, pause_us)
         if 0 < ticks_diff(due_us, ticks_us()) <= pause_us:
             yield from wait_until(due_us)
             if self.ignore():
+                came = True
                 yield from self.quiet_steps(pause_us)
+        return came
 
     def _check_level(self, dominant):
         """Does the line follow? RX is read some ms after an edge of ours."""

@@ -150,6 +150,8 @@ class ObdService:
                 flags |= records.END_LATE_P2
             if session and session.late_p3:
                 flags |= records.END_LATE_P3
+            if session and session.too_late:
+                flags |= records.END_TOO_LATE
             if self.obd.initialized:
                 flags |= records.END_ALIVE
             if self.obd.reconnects != self._renewed:

@@ -143,6 +143,7 @@ END_LOST_ANSWERS = 4  # there was no room for all answers
 END_DAMAGED = 8  # of OP_REQUEST: something came that was no whole answer: one may be missing
 END_LATE_P2 = 16  # an answer came after P2max: in this session 4 times as long is waited
 END_LATE_P3 = 32  # requests are only answered where they come 1 s after the answer before
+END_TOO_LATE = 64  # something came when a request without an answer was waited for no more
 
 # Where WELCOME's and HELLO's fields are that the link itself reads or fills in.
 HELLO_SESSION = 1
