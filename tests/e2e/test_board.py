@@ -151,7 +151,7 @@ async def test_stop_leaves_nothing_behind() -> None:
 async def test_a_wrong_argument_of_the_virtual_board_is_told_at_once() -> None:
     board = SimBoard(SimOptions(car="no such car"))
     await board.start()
-    await until(lambda: board._failure is not None)
+    await until(lambda: board.failure is not None)
     with pytest.raises(SimulatorError, match="--car no such car: none, demo, obd, a file, or one of difficult"):
         await board.start()
     assert board.resets == 1
@@ -163,7 +163,7 @@ async def test_a_board_that_cannot_start_is_given_up(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("openkline.device.sim._EXIT_USAGE", -1)  # as if it crashed
     board = SimBoard(SimOptions(car="no such car"))
     await board.start()
-    await until(lambda: board._failure is not None)
+    await until(lambda: board.failure is not None)
     with pytest.raises(SimulatorError, match="ended 5 times with status 2"):
         await board.start()
     await board.stop()

@@ -127,6 +127,12 @@ def test_what_can_never_be_a_board_ends_the_command(command: str, words: list[st
     assert done.stderr.count(said) <= 3
 
 
+@pytest.mark.parametrize("command", [["obd", "scan"], ["doctor"]])
+def test_a_virtual_car_that_is_none_is_named(command: list[str], tmp_path: Path) -> None:
+    done = run([*command, "-d", "sim", "--car", "nosuch"], "", tmp_path)
+    assert done.returncode == 3 and "--car nosuch" in done.stderr.splitlines()[-1]
+
+
 DEEP = {"json": "[" * 100_000, "toml": "a = " + "[" * 100_000}
 
 

@@ -14,7 +14,7 @@ from kline.protocol.ibus import names
 from openkline.bus import BusFrame, hex_bytes
 from openkline.lazy import LazyModule
 from openkline.printable import printable
-from openkline.terminal import BOLD, DIM, OFF, YELLOW, colours, echo, width_of
+from openkline.terminal import BOLD, DIM, OFF, RED, YELLOW, colours, echo, width_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,7 +32,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 4287  # "IBUS" on a telephone's keys
 
-DEVICE_HELP = "Board: a serial port, socket://HOST:PORT, auto (find it by its USB id), or sim (virtual board)."
+DEVICE_HELP = (
+    "Board: a serial port, socket://HOST:PORT, auto (find it by its USB id), id:ID (its own id, as `openkline status` "
+    "shows it), or sim (virtual board)."
+)
 
 device_option = click.option(
     "-d",
@@ -105,7 +108,7 @@ def tell(text: str, as_error: bool = False) -> None:
         logger.log(logging.ERROR if as_error else logging.INFO, "%s", text)
     else:
         with contextlib.suppress(OSError):  # a full disk, or the terminal is gone
-            echo(text, err=True)
+            echo(text, err=True, paint={"openkline:": RED} if as_error else None)
 
 
 def tell_error(text: str) -> None:

@@ -91,6 +91,8 @@ class Connection:
                 if self._finished:
                     return
                 why = wire.lost.result() or "port closed"
+                if isinstance(why, DeviceUnusable):
+                    raise why
                 self._user.on_trouble(f"{self._port.name}: the connection to the board is gone ({why})")
                 if was_of_use:
                     pause_s = self._settings.backoff_min_s

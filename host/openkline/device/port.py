@@ -1,4 +1,4 @@
-"""Opening the way to the board: a serial path, `socket://host:port`, `auto` (by USB id) or `sim` (the virtual board).
+"""Opening the way to the board: a serial path, `socket://host:port`, `id:..`, `auto` (by USB id) or `sim`.
 
 Opened with DTR and RTS equal (both asserted, as the kernel does by itself): the usual two-transistor circuit resets
 the board only where they differ, and a board with native USB sends nothing before DTR. They stay so when the port
@@ -123,6 +123,42 @@ class AutoPort:
         pass
 
 
+class IdPort:
+    """Looks for the board with this id each time, by the USB serial number or by asking each likely board."""
+
+    def __init__(self, unique_id: str) -> None:
+        self._id = re.sub("[:-]", "", unique_id).lower()
+        self._found = ""
+        if not re.fullmatch("([0-9a-f]{2})+", self._id):
+            raise DeviceUnusable(f"id:{unique_id}: expected hex digits, as `openkline status` shows a board's id")
+
+    @property
+    def name(self) -> str:
+        return self._found or f"id:{self._id}"
+
+    async def connect(self, factory: ProtocolFactory) -> asyncio.WriteTransport:
+        found = await asyncio.get_running_loop().run_in_executor(None, ports.list_ports)
+        likely = sorted((one for one in found if one.is_candidate), key=lambda one: one.device != self._found)
+        named = [one for one in likely if re.sub("[:-]", "", one.serial_number).lower() == self._id]
+        for one in named or likely:
+            port = SerialPort(one.device)
+            if named or await self._is_at(port):
+                self._found = one.device
+                return await port.connect(factory)
+        asked = f"asked: {', '.join(one.device for one in likely)}" if likely else "there is no likely port"
+        raise DeviceMissing(f"board {self._id} was not found ({asked}). Is it plugged in, and flashed?")
+
+    async def _is_at(self, port: SerialPort) -> bool:
+        from openkline.device.identify import identify
+
+        with contextlib.suppress(DeviceError):  # another program may have that one
+            return await identify(port.connect) == self._id
+        return False
+
+    async def close(self) -> None:
+        pass
+
+
 class SimPort:
     """The virtual board, started at the first connect; what opens is a real pseudo terminal."""
 
@@ -134,18 +170,26 @@ class SimPort:
         return "sim"
 
     async def connect(self, factory: ProtocolFactory) -> asyncio.WriteTransport:
-        return await SerialPort(await self.board.start()).connect(factory)
+        return await SerialPort(await self.board.start()).connect(lambda: self._told(factory()))
+
+    def _told(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
+        """It learns why the board has ended, which the pseudo terminal can't say."""
+        lost = protocol.connection_lost
+        protocol.connection_lost = lambda exc: lost(self.board.failure or exc)  # type: ignore[method-assign]
+        return protocol
 
     async def close(self) -> None:
         await self.board.stop()
 
 
 def port_for(device: str, sim_options: SimOptions | None = None) -> Port:
-    """The Port that `-d device` means. DeviceError: a URL that can't be one."""
+    """The Port that `-d device` means. DeviceError: a URL or an id that can't be one."""
     if device == "sim":
         return SimPort(sim_options)
     if device == "auto":
         return AutoPort()
+    if device.startswith("id:"):
+        return IdPort(device.removeprefix("id:"))
     if device.startswith("socket://") and not re.fullmatch(r"socket://(\[[^\]/]+\]|[^:/]+):\d{1,5}/?", device):
         raise DeviceError(f"{device}: expected socket://host:port, for example socket://192.168.4.1:8888")
     return SerialPort(device)

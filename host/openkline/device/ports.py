@@ -65,5 +65,5 @@ def find_board(ports: Iterable[PortInfo] | None = None) -> PortInfo:
         )
     if len(candidates) > 1:
         names = ", ".join(f"{port.device} ({port.board})" for port in candidates)
-        raise DeviceAmbiguous(f"several boards found: {names}. Name one with -d", candidates)
+        raise DeviceAmbiguous(f"several boards found: {names}. Name one with -d, or its id with -d id:..", candidates)
     return candidates[0]

@@ -105,7 +105,7 @@ class SimBoard:
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._scratch: Scratch | None = None
-        self._failure: SimulatorError | None = None
+        self.failure: SimulatorError | None = None  # why it won't start again
 
     @property
     def pid(self) -> int | None:
@@ -113,8 +113,8 @@ class SimBoard:
 
     async def start(self) -> str:
         """Path of the pty; starts the board if it isn't running. SimulatorError: it can't be, or keeps crashing."""
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if self._task is None:
             if sys.platform == "win32":
                 raise SimulatorError("the virtual board needs pseudo terminals, which Windows has not")
@@ -252,7 +252,7 @@ class SimBoard:
                     await asyncio.sleep(_CRASH_PAUSE_S * crashes)
                 await self._spawn(command, environment)
         except SimulatorError as error:
-            self._failure = error  # the next start() raises it
+            self.failure = error  # the next start() raises it
             os.close(self._master)  # then a program that has the port open need not wait
             self._master = -1
 
