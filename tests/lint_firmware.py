@@ -6,6 +6,7 @@
             arithmetic with it allocates in the receive path, and the 64-bit unix port would hide it.
             A line that is not on that path says so with a comment that has BIG_INT_OK.
   ticks     every tick that is kept stands in tests/tick_table.py with its rule and its idle test (lint_ticks.py)
+  frames    functions of the way to the gate need no frame from the heap (lint_frames.py)
   types     everything that runs on the board, against the ESP32 stubs, with the mypy of STUBS_PYTHON's environment
 
 One line per finding on stdout; exit status 1 on any, 2 when a checker itself cannot run.
@@ -23,6 +24,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.lint_frames import check_frames
 from tests.lint_ticks import check_ticks
 
 ROOT = Path(__file__).parents[1]
@@ -185,6 +187,7 @@ def findings(stubs_python: str) -> Iterator[str]:
         if path.is_relative_to(FIRMWARE / "kline"):
             yield from check_big_ints(path, source)
     yield from check_ticks()
+    yield from check_frames()
     yield from check_types([path for path in paths if not path.is_relative_to(PROTOCOL)], stubs_python)
 
 

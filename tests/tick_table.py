@@ -57,6 +57,7 @@ TICKS = {
     "device/transmitter.py: _low_since_us": Tick("within", _IDLE + "a_line_that_was_stuck_for_long"),
     "device/transport.py: last_byte_us": Tick("within", _TRAFFIC),
     "device/usb_link.py: _paid_us": Tick("turn", _AFTER_BOOT),
+    "protocol/ibus/frames.py: end_us": Tick("told", _TRAFFIC, hidden=True),
     "protocol/ibus/frames.py: _grown_us": Tick("while", _LINK + "a_byte_long_after_another"),
     "protocol/link/framing.py: text_bytes": Tick("counter", _BOTH_ENDS),
     "protocol/link/host_end.py: _fed_us": Tick("within", _LINK + "text_of_before_the_pc_was_stopped"),

@@ -27,11 +27,11 @@ def instrument(path: Path, defined: frozenset[str]) -> str:
     """`defined`: the names of all functions and classes of the firmware; they charge for being called themselves."""
     tree = ast.parse(path.read_text(), filename=str(path))
     sizes = frames(path)[1:]
-    scopes = list(_scopes(tree))
-    if len(sizes) != len(scopes):
-        raise ValueError(f"{path}: expected {len(scopes)} functions and classes, mpy-cross has {len(sizes)}")
+    nodes = list(scopes(tree))
+    if len(sizes) != len(nodes):
+        raise ValueError(f"{path}: expected {len(nodes)} functions and classes, mpy-cross has {len(sizes)}")
     defined -= _foreign(tree)
-    for node, (name, size) in zip(scopes, sizes, strict=True):
+    for node, (name, size) in zip(nodes, sizes, strict=True):
         if isinstance(node, Function):
             if name not in ("", node.name):
                 raise ValueError(f"{path}: expected {node.name}, mpy-cross has {name}")
@@ -54,12 +54,12 @@ def _foreign(tree: ast.Module) -> set[str]:
     return {alias.asname or alias.name for n in imports for alias in n.names}
 
 
-def _scopes(node: ast.AST) -> Iterator[ast.AST]:
+def scopes(node: ast.AST) -> Iterator[ast.AST]:
     """In the order in which MicroPython numbers them: that of the source, the outer before the inner."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, _SCOPES):
             yield child
-        yield from _scopes(child)
+        yield from scopes(child)
 
 
 def _add_import(tree: ast.Module) -> None:

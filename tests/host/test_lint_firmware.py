@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 from tests import lint_ticks, tick_table
+from tests.lint_frames import check_frames
 
 
 def load() -> ModuleType:
@@ -134,3 +135,12 @@ def test_the_table_is_held_against_the_source(tmp_path: Path) -> None:
 
 def test_every_tick_of_the_firmware_is_in_the_table() -> None:
     assert list(lint_ticks.check_ticks()) == []
+
+
+def test_a_function_whose_frame_is_allocated_is_found(tmp_path: Path) -> None:
+    many = ", ".join(f"v{i}" for i in range(9))
+    (tmp_path / "hot.py").write_text(f"def small(a):\n    return a\n\n\ndef large(a):\n    {many} = a\n    return v1\n")
+    found = list(check_frames(tmp_path, {"hot.py": "small large gone"}))
+    assert len(found) == 2
+    assert found[0].startswith("hot.py:5: large: ")
+    assert "gone" in found[1]

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kline.protocol.ibus import frames as ibus
-from kline.protocol.ibus.frames import MAX_FRAME, IbusScanner, encode
+from kline.protocol.ibus.frames import MAX_FRAME, UNKNOWN, IbusScanner, encode
 from kline.protocol.ring import RingBuffer
 from kline.protocol.ticks import TICKS_MASK, TICKS_PERIOD
 
-from .reference import Driver, decode
+from .reference import Driver, decode, xor
 
 STALL_US = 100_000
 CAPTURES = Path(__file__).parents[2] / ".." / "shared" / "captures"
@@ -80,6 +80,46 @@ class PlainRing:
         return n
 
 
+def check_missing(driver: Driver) -> None:
+    """missing() beside what the bytes in the ring say; that it was asked changes nothing of what scan() finds."""
+    scanner, ring = driver.scanner, driver.ring
+    data = bytes(ring.peek(i) for i in range(ring.available()))
+    whole = frames = 0
+    while frames < 64 and len(data) > whole + 1:
+        need = data[whole + 1] + 2
+        if need < 5 or need > scanner.max_frame or len(data) < whole + need or xor(data[whole : whole + need]):
+            break
+        whole += need
+        frames += 1
+    rest = data[whole:]
+    missing = scanner.missing(0)
+    if missing == 0:
+        assert not rest
+    elif missing != UNKNOWN:
+        assert missing == (4 if len(rest) == 1 else rest[1] + 2 - len(rest))
+        assert missing > 0
+
+
+def test_a_frame_that_is_over_is_known_before_those_in_front_are_taken() -> None:
+    ring = RingBuffer(256)
+    scanner = IbusScanner(ring)
+    assert scanner.missing(0) == 0
+    a, b = encode(0x68, 0x18, b"\x01"), encode(0x18, 0x68, b"\x02\x00\x03")
+    for i, byte in enumerate(a + b):
+        ring.put(byte)
+        expected = len(a) - i - 1 if i < len(a) else len(a + b) - i - 1
+        assert scanner.missing(1000 * i) == (4 if i in (0, len(a)) else expected)
+    for whole, end_us in ((a, 1000 * (len(a) - 1)), (b, 1000 * (len(a + b) - 1))):
+        assert scanner.scan(50_000) == len(whole)
+        assert scanner.take() == len(whole)
+        assert scanner.end_us == end_us
+    assert scanner.frames == 2 and scanner.missing(0) == 0
+    for byte in b"\x68\x04\x18\x01\x02\x03":  # a wrong checksum
+        ring.put(byte)
+    assert scanner.missing(0) == UNKNOWN
+    assert scanner.scan(60_000) == 0 and scanner.bad_checksum == 1
+
+
 @settings(max_examples=300)
 @given(
     steps=steps,
@@ -87,9 +127,15 @@ class PlainRing:
     extra=st.integers(0, 40),
     start=st.one_of(st.just(0), st.integers(TICKS_PERIOD - 3 * STALL_US, TICKS_MASK)),
     plain=st.booleans(),
+    ahead=st.booleans(),
 )
 def test_any_stream_any_timing(
-    steps: list[tuple[bytes, int, int, bool, bool, bool]], max_frame: int, extra: int, start: int, plain: bool
+    steps: list[tuple[bytes, int, int, bool, bool, bool]],
+    max_frame: int,
+    extra: int,
+    start: int,
+    plain: bool,
+    ahead: bool,
 ) -> None:
     size = 2 * max_frame + extra
     ring = PlainRing(size) if plain else RingBuffer(size)
@@ -105,6 +151,8 @@ def test_any_stream_any_timing(
         else:
             driver.now_us += gap_us
         driver.write(data)
+        if ahead:
+            check_missing(driver)
         if look_after:
             driver.look(lag_us)
             driver.check()

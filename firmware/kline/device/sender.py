@@ -67,13 +67,13 @@ class Sender:
         """
         if last and not self._last_comes():
             return BUSY
-        if idle_us:
-            sent = self._gates[(time_pulse_us(self._rx_pin, self._dominant, idle_us) == -2) & (self._any() == last)](
-                buf, n
-            )
-        else:
-            sent = self._write(buf, n)
-        return self._compare_echo(buf, n, ticks_us(), last) if sent else BUSY
+        if not idle_us:
+            self._write(buf, n)
+        elif not self._gates[(time_pulse_us(self._rx_pin, self._dominant, idle_us) == -2) & (self._any() == last)](
+            buf, n
+        ):
+            return BUSY
+        return self._compare_echo(buf, n, ticks_us(), last)
 
     def _last_comes(self):
         """Wait for a byte that is due."""

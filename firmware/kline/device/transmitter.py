@@ -116,9 +116,8 @@ class Transmitter:
         """Try the message that is ready, after idle_us of silence (last: see Sender.attempt); then ask() again."""
         self.ready = False
         queue = self.queue
-        sender = self._sender
         self._idle.transmission_begins()
-        outcome = sender.attempt(queue.frame, queue.length, idle_us, last)
+        outcome = self._sender.attempt(queue.frame, queue.length, idle_us, last)
         self._idle.transmission_ended()
         if outcome == attempt.BUSY:
             return
@@ -129,7 +128,7 @@ class Transmitter:
         if outcome == attempt.SENT:
             self.frames += 1
             if self.on_sent:
-                self.on_sent(queue.frame, queue.length, sender.ended_us)
+                self.on_sent(queue.frame, queue.length, self._sender.ended_us)
             self._finish(records.RESULT_SENT, 0)
         elif outcome == attempt.NO_ECHO:
             self._finish(records.RESULT_NO_ECHO, records.NO_ECHO_SILENCE)

@@ -64,20 +64,19 @@ class RingBuffer:
         """Append n bytes of buf from `start` on (n < 0: to its end); when they do not all fit: nothing, and False."""
         if n < 0:
             n = len(buf) - start
-        used = self._used
-        size = self.size
-        if n < 0 or start < 0 or start + n > len(buf) or n > size - used:
+        if n < 0 or start < 0 or start + n > len(buf) or n > self.size - self._used:
             return False
-        i = self._head + used
-        if i >= size:
-            i -= size
+        i = self._head + self._used
+        if i >= self.size:
+            i -= self.size
+        self._used += n
+        n += start
         ring = self._buf
-        for k in range(start, start + n):
-            ring[i] = buf[k]
+        for start in range(start, n):  # a name less: the frame stays on the stack
+            ring[i] = buf[start]
             i += 1
-            if i == size:
+            if i == self.size:
                 i = 0
-        self._used = used + n
         return True
 
     def remove(self, n: int) -> int:

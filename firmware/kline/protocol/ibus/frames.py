@@ -125,13 +125,14 @@ class IbusScanner:
             need = ring.peek(self._whole + 1) + 2
             if need < MIN_FRAME or need > self.max_frame:
                 return UNKNOWN
-            x = self._sum_up(need if need < n else n)
+            whole = not self._sum_up(need if need < n else n)
             if need > n:
                 return need - n
-            if x:
+            if not whole:
                 return UNKNOWN
             n -= need
-            self._found(need, ticks_add(last_us, -n * BYTE_US))
+            end_us = ticks_add(last_us, -n * BYTE_US)
+            self._found(need, end_us)
         return 0
 
     def _found(self, need: int, end_us: int) -> None:
