@@ -233,7 +233,7 @@ def answer(keys: bytes, before: bytes = b"") -> str:
     """What it says after its question is answered at a terminal; before: typed when nothing has been asked yet."""
     with Terminal("doctor", "-d", "sim", "--listen", "0.2", "--json") as terminal:
         terminal.write(before)
-        terminal.read_until(r"The bus is silent.*This wakes a sleeping car.*Continue\? \[y/N\]: ")
+        terminal.read_until(r"The bus is silent.*This\s+wakes\s+a\s+sleeping\s+car.*Continue\?\s+\[y/N\]: ")
         terminal.write(keys)
         assert terminal.end() == 0, terminal.text
         return terminal.text
