@@ -143,6 +143,13 @@ def test_each_mode_is_one_file(firmware: dict[str, str]) -> None:
     assert not [path for path in firmware if path.startswith("kline/protocol/link")]
 
 
+def test_what_a_loaded_file_has_is_taken_from_it(firmware: dict[str, str]) -> None:
+    """An import of a built-in module looks for files first."""
+    updater = firmware["kline/device/updater.py"]
+    assert "import json" not in updater and "import os" not in updater
+    assert "json, " in next(line for line in updater.splitlines() if line.startswith("from kline.device.app import"))
+
+
 def test_public_names_stay_where_they_are(firmware: dict[str, str], tmp_path: Path) -> None:
     names = "IbusEsp32, IbusHandler, KLineTransport, KLineConfig, KLineObd2, RingBuffer, __version__"
     root = Path(__file__).resolve().parents[2]

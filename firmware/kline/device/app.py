@@ -150,7 +150,9 @@ class Application:
         begun_us = ticks_us()
         pc = self.pc
         pc.look()
-        if self.ibus.access.turn(pc.behind, pc.full):
+        if self.updater is not None and self.updater.leaves() and self.transport.tx_idle():
+            pc.part()
+        elif self.ibus.access.turn(pc.behind, pc.full):
             pc.all()
         else:
             pc.one()

@@ -47,6 +47,14 @@ class PcWork:
         self._usb.pump()
         app.look_at_the_clock()
 
+    def part(self):
+        """The board restarts: what it has heard goes to the PC, and the bus is heard again after that."""
+        app = self._app
+        self.read()
+        app.ibus.handler.process()
+        app.updater.step()
+        self._usb.pump()
+
     def one(self):
         """The next piece for which there is something to do; each has its turn."""
         for _ in range(len(self._pieces)):

@@ -14,6 +14,7 @@ import os
 import sys
 from time import ticks_diff, ticks_ms
 
+import deflate
 import machine
 
 from kline.device import slots
@@ -28,6 +29,8 @@ _SAFE = 4096  # the file is synchronised each so many bytes; the PC sees it as p
 _PIECE = 1024
 _SILENCE_MS = 30_000  # without data from the PC: its client has gone
 _FAREWELL_MS = 2_000
+_WAITING = 1  # records for the PC; with more the flash waits, for _STARVED_MS at most
+_STARVED_MS = 2_000
 _OPEN_S = 60
 _MAX_WAIT_S = 3600
 _WRONG = "wrong.json"
@@ -54,6 +57,7 @@ class Updater:
         self._orders = []  # (kind, payload) for the next step
         self._due = []  # (code, state, count, wait_s) for the PC
         self._work = None
+        self._worked_ms = 0
         self._buffer = bytearray()
         self._fill = 0
         self._received = 0
@@ -69,6 +73,10 @@ class Updater:
         """The PC shall wait with its records."""
         return self._fill > _BUFFER - _MARGIN or len(self._orders) > 1
 
+    def leaves(self):
+        """The board restarts as soon as the PC has all that is queued for it."""
+        return self.state == codes.STATE_SWITCHING
+
     def record(self, kind, buf, start, end):
         """A record of the PC, or HELLO of a new session. Touches no file."""
         if kind == codes.UPDATE_DATA:
@@ -83,11 +91,21 @@ class Updater:
         if self._failed:
             self._refuse(self._failed)
         if self._work is not None:
-            self._go_on(self._work)
+            if self.leaves() or self._bus_is_served():
+                self._go_on(self._work)
         elif self.state == codes.STATE_OPEN and self._uptime_s() - self._opened_s > _OPEN_S:
             self.state = codes.STATE_IDLE
         while self._due and self._send(*self._due[0]):
             self._due.pop(0)
+
+    def _bus_is_served(self):
+        """What the bus brought during the last piece of work has gone to the PC, or doesn't get there."""
+        outbox = self._link.outbox
+        now_ms = ticks_ms()
+        if outbox.ring.count - outbox.outstanding > _WAITING and ticks_diff(now_ms, self._worked_ms) < _STARVED_MS:
+            return False
+        self._worked_ms = now_ms
+        return True
 
     def _go_on(self, work):
         try:
@@ -181,6 +199,7 @@ class Updater:
             self._refuse(codes.ERROR_WRONG_LENGTH)
         else:
             self._length = length
+            self._worked_ms = ticks_ms()
             self._work = self._steps(get_u16(data, 4), (data[6], data[7]))
 
     # -- the bundle --------------------------------------------------------------------------------------------------
@@ -207,15 +226,16 @@ class Updater:
         """The whole update, from the empty slot to the restart."""
         slot = slots.other(self._boot.slot)
         yield from slots.clear_steps(slot)
-        if slots.free_bytes() < self._length:
-            raise _Refused(codes.ERROR_NO_ROOM)
+        # Whether there is room shows as it is written: asking for it reads the whole file system, 0.5 to 2 s.
         if (yield from self._receive_steps(slot + _FILE)) != crc:
             raise _Refused(codes.ERROR_CRC)
         self.state = codes.STATE_UNPACKING
         self._report(codes.OK, self._length)
         yield
         yield from self._unpack_steps(slot, version)
+        yield
         self._boot.try_next(slot)
+        yield
         self.state = codes.STATE_SWITCHING
         self._report(codes.OK, self._length)
         yield
@@ -231,6 +251,7 @@ class Updater:
         self._received = 0
         written = safe = 0
         with open(path, "wb") as file:
+            yield
             self.state = codes.STATE_WRITING
             self._report()
             heard_ms = ticks_ms()
@@ -246,6 +267,7 @@ class Updater:
                 elif ticks_diff(ticks_ms(), heard_ms) >= _SILENCE_MS:
                     raise _Refused(codes.ERROR_WRONG_LENGTH)
                 if written - safe >= _SAFE and written < self._length:
+                    yield
                     file.flush()
                     safe = written
                     self._report(codes.OK, safe)
@@ -253,34 +275,32 @@ class Updater:
         return crc
 
     def _unpack_steps(self, slot, version):
-        import deflate
-
         path = slot + _FILE
         files = {}
+        made = []
         with open(path, "rb") as file:
             header = bundle.parse_header(file.read(bundle.MAX_HEADER))
             if not header.fits(self._board.name):
                 raise _Refused(codes.ERROR_WRONG_BOARD)
             if header.version[:2] != version:
                 raise bundle.BundleError("version %s, announced was %s" % (header.version, version))
-            if slots.free_bytes() < header.unpacked:
-                raise _Refused(codes.ERROR_NO_ROOM)
+            yield
             file.seek(header.size)
             unpacker = bundle.Unpacker(deflate.DeflateIO(file, deflate.RAW, header.wbits), header)
             piece = bytearray(_PIECE)
             while unpacker.next_file():
+                yield from slots.folder_steps(slot + "/" + unpacker.path, made)
                 yield from _file_steps(slot + "/" + unpacker.path, unpacker, piece)
                 files[unpacker.path] = binascii.hexlify(unpacker.digest).decode()
         os.remove(path)
         yield
-        slots.finish(slot, "%d.%d.%d" % header.version, self._board.name, files)
-        yield
+        yield from slots.finish_steps(slot, "%d.%d.%d" % header.version, self._board.name, files)
 
 
 def _file_steps(path, unpacker, piece):
     """Write one file, and compare what the file system gives back with its digest."""
-    slots.make_folders(path)
     with open(path, "wb") as file:
+        yield
         n = unpacker.read(piece)
         while n:
             file.write(memoryview(piece)[:n])

@@ -52,7 +52,7 @@ class _Module:
 class _Group:
     """Modules of one file, in the order of loading.
 
-    names: what a thing is called in it; imports: the same of what it takes from other files
+    names: what a thing is called in it; imports: the same of what it takes from other files; needs: names of these
     """
 
     name: str
@@ -60,6 +60,7 @@ class _Group:
     names: dict[Thing, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     imports: dict[Thing, str] = field(default_factory=dict)
+    needs: set[str] = field(default_factory=set)
 
 
 def join_modules(sources: dict[str, str]) -> dict[str, str]:
@@ -109,6 +110,8 @@ class _Joiner:
     def files(self) -> dict[str, str]:
         for group in self._groups:
             self._choose_names(group)
+            meant = [module for name in group.members for module, _ in self.modules[name].means.values()]
+            group.needs = {self.home[module].name for module in meant if module in self.home} - {group.name}
         found = {}
         for group in self._groups:
             body = [s for name in group.members for s in _Rewriter(self, group, self.modules[name]).statements()]
@@ -158,11 +161,18 @@ class _Joiner:
             group.names[thing] = free = _free(name or module, group.taken)
             group.taken.add(free)
             if module not in self.home:
-                group.imports[thing] = free
+                group.imports[self._lent(group, thing)] = free
             elif self.home[module] is not group:
                 home = self.home[module]
                 group.imports[home.name, home.names[thing]] = free
         return group.names[thing]
+
+    def _lent(self, group: _Group, thing: Thing) -> Thing:
+        """Something built in, from a file that is loaded anyway and has it: no look for files that could replace it."""
+        for other in self._groups[: self._groups.index(group)]:
+            if other.name in group.needs and thing in other.names:
+                return other.name, other.names[thing]
+        return thing
 
 
 def _free(wanted: str, taken: set[str]) -> str:
