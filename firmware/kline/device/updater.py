@@ -29,8 +29,8 @@ _SAFE = 4096  # the file is synchronised each so many bytes; the PC sees it as p
 _PIECE = 1024
 _SILENCE_MS = 30_000  # without data from the PC: its client has gone
 _FAREWELL_MS = 2_000
-_WAITING = 1  # records for the PC; with more the flash waits, for _STARVED_MS at most
-_STARVED_MS = 2_000
+_WAITING = 1  # records for the PC; with more the flash waits, for so many turns at most
+_MAX_PASSED = 300
 _OPEN_S = 60
 _MAX_WAIT_S = 3600
 _WRONG = "wrong.json"
@@ -57,7 +57,7 @@ class Updater:
         self._orders = []  # (kind, payload) for the next step
         self._due = []  # (code, state, count, wait_s) for the PC
         self._work = None
-        self._worked_ms = 0
+        self._passed = 0
         self._buffer = bytearray()
         self._fill = 0
         self._received = 0
@@ -101,10 +101,10 @@ class Updater:
     def _bus_is_served(self):
         """What the bus brought during the last piece of work has gone to the PC, or doesn't get there."""
         outbox = self._link.outbox
-        now_ms = ticks_ms()
-        if outbox.ring.count - outbox.outstanding > _WAITING and ticks_diff(now_ms, self._worked_ms) < _STARVED_MS:
+        self._passed += 1
+        if outbox.ring.count - outbox.outstanding > _WAITING and self._passed < _MAX_PASSED:
             return False
-        self._worked_ms = now_ms
+        self._passed = 0
         return True
 
     def _go_on(self, work):
@@ -199,7 +199,6 @@ class Updater:
             self._refuse(codes.ERROR_WRONG_LENGTH)
         else:
             self._length = length
-            self._worked_ms = ticks_ms()
             self._work = self._steps(get_u16(data, 4), (data[6], data[7]))
 
     # -- the bundle --------------------------------------------------------------------------------------------------
@@ -277,7 +276,7 @@ class Updater:
     def _unpack_steps(self, slot, version):
         path = slot + _FILE
         files = {}
-        made = []
+        made: "list[str]" = []
         with open(path, "rb") as file:
             header = bundle.parse_header(file.read(bundle.MAX_HEADER))
             if not header.fits(self._board.name):
