@@ -104,8 +104,8 @@ soak: setup $(OBD)/.stamp ## the long tests (under an hour)
 	$(OBD)/bin/python -m pytest -c tests/obd_oracle/pytest.ini tests/obd_oracle -m soak
 	$(BIN)/pytest -n 3 --dist worksteal -m soak -v --durations=0 --durations-min=1
 
-bench: setup ## speed, memory, sizes, flash reads of a start, what Python costs
-	$(BIN)/pytest tests/bench tests/host/test_sizes.py tests/device/test_costs_start.py tests/device/mpy_costs.py tests/device/mpy_costs_bus.py -rP
+bench: setup ## speed, memory, sizes, flash reads of a start, what Python costs, steps of an update
+	$(BIN)/pytest tests/bench tests/host/test_sizes.py tests/device/test_costs_start.py tests/device/mpy_costs.py tests/device/mpy_costs_bus.py tests/device/mpy_update_steps.py -rP
 
 ##@ Release it (docs/releasing.md)
 
