@@ -69,6 +69,7 @@ def application():
     idle._any = uart.any
     idle._timer = FakeTimer()
     idle._edge = FakeEdge()
+    transport.transmitter._rx_pin = recessive
     link = app.link
     link.known = True
     link.outbox.window = 100_000
@@ -76,12 +77,15 @@ def application():
     return app, uart
 
 
+def recessive():
+    return 1
+
+
 def receive(app, uart, frames):
     link = app.link
-    transport = app.transport
     for _ in range(frames):
         uart.waiting = len(FRAME)
-        transport.drain_uart()
+        app.ibus.access.turn()
         app.ibus.handler.process()
         app.usb._credit_us = 8_700  # the line has drained
         app.usb.pump()
