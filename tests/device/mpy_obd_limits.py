@@ -273,6 +273,7 @@ def answered(script, init, actions):
     rig = ObdRig(script, rules=[dict(actions, request="01 0C")])
     getattr(rig.obd, init)()
     rig.obd.session.timing.p3_min_us = 300_000  # a late ECU is let finish
+    rig.obd.session.patience = 0  # the limit as it is, without the longer wait where nothing came
     answer = rig.obd.request_pid(1, 0x0C)
     return answer is not None and answer.frames == [RPM]
 
