@@ -92,13 +92,15 @@ def verify_steps(tester):
     usual_us = times.p3_min_us
     assembly = yield from exchange_steps(tester, b"\x01\x00")
     if not assembly.positive():
-        silent = not assembly.answers
+        silent = not assembly.answers and not assembly.broken
         times.p3_min_us = max(usual_us, _LATE_P3_US)
         assembly = yield from exchange_steps(tester, b"\x01\x00")
         times.p3_min_us = usual_us
-        if silent and assembly.answers and not (yield from exchange_steps(tester, b"\x01\x00")).answers:
-            times.p3_min_us = _LATE_P3_US
-            session.late_p3 = True
+        if silent and assembly.answers:
+            again = yield from exchange_steps(tester, b"\x01\x00")
+            session.late_p3 = not again.answers and not again.broken
+            if session.late_p3:
+                times.p3_min_us = _LATE_P3_US
     if not assembly.answers:
         if assembly.broken:
             raise ObdError(errors.DAMAGED, "01 00 after the initialisation")

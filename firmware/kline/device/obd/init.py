@@ -207,9 +207,10 @@ def listen_steps(line, parser, assembly, times, tell=None, limit_us=60_000_000):
 
 def listen_longer_steps(line, parser, assembly, times, tell=None):
     """listen_steps(); where nothing at all came, 4 times P2max: True, and times say so, if an ECU answered then."""
+    asked_us = line.last_end_us
     yield from listen_steps(line, parser, assembly, times, tell)
-    if assembly.answers or assembly.broken:
-        return False
+    if line.last_end_us != asked_us:
+        return False  # damage, or noise
     usual_us = times.p2_max_us
     times.p2_max_us = 4 * usual_us
     yield from listen_steps(line, parser, assembly, times, tell)
