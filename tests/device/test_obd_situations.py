@@ -155,7 +155,7 @@ ROWS = (
         "device/obd/tester.py", "-(ticks_diff(ticks_us(), self.line.last_end_us) // 1000)", "0",
         "mpy_obd_late.test_p3max_counts_from_the_last_byte"),
     Row("TesterPresent may be no service of the car",
-        "device/obd/tester.py", "        if not session.legislated():\n            data = ", "        if True:\n            data = ",
+        "device/obd/tester.py", "if not session.legislated():\n            data = ", "if True:\n            data = ",
         "mpy_obd_late.test_a_car_without_tester_present_keeps_its_session"),
     Row("one ECU resets while another goes on",
         "device/obd/exchange.py", "            if not assembly.broken and [", "            if False and [",

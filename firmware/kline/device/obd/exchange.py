@@ -71,7 +71,13 @@ def _try_steps(tester, frame, assembly, last, p2_max_us):
         finally:
             times.p2_max_us = usual_us
     else:
-        session.late_p2 = yield from init.listen_longer_steps(line, parser, assembly, times, tester.on_frame)
+        usual_us = times.p2_max_us
+        late = yield from init.listen_longer_steps(line, parser, assembly, times, tester.on_frame)
+        # One may have been kept by something else.
+        session.late_p2 = late and session.was_late
+        session.was_late = session.was_late or late
+        if not session.late_p2:
+            times.p2_max_us = usual_us
         if not assembly.answers:
             session.patience -= 1
     if parser.bad_checksum + parser.incomplete != broken:

@@ -37,6 +37,7 @@ class Session:
     sign       what a living session answers; None where that is not known
     patience   so often a silent request is listened to for longer
     late_p2, late_p3  answers come after P2max, so 4 times as long is waited; requests have to come 1 s after an answer
+    was_late   an answer came after P2max: with the second one, late_p2
     too_late   something came when a request without an answer was waited for no more
     """
 
@@ -52,7 +53,7 @@ class Session:
         self.doubt = None
         self.sign = b"\x01\x00"
         self.patience = 3
-        self.late_p2 = self.late_p3 = self.too_late = False
+        self.late_p2 = self.late_p3 = self.too_late = self.was_late = False
 
     def legislated(self):
         """The session of address 33, whose timing ISO 14230-4 fixes; else one ECU's own."""
@@ -160,6 +161,7 @@ def fast_steps(line, times, target=OBD_ADDRESS, progress=None, own=None):
     yield from line.send_steps(frame, timing.LIMITS["P4"][0], start_us)
     assembly = requests.Assembly(kwp.START_COMMUNICATION)
     parser = kwp.FrameParser(kwp.HEAR_ADDRESSED, own[2] if own else kwp.TESTER)
+    usual_us = times.p2_max_us
     late = yield from listen_longer_steps(line, parser, assembly, times)
     best = assembly.best()
     if best is None and line.gap_most_us > timing.LIMITS["P4"][1]:
@@ -170,7 +172,8 @@ def fast_steps(line, times, target=OBD_ADDRESS, progress=None, own=None):
         raise ObdError(errors.REFUSED, "StartCommunication: " + repr(best))
     session = Session(FAST, target, line.baud, KeyBytes(best.frames[0][0], best.frames[0][1]), times)
     session.ecus = [answer.ecu for answer in assembly.positive()]
-    session.late_p2 = late
+    session.was_late = late
+    times.p2_max_us = usual_us
     say("key bytes " + session.key.text())
     return session
 
