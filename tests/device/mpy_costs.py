@@ -246,3 +246,14 @@ def test_reading_the_flash_takes_its_time():
     took_us, reads = world.now - begun, flash.reads - before
     assert reads >= 300 // 64
     assert reads * 310 <= took_us <= reads * (310 + 2 * world.cost["misc"])
+
+
+def test_a_loop_of_less_than_no_turn_gives_nothing_back():
+    from sim import bytecode
+
+    for charge in (bytecode.charge, bytecode._charge_slowly):
+        owed = bytecode._meter[0]
+        charge(-470)
+        assert bytecode._meter[0] == owed
+        charge(47)
+        assert bytecode._meter[0] == owed + 47

@@ -21,6 +21,8 @@ _charger = None
 _SOURCE = """
 @micropython.viper
 def charge(tenths: int):
+    if tenths < 0:  # for i in range(n), n below 0: no turn
+        tenths = 0
     meter = ptr32(_meter)
     owed = int(meter[0]) + tenths
     meter[0] = owed
@@ -35,7 +37,7 @@ def _settle():
 
 
 def _charge_slowly(tenths):
-    owed = _meter[0] + tenths
+    owed = _meter[0] + max(tenths, 0)
     _meter[0] = owed
     if owed >= _meter[1]:
         _settle()
