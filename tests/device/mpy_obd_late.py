@@ -247,3 +247,16 @@ def test_at_random_nothing_is_taken_for_another_requests():
                     heard = [frame[4] for _, frame in ecus[answer.ecu].requests if frame[4]]  # not the roll call
                     assert heard[-1] == pid, (protocol, i, pid, answer)
     assert refused > 3, "it happens"
+
+
+def test_a_fast_init_into_a_session_that_was_left_open_is_no_way_into_the_next():
+    """All that this ECU knows is 5 baud; with its session open it answers StartCommunication, as any does."""
+    rig = ObdRig(SLOW, rules=rule("01 00", bad_checksum=True, times=6))
+    said = []
+    rig.obd.on_progress = said.append
+    assert rig.obd.connect().profile()["kind"] == "slow"
+    assert "fast initialisation of 33" in said, "the slow one was spoilt"
+    rig.world.burn(6_000 * MS)
+    del said[:]
+    assert rig.obd.request_pid(1, 0x0C).frames == [RPM]
+    assert "calling 33 at 5 baud" in said and "fast initialisation of 33" not in said

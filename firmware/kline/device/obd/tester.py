@@ -27,8 +27,7 @@ from kline.protocol.obd import keybytes, kwp, requests, timing
 ORDER = ((SLOW, OBD_ADDRESS), (FAST, OBD_ADDRESS))
 # After P3max an ECU has forgotten its session.
 _RESTART_IDLE_US = 5_100_000
-# P3max is 5 s; the caller comes by now and then.
-_KEEP_ALIVE_MS = 3_500
+_KEEP_ALIVE_MS = 3_500  # P3max is 5 s; the caller comes by now and then
 _COUNTED_OUT_US = 11 * timing.FIVE_BAUD_BIT_US
 _LATE_TRIES = 3
 _SILENCES = 3
@@ -173,19 +172,22 @@ class KLineObd2:
             # Twice: a disturbance within the two seconds of an address spoils it.
             order = ((kind, address, baud),) * 2 + tuple([way for way in order if baud or way != (kind, address)])
         life = self.session is not None and not self._failures
-        self._life = False
+        self._life = slow = False
         for _ in range(2):
             reasons = []
             for way in order:
                 try:
                     session = yield from self.init_steps(way[0], way[1], way[0] == SLOW or None, *way[2:])
                     self._roll_call = yield from verify_steps(self)
+                    # What a spoilt slow one has left open answers a fast one: that is no way into the next session.
+                    session.kind = SLOW if slow else session.kind
                     return session
                 except ObdError as error:
                     self.initialized = False
                     if error.code in (errors.NO_ECHO, errors.STUCK_LOW, errors.BUSY):
                         raise  # the circuit: no other way would help
-                    self._life = self._life or error.code not in (errors.NO_SYNC, errors.SILENT)
+                    if error.code not in (errors.NO_SYNC, errors.SILENT):
+                        self._life, slow = True, slow or way[0] == SLOW
                     reasons.append("%s init of %02X: %s" % (way[0], way[1], error))
             if not (life or self._life):
                 break
@@ -210,6 +212,7 @@ class KLineObd2:
             raise
         if self.session.key.text() == session.key.text():
             self.session.supported = session.supported  # the same car: what was found out still holds
+            self.session.kind = SLOW if session.kind == SLOW else self.session.kind  # see connect_steps()
         self._failures = 0
         self.reconnects += 1
         if fastest:
