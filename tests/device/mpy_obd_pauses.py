@@ -128,10 +128,20 @@ def calls_of(script, kind):
     return counter.count
 
 
-def check_init(script, kind, disturb):
+def check_init(script, kind, disturb, tries=1):
+    """With one pause an initialisation works. Of many, two may hit it twice: that is named, and the next one works."""
+    from kline.device.obd import errors
+
     rig = ObdRig(script)
     pauses = disturb(rig.world)
-    session = getattr(rig.obd, kind)()
+    session = None
+    while session is None:
+        tries -= 1
+        try:
+            session = getattr(rig.obd, kind)()
+        except errors.ObdError as e:
+            if not tries or e.code not in (errors.LATE, errors.SYNC_WRONG, errors.KEY_BYTES):
+                raise
     rig.world.before_call = None
     where = (kind, pauses.at, pauses.names, rig.car.refusals)
     whole = judge_addresses(rig.ours) if kind == "slow_init" else judge_pulses(rig.ours)
@@ -171,7 +181,7 @@ def short_pauses_in_inits(rounds, seed):
         calls = calls_of(script, kind)
         for _ in range(rounds):
             at = {rng.below(calls): rng.below(5_000) for _ in range(20)}
-            check_init(script, kind, lambda world: Pauses(world, at))
+            check_init(script, kind, lambda world: Pauses(world, at), tries=2)
 
 
 def test_pauses_up_to_5_ms_in_an_init():
