@@ -173,9 +173,11 @@ def test_the_arithmetic_of_the_wiring_page() -> None:
     worst_ma = led_ma[220] / 2
     worst = f"{worst_ma:.1f} mA x 510 ohm = {12 - 0.51 * worst_ma:.1f} V"
     assert worst in text and f"10 % of a bit, {100_000 / 10400:.1f} us" in text
-    assert "1.85 V of 14.4 V" in text and f"{14.4 / 7.8:.2f} V" == "1.85 V" and f"16 V are {16 / 7.8:.2f} V" in text
+    assert (
+        "14.4 V into 1.85 V" in text and f"{14.4 / 7.8:.2f} V" == "1.85 V" and f"16 V becomes {16 / 7.8:.2f} V" in text
+    )
     board = (ROOT / "boards" / "ESP32_GENERIC" / "board.md").read_text()
-    assert f"510 ohm flow {1000 * (12 - 2.4) / 510:.0f} mA before" in board
+    assert f"takes {1000 * (12 - 2.4) / 510:.0f} mA through the 510 ohm" in board
     assert f"({worst_ma:.1f} mA)" in board and f"stands at {12 - 0.51 * worst_ma:.1f} V" in board
 
 
