@@ -84,5 +84,5 @@ def test_numbers() -> None:
     assert "Four run at a time, 64 more wait" in TEXT
     assert "2 s later SIGKILL" in TEXT
     assert f"lines beyond {files._QUEUE} waiting" in TEXT
-    assert f"again each {files._RETRY_S:g} s" in TEXT
+    assert f"again every {files._RETRY_S:g} s" in TEXT
     assert next(parameter.default for parameter in bridge.params if parameter.name == "keep") == 5

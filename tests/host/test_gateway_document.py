@@ -71,7 +71,7 @@ def test_error_numbers() -> None:
 
 
 def test_what_is_said_of_an_update() -> None:
-    assert f"for {firmware._IDLE_S:.0f} s doesn't begin" in " ".join(TEXT.split())
+    assert f"begin its upload within {firmware._IDLE_S:.0f} s of" in " ".join(TEXT.split())
     assert "go on, within 3 s" in TEXT and updater._OPEN_S < 3
 
 
