@@ -27,7 +27,7 @@ HELP = """options:
   --fault NAME[,NAME]     breaks the wiring, or lets others talk: names in sim/faults.py
   --script FILE           runs a program with `w` (the World) and `sim` before the firmware
   --flash DIR             the board's file system (default: a new one, empty)
-  --bare                  nothing but that: no firmware beside it, so without a main.py there it is MicroPython's prompt
+  --bare                  only that file system, no firmware; without a main.py in it, MicroPython's prompt comes up
   --reset-cause N         machine.reset_cause() (1)
   --for S                 ends after so many seconds of model time
   --no-repl               ends when main.py returns"""

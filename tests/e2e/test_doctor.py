@@ -50,7 +50,7 @@ CASES = (
     Case("rx_loose", "rx_not_connected", ("GPIO 16",)),
     Case("tx_loose", "tx_not_connected", ("GPIO 17",)),
     Case("unwired", "wrong_pins", ("GPIO 16", "GPIO 17")),
-    Case("swapped", "swapped", ("exchanged",)),
+    Case("swapped", "swapped", ("swapped",)),
     Case("tx_inverted", "tx_invert_wrong", ("TX is upside down",)),
     Case("rx_inverted", "rx_invert_wrong", ("RX is upside down",)),
     Case("both_inverted", "both_inverts_wrong", ("both upside down",)),
@@ -63,13 +63,13 @@ CASES = (
     Case("car_10400", "wrong_rate", ("10400", "9600", "K-line")),
     Case("other_tester", "other_tester", ("10400", "another tester"), obd=True),
     Case("tx_open,car_9600", "tx_no_effect", ("Others are heard", "sending half")),
-    Case("swapped,car_9600", "swapped", ("exchanged",)),
+    Case("swapped,car_9600", "swapped", ("swapped",)),
     Case("rx_inverted,car_9600", "rx_invert_wrong", ("RX is upside down",)),
     Case("slow,car_9600", "slow", ("too long",)),
     Case("car_9600", "other_tester", ("9600", "the I-Bus"), obd=True),
     # Two at once: one of them is named, and nothing that isn't there.
-    Case("no_12v,swapped", "swapped", ("exchanged", "12 V")),
-    Case("tx_inverted,swapped", "swapped", ("exchanged",)),
+    Case("no_12v,swapped", "swapped", ("swapped", "12 V")),
+    Case("tx_inverted,swapped", "swapped", ("swapped",)),
     Case("tx_inverted,tx_pull_missing", "tx_invert_wrong", ("TX is upside down",)),
     Case("both_inverted,slow", "both_inverts_wrong", ("both upside down",)),
     Case("rx_loose,tx_loose", "wrong_pins", ("GPIO 16", "GPIO 17")),
@@ -257,7 +257,7 @@ async def test_the_command_line() -> None:
     )
     status, out, err = faulty
     assert status == 9, err
-    assert "Most likely: TX and RX are exchanged" in out and "TX (GPIO 17)" in out
+    assert "Most likely: TX and RX are swapped" in out and "TX (GPIO 17)" in out
     assert "the wire between TX and the stage" in out
     # At a terminal it asks, and only what is typed then is an answer.
     for said, active in ((refused, "false"), (ended, "false"), (agreed, "true")):

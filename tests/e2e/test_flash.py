@@ -117,7 +117,7 @@ def test_over_a_tcp_socket_a_person_presses_the_buttons_and_what_is_cut_off_is_f
         for state, count, step in cuts:
             into_boot_loader(board)
             board.cut_after(count, state)
-            with pytest.raises(FlashError, match=f"broke off.*run this again.*while {step}"):
+            with pytest.raises(FlashError, match=f"was lost.*run this again.*while {step}"):
                 flash(board, tmp_path)
         assert (board.folder / "a" / "kline").is_dir()
         assert not (board.folder / "a" / "slot.json").exists(), "a slot that is not whole must not count"
@@ -167,7 +167,7 @@ def test_at_a_terminal_the_interface_is_asked_and_ctrl_c_interrupts(board: Flash
         terminal.read_until("not in the range.*Number: ")
         terminal.write(b"2\n")
         terminal.read_until(r"interface   ESP32_GENERIC, kline-transistor as chosen, RX 16, TX 17")
-        terminal.read_until(r"bad\.bin: its boot loader is no image of an ESP32")
+        terminal.read_until(r"bad\.bin: its boot loader is not an image for an ESP32")
         assert terminal.end() == 1
     assert memory.recall("240ac4e29526") == memory.Choice("ESP32_GENERIC", "kline-transistor")
     assert set(board.flash.data) == {0xFF}

@@ -109,7 +109,7 @@ def test_a_board_that_resets_while_files_are_copied(board: FlashBoard) -> None:
     wanted = {f"a/{number}.mpy": bytes([number]) * 1000 for number in range(4)}
     seen = files.look()
     board.reset_after(9_000)
-    with pytest.raises(FlashError, match=r"run this again: it goes on where it stopped.*while copying files"):
+    with pytest.raises(FlashError, match=r"run this again: it continues where it stopped.*while copying files"):
         files.put(seen, wanted, [], lambda *_: None)
     asyncio.run(reach_prompt(port_for(board.front.address), 10))
     written = files.put(files.look(), wanted, [], lambda *_: None)

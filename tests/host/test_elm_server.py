@@ -191,7 +191,7 @@ async def test_who_may_connect(caplog: pytest.LogCaptureFixture, monkeypatch: py
             await client.close()
         assert not server.limiter.allowed("192.168.0.7")
     for address, why in (
-        ("192.168.0.7", "192.168.0.7: not let in: it is in no network that --allow names"),
+        ("192.168.0.7", "192.168.0.7: not let in: its network is not named by --allow"),
         ("10.0.0.7", "10.0.0.7: not let in: it connects more often than 0.1/s"),
     ):
         monkeypatch.setattr(server_module, "peer_address", lambda transport, address=address: address)

@@ -68,7 +68,7 @@ def test_not_enough_room_is_found_before_copying() -> None:
 
 
 def test_an_old_micropython_is_refused() -> None:
-    with pytest.raises(FlashError, match=r"the image is MicroPython 1.24.1, needed is 1.27.0 or later"):
+    with pytest.raises(FlashError, match=r"the image is MicroPython 1.24.1, but 1.27.0 or later is needed"):
         flasher._check_version("/dev/x", seen(micropython=(1, 24, 1)))
     flasher._check_version("/dev/x", seen(micropython=(1, 27, 0)))
 

@@ -212,13 +212,13 @@ def test_one_changed_byte_is_found(profile: Profile, tmp_path: Path, what: str) 
 
 def test_files_that_are_no_image_to_flash(profile: Profile, tmp_path: Path) -> None:
     whole = esp_image.merged("esp32", 0x1000)
-    with pytest.raises(FlashError, match="its boot loader is no image of an ESP32"):
+    with pytest.raises(FlashError, match="its boot loader is not an image for an ESP32"):
         verify(profile, tmp_path, b"<html>404</html>" * 10)
-    with pytest.raises(FlashError, match="its boot loader is no image of an ESP32"):
+    with pytest.raises(FlashError, match="its boot loader is not an image for an ESP32"):
         verify(profile, tmp_path, b"")
-    with pytest.raises(FlashError, match=r"its application is (no image|damaged)"):
+    with pytest.raises(FlashError, match=r"its application is (not an image|damaged)"):
         verify(profile, tmp_path, whole[:-20_000])
-    with pytest.raises(FlashError, match=r"holds no boot loader and partition table.*not \.app-bin"):
+    with pytest.raises(FlashError, match=r"lacks the boot loader and partition table.*not \.app-bin"):
         verify(profile, tmp_path, esp_image.image("esp32", bytes(60_000)))
     with pytest.raises(FlashError, match="is for the chip ESP32-S3, but the board has an ESP32"):
         verify(profile, tmp_path, esp_image.merged("esp32s3", 0x1000))
@@ -232,7 +232,7 @@ def test_files_that_are_no_image_to_flash(profile: Profile, tmp_path: Path) -> N
 
 def test_a_recorded_digest_counts_for_the_file_of_that_name(profile: Profile, image: Image, tmp_path: Path) -> None:
     data = esp_image.merged("esp32", 0x1000)
-    with pytest.raises(FlashError, match=r"SHA-256 is .*not the file that was published"):
+    with pytest.raises(FlashError, match=r"SHA-256 is .*not the file published"):
         verify(profile, tmp_path, data, image.file)
     recorded = replace(profile, image=replace(image, sha256=hashlib.sha256(data).hexdigest()))
     assert verify(recorded, tmp_path, data, image.file)

@@ -80,7 +80,7 @@ def test_no_board_and_no_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     candidates(monkeypatch)
     with pytest.raises(DeviceMissing, match="no board found"):
         find.find_port(None, nobody)
-    with pytest.raises(DeviceMissing, match=r"no such port. There are: /dev/ttyS0"):
+    with pytest.raises(DeviceMissing, match=r"no such port. Found here: /dev/ttyS0"):
         find.find_port(str(tmp_path / "none"), nobody)
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_serial_port_is_said_to_be_none(tmp_path: Path, monkeypatch: 
     candidates(monkeypatch)
     (tmp_path / "file").touch()
     for path in ("/dev/null", str(tmp_path), str(tmp_path / "file")):
-        with pytest.raises(DeviceError, match=rf"^{path}: this is no serial port\. There are: /dev/ttyS0"):
+        with pytest.raises(DeviceError, match=rf"^{path}: this is not a serial port\. Found here: /dev/ttyS0"):
             find.check(path)
     with pytest.raises(DeviceError, match="expected socket://host:port"):
         find.check("socket://127.0.0.1")

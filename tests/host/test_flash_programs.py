@@ -32,9 +32,9 @@ SAID = {
     "Brownout detector was triggered": "brown-out",
     "OSError: [Errno 28] ENOSPC": "file system is full",
     "OSError: [Errno 30] EROFS": "read-only or damaged",
-    "A fatal error occurred: Packet content transfer stopped (received 8 bytes)": "connection broke off",
-    "serial.serialutil.SerialException: device reports readiness to read but returned no data": "connection broke off",
-    "mpremote.transport.TransportError: could not enter raw repl": "connection broke off",
+    "A fatal error occurred: Packet content transfer stopped (received 8 bytes)": "connection was lost",
+    "serial.serialutil.SerialException: device reports readiness to read but returned no data": "connection was lost",
+    "mpremote.transport.TransportError: could not enter raw repl": "connection was lost",
     "A fatal error occurred: something new": "something new. Try another cable",
 }
 

@@ -45,7 +45,7 @@ def test_scan(board: ObdBoard) -> None:
     assert (found["vin"], found["address"], found["ecus"], found["lamp"]) == (VIN, "33", ["10"], True)
     assert found["supported"] == ["01", "05", "0C", "0D", "42"]
     board.car["01 01"] = []
-    assert "warning lamp not said; stored codes: not said; monitors: not said" in run("scan").stdout
+    assert "warning lamp not reported; stored codes: not reported; monitors: not reported" in run("scan").stdout
     assert lines(run("scan", "--json"))[0]["codes"] is None
 
 
@@ -251,11 +251,11 @@ def test_damage_is_told(board: ObdBoard, tmp_path: Path) -> None:
     assert saved["supported"][-1] == "20", "what is not whole is not remembered"
     damaged = "09 02"
     result = run("vin")
-    assert result.exit_code == 7 and "no complete VIN came" in result.stderr and "about 2002" not in result.stderr
+    assert result.exit_code == 7 and "the VIN came incomplete" in result.stderr and "about 2002" not in result.stderr
     damaged = ""
     board.car["09 02"] = board.car["09 02"][1:]
     result = run("vin")
-    assert result.exit_code == 7 and "no complete VIN came" in result.stderr
+    assert result.exit_code == 7 and "the VIN came incomplete" in result.stderr
 
 
 def test_errors_end_with_their_status(board: ObdBoard) -> None:

@@ -120,7 +120,7 @@ def test_a_late_car_is_said_and_remembered(board: ObdBoard, tmp_path: Path) -> N
 
     board.on_call = on_call
     result = run("live", "-n", "2", "RPM")
-    assert "answers late, after more than 50 ms: from now on 200 ms" in result.stderr
+    assert "answers late, after more than 50 ms: from now on the wait is 200 ms" in result.stderr
     assert result.stderr.count("1000 ms after an answer") == 1
     kept = json.loads((tmp_path / "openkline" / "cars" / "car.json").read_text())
     assert (kept["p2_ms"], kept["p3_ms"]) == (200, 1000)

@@ -63,7 +63,7 @@ async def test_a_file_that_is_none_is_said_once(home: Path, caplog: pytest.LogCa
         await session.connect()
         await Diagnostics(session).vins()
     assert [record.getMessage().split(": ", 1)[1] for record in caplog.records if record.name == "openkline.obd"] == [
-        "ignored, it is no profile of a car (it has no 'kind')"
+        "ignored, it is not a car's profile (it has no 'kind')"
     ]
     caplog.clear()
     (home / "car.json").unlink()

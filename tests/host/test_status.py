@@ -203,7 +203,7 @@ async def test_whoever_talks_without_end_is_no_bridge() -> None:
                 await writer.drain()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    with pytest.raises(GatewayError, match="is no openkline bridge"):
+    with pytest.raises(GatewayError, match="is not an openkline bridge"):
         await fetch(server.sockets[0].getsockname()[1], timeout_s=30)
     server.close()
 
@@ -313,7 +313,7 @@ def test_no_bridge_is_exit_status_6() -> None:
 def test_another_program_there_is_exit_status_6(answering: Callable[[bytes], int], answer: bytes) -> None:
     result = run("--status-port", str(answering(answer)))
     assert result.exit_code == 6
-    assert "is no openkline bridge" in result.output
+    assert "is not an openkline bridge" in result.output
 
 
 def test_a_bridge_of_another_version_is_told_from_a_crash(answering: Callable[[bytes], int]) -> None:

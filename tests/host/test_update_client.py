@@ -164,7 +164,7 @@ def test_every_code_has_a_sentence_and_an_unknown_one_does_no_harm() -> None:
         assert f"({code:04X}): {meaning}" in str(UpdateError(code))
     assert "0999" in str(UpdateError(0x0999))
     assert "wait 64 s" in str(UpdateError(codes.ERROR_PASSWORD, 64))
-    assert "flash` tells the right one" in str(UpdateError(codes.ERROR_PASSWORD))  # it keeps the board's own
+    assert "flash` printed the right one" in str(UpdateError(codes.ERROR_PASSWORD))  # it keeps the board's own
 
 
 # -- openkline update

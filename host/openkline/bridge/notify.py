@@ -100,7 +100,7 @@ class SystemdNotifier:
         if trouble:
             status = status_line(trouble)
             if trouble != self._logged:
-                log.error("%s: only a new start can mend that", trouble)
+                log.error("%s: only a restart can fix that", trouble)
         self._logged = trouble
         if status != self._sent:
             lines.append(status)

@@ -65,7 +65,7 @@ _OUTCOME_WORDS = {
     "collision_limit": "lost every try against other senders: is the wire noisy?",
     "bus_stuck_low": "found the bus held low",
     "bus_busy": "were too old before the bus was free",
-    "dropped": "were dropped: too many waited, no board, or longer than --max-frame lets a frame be",
+    "dropped": "were dropped: too many waited, no board, or longer than --max-frame allows",
     "asleep": "were not sent because the car sleeps",
     "rate_limited": "were more than --max-rate allows",
     "unknown_after_reset": "may or may not have been sent: the board went away meanwhile",

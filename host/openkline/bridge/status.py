@@ -74,7 +74,7 @@ class StatusServer:
             self._listener = await loop.create_server(lambda: _Visitor(self), HOST, self.port, backlog=MAX_VISITORS)
         except OSError as error:
             log.warning(
-                "port %d can't be had (%s): `openkline status` will not work; --status-port names another port",
+                "port %d is not available (%s): `openkline status` will not work; --status-port names another port",
                 self.port,
                 error.strerror or error,
             )
@@ -123,7 +123,7 @@ async def fetch(port: int, timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
         if not isinstance(status, dict) or "openkline" not in status:
             raise ValueError("no status")
     except ValueError as error:
-        raise GatewayError(f"what answers on {HOST}:{port} is no openkline bridge") from error
+        raise GatewayError(f"what answers on {HOST}:{port} is not an openkline bridge") from error
     return status
 
 

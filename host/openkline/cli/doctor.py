@@ -41,7 +41,7 @@ def _known_faults(ctx: click.Context, param: click.Parameter, value: str | None)
 )
 @device_option
 @json_option
-@click.option("--yes", is_flag=True, help="Don't ask before pulling the bus low for some milliseconds.")
+@click.option("--yes", is_flag=True, help="Don't ask before pulling the bus low for a few milliseconds.")
 @click.option("--obd", is_flag=True, help="Examine a K-line (OBD-II) instead of the I-Bus.")
 @click.option(
     "--listen",
@@ -127,6 +127,6 @@ async def _confirm(question: str) -> bool:
 def _question(heard: WireFacts) -> str:
     now = "There is traffic on the bus. " if heard.talking else "The bus is silent. "
     return (
-        f"{now}To test the wiring, the board has to pull it low for some milliseconds at a time, between messages and "
-        "for less time than one takes. This wakes a sleeping car. Continue?"
+        f"{now}To test the wiring, the board has to pull the bus low for a few milliseconds at a time, between "
+        "messages and for less time than a message takes. This wakes a sleeping car. Continue?"
     )

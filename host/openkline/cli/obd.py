@@ -32,7 +32,7 @@ from openkline.terminal import echo
 _SERVICES = (("stored", requests.STORED), ("pending", requests.PENDING_CODES), ("permanent", requests.PERMANENT))
 
 _NO_PERMANENT = "not answered: permanent codes came in 2010, with CAN; cars with a K-line have none"
-_FORM = "not certain: {} answers in a form that the standard does not have for a K-line: {}"
+_FORM = "not certain: {} answers in a form that the standard does not define for a K-line: {}"
 
 
 @click.group(epilog="Examples: openkline obd scan; openkline obd live RPM SPEED; openkline obd dtc --json")
@@ -80,8 +80,8 @@ def trouble_codes(as_json: bool, **words: Any) -> None:
             echo(f"{name:<10} {remark}", err=as_json)
     if not certain:
         raise ObdError(
-            "the stored codes are not certain: an ECU said nothing of its own, or what was read does not fit the "
-            "number of codes that it says it has. Ask again",
+            "the stored codes are not certain: an ECU did not answer, or what was read does not fit the "
+            "number of codes that it reports. Ask again",
             "silent",
         )
 
@@ -90,7 +90,7 @@ def _remark(found: dict[int, list[str]], sure: bool, known: tuple[int, ...]) -> 
     """What a list of codes does not say by itself. known: ECUs that are to be named where they have not said a word."""
     codes = any(found.values())
     if not sure and not codes:
-        return "not known (no whole answer, or refused)"
+        return "not known (no complete answer, or refused)"
     if not sure:
         return "perhaps more: an answer was damaged" if known else ""
     heard = {ecu_key(ecu) for ecu in found}
@@ -127,7 +127,7 @@ def clear(yes: bool, **words: Any) -> None:
     if any(done.values()):
         raise ObdError("not everything was erased; most cars want ignition on and engine off", "refused")
     if None in done.values():
-        raise ObdError("an ECU said nothing: openkline obd dtc shows whether its codes are gone", "silent")
+        raise ObdError("an ECU did not answer: openkline obd dtc shows whether its codes are gone", "silent")
 
 
 @obd.command(epilog="Examples: openkline obd freeze; openkline obd freeze --json")

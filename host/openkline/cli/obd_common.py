@@ -129,7 +129,7 @@ def car_options(command: F) -> F:
                 "--wait",
                 type=click.IntRange(*RANGES["P2"]),
                 metavar="MS",
-                help="Wait so long for an answer (the standard's P2max is 50; raw: 100). Four times as long is waited "
+                help="Time to wait for an answer (the standard's P2max is 50; raw: 100); four times as long "
                 "where nothing comes.",
             ),
             click.option(
@@ -137,8 +137,8 @@ def car_options(command: F) -> F:
                 type=Timing(),
                 multiple=True,
                 metavar="P2=MS",
-                help="Limits for a car that does not keep the standard's, in ms: P1 (20), P2 (50), P3 (55), W1 (300). "
-                "See docs/obd.md.",
+                help="Limits for a car that does not keep to the standard's, in ms: P1 (20), P2 (50), P3 (55), W1 "
+                "(300). See docs/obd.md.",
             ),
             click.option("--car", default="obd", help="Virtual car for -d sim: a name or a file."),
         )
@@ -182,9 +182,9 @@ async def opened_car(reach: Reach, connect: bool = True, whole: bool = True) -> 
             car = Diagnostics(session)
             yield car
             if car.damaged:
-                echo("  an answer was damaged in spite of repetitions: something may be missing here", err=True)
+                echo("  an answer stayed damaged despite repetitions: something may be missing here", err=True)
             if connect and whole and not session.alive:
-                raise ObdError("the car stopped answering while it was asked. Is the ignition still on?", "silent")
+                raise ObdError("the car stopped answering halfway through. Is the ignition still on?", "silent")
         finally:
             await session.close()
 

@@ -46,15 +46,15 @@ class Pid(click.ParamType[int]):
             names = [field.name for pid in pids.known() for field in pids.fields(pid)]
             near = difflib.get_close_matches(str(value).upper(), names, 3)
             hint = "; did you mean " + ", ".join(near) if near else ""
-            self.fail(f"{value!r} is no quantity known here, and no PID from 00 to FF{hint}", param, ctx)
+            self.fail(f"{value!r} is neither a quantity known here nor a PID from 00 to FF{hint}", param, ctx)
         return number
 
 
 @click.command(epilog="Examples: openkline obd live RPM SPEED; openkline obd live --csv RPM 05 > drive.csv")
 @click.argument("wanted", metavar="[PID]...", nargs=-1, type=Pid())
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values on stdout.")
-@click.option("-n", "--count", type=click.IntRange(1), help="End after so many rounds.")
-@click.option("--interval", type=Number(0, 3600), default=0.0, metavar="S", help="Seconds between two rounds.")
+@click.option("-n", "--count", type=click.IntRange(1), help="End after this many rounds.")
+@click.option("--interval", type=Number(0, 3600), default=0.0, metavar="S", help="Seconds between rounds.")
 @click.option(
     "--fastest",
     is_flag=True,

@@ -31,7 +31,7 @@ _WAIT_MS = 100
     help="Before the first frame: initialise; the pulse of fast initialisation; nothing. auto: the pulse where it is a "
     "StartCommunication (.. 81), else initialise.",
 )
-@click.option("--no-checksum", is_flag=True, help="Send the bytes as they are; else the checksum is added.")
+@click.option("--no-checksum", is_flag=True, help="Send the bytes as they are, without adding the checksum.")
 @car_options
 @json_option
 def raw(frame: tuple[str, ...], wake: str, no_checksum: bool, as_json: bool, **words: Any) -> None:
@@ -102,7 +102,7 @@ async def _send(car: Diagnostics, frame: bytes, pulse: bool, wait_ms: int, as_js
 def _no_answer(frame: bytes, wake: str, wait_ms: int) -> str:
     who = f"no ECU answered {hex_bytes(frame)}"
     if wait_ms * 1000 <= timing.LIMITS["P2"][1]:
-        return f"{who} within {wait_ms} ms; they may take 50 ms, and some longer. Try a longer --wait"
+        return f"{who} within {wait_ms} ms; it may take 50 ms, sometimes longer. Try a longer --wait"
     if wake == "session":
-        return f"{who}, though the session is open: is header, length, checksum right? Does the car have this?"
+        return f"{who}, though the session is open: are header, length and checksum right? Does the car have this?"
     return f"{who}. Is the ignition on? Try --wake session, or another header"

@@ -33,15 +33,15 @@ def scan(as_json: bool, **words: Any) -> None:
     if as_json:
         print_json(found)
         return
-    ready = {True: "all ready", False: "not all ready", None: "not said"}[found["ready"]]
-    lamp = {True: "on", False: "off", None: "not said"}[found["lamp"]]
+    ready = {True: "all ready", False: "not all ready", None: "not reported"}[found["ready"]]
+    lamp = {True: "on", False: "off", None: "not reported"}[found["lamp"]]
     echo(f"protocol     {found['protocol']}")
     echo(f"reached      {found['init']} initialisation of {found['address']} at {found['baud']} baud")
     echo(f"ECUs         {', '.join(found['ecus']) if found['ecus'] != ['FF'] else 'one, without an address'}")
-    echo(f"VIN          {found['vin'] or 'not said'}")
+    echo(f"VIN          {found['vin'] or 'not reported'}")
     _show_other_vins(found)
-    echo(f"standard     {found['standard'] or 'not said'}")
-    codes = "not said" if found["codes"] is None else found["codes"]
+    echo(f"standard     {found['standard'] or 'not reported'}")
+    codes = "not reported" if found["codes"] is None else found["codes"]
     echo(f"warning lamp {lamp}; stored codes: {codes}; monitors: {ready}")
     for ecu, monitors in found["monitors"].items():
         for name, complete in monitors.items():
@@ -142,7 +142,7 @@ def vin(as_json: bool, **words: Any) -> None:
         _show_other_vins(found)
         _show_identity(found)
     if not found["vin"] and damaged:
-        raise ObdError("no complete VIN came: answers were damaged. Try again", "damaged")
+        raise ObdError("the VIN came incomplete: answers were damaged. Try again", "damaged")
     if not found["vin"] and found["vin_bytes"]:
         raise ObdError("the VIN came in a form not known here: please report these bytes", "failed")
     if not found["vin"]:

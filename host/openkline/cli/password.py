@@ -50,7 +50,7 @@ def password_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., A
 def _refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
         raise click.UsageError(
-            f"--password is not taken any more: other users of this computer can read it. Use {WAYS}", ctx
+            f"--password is no longer accepted: other users of this computer could read it. Use {WAYS}", ctx
         )
 
 

@@ -14,7 +14,7 @@ OBD_MODE = "the bridge is an ELM327 on a K-line: its board neither hears nor sen
 
 # By the counter of the gateway's client (docs/status.md).
 _REFUSED = {
-    "read_only": "the bridge lets clients only listen (--read-only)",
+    "read_only": "the bridge only lets clients listen (--read-only)",
     "denied": "a rule of the bridge forbids it (--deny; `openkline bridge -h`)",
     "too_long": "it is longer than a frame of the bus can be",
     "rate_limited": "the bridge takes no more messages from this client at the moment",

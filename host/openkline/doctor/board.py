@@ -90,7 +90,7 @@ async def describe(calls: ProbeCalls) -> dict[str, Any]:
     try:
         found = parse_json(text)
     except ValueError as error:
-        raise ProbeFailed(f"the board's description of itself is no JSON ({error})") from None
+        raise ProbeFailed(f"the board's description of itself is not JSON ({error})") from None
     assert isinstance(found, dict)
     return found
 

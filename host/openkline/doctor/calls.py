@@ -52,7 +52,7 @@ class ProbeCalls:
         """The answer of a call that has one."""
         _, data = await self.call(operation, arguments)
         if data is None:
-            raise ProbeFailed(f"the board gave no answer to question {operation}")
+            raise ProbeFailed(f"the board did not answer question {operation}")
         return data
 
     async def _once(self, operation: int, arguments: bytes) -> tuple[int, bytes | None]:

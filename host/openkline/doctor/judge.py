@@ -43,7 +43,7 @@ def _gone(facts: Facts) -> Finding:
         "board_gone",
         "link",
         FAULT,
-        f"The board could not be asked to the end: {facts.gone}.",
+        f"The board's examination was cut short: {facts.gone}.",
         "another cable, another USB port; and if it restarts when the bus is touched, check the stage's supply",
     )
 
@@ -61,7 +61,7 @@ def judge_pc(pc: PcFacts) -> Iterator[Finding]:
     text, remedy = _halves(pc.trouble)
     if pc.kind in ("none", "several", "missing", "busy", "other", "simulator"):
         name = {"none": "no_board", "several": "several_boards", "missing": "port_missing", "busy": "port_busy"}
-        remedy = remedy or "is it the board's port? openkline ports lists those of this computer"
+        remedy = remedy or "is it the board's port? openkline ports lists this computer's ports"
         yield Finding(name.get(pc.kind, "port_unusable"), "pc", FAULT, text, remedy)
     elif pc.kind == "forbidden":
         vendor = pc.usb[:4].lower()
@@ -78,7 +78,7 @@ def judge_pc(pc: PcFacts) -> Iterator[Finding]:
                 "port_shared",
                 "pc",
                 WARNING,
-                f"{pc.path} is also open in {pc.users}, which takes bytes of the board from us.",
+                f"{pc.path} is also open in {pc.users}, which takes some of the board's bytes.",
                 _keep_away(pc) if "ModemManager" in pc.users else "end that program",
             )
 
@@ -113,7 +113,7 @@ def judge_link(link: LinkFacts) -> Iterator[Finding]:
         )
     elif errors:
         repaired = ", ".join(f"{name} {n}" for name, n in errors.items())
-        yield Finding("link_noisy", "link", WARNING, f"The link had to repair errors meanwhile: {repaired}.", cable)
+        yield Finding("link_noisy", "link", WARNING, f"The link had to repair errors during this: {repaired}.", cable)
     elif times and times[len(times) // 2] > _SLOW_MS:
         yield Finding(
             "link_slow",

@@ -46,7 +46,7 @@ def judge_board(board: BoardFacts) -> Iterator[Finding]:
             "no_probe",
             "board",
             WARNING,
-            "The board's firmware is too old to be asked about itself and its wires.",
+            "The board's firmware is too old to report on itself and its wires.",
             "update the board: openkline update, or openkline flash",
         )
         return
@@ -58,7 +58,7 @@ def judge_board(board: BoardFacts) -> Iterator[Finding]:
             WARNING,
             f"boot.json names slot {named}, but slot {info.slot} runs: "
             f"slot {named} does not start, or boot.json can't be written.",
-            f"bring it a version again: openkline update writes slot {named}",
+            f"install a version there: openkline update writes slot {named}",
         )
     if board.described:
         yield from _files(board, version == VERSION)
@@ -127,8 +127,8 @@ _SIGNS = (
     (
         "Brownout",
         "brown_out",
-        "The board's supply breaks down (its brown-out detector says so).",
-        "another cable or USB port; nothing but the stage at the board's 3V3",
+        "The board's supply voltage collapses (its brown-out detector says so).",
+        "another cable or USB port; connect nothing but the stage to the board's 3V3",
     ),
     (
         "invalid header: 0xffffffff",
@@ -140,7 +140,7 @@ _SIGNS = (
         "waiting for download",
         "boot_mode",
         "The board waits for an image (its BOOT button, or the pin behind it, was low at the start).",
-        "let BOOT go and press reset; nothing of the stage belongs on GPIO 0",
+        "release BOOT and press reset; no wire of the stage belongs on GPIO 0",
     ),
     (
         "board.json",
@@ -172,7 +172,8 @@ def _files(board: BoardFacts, same_version: bool) -> Iterator[Finding]:
             "files_differ",
             "board",
             WARNING,
-            f"Not as in this openkline: {plural(len(other), 'file')}, though the version is the same: {_some(other)}.",
+            f"Different from this openkline's: {plural(len(other), 'file')}, though the version is the same: "
+            f"{_some(other)}.",
             "openkline flash copies what differs",
         )
     else:
@@ -197,7 +198,7 @@ def _room(board: BoardFacts) -> Iterator[Finding]:
             "board",
             WARNING,
             f"Only {heap // 1024} KiB of memory are free on the board.",
-            "restart it; if it stays so, remove programs of your own from it",
+            "restart it; if that does not help, remove programs of your own from it",
         )
     needed = _LEAST_ROOM + (_ROOM_OF_A_SLOT if board.described.get("slots") == 1 else 0)
     if size and room < needed:

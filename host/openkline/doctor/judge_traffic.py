@@ -21,7 +21,7 @@ def judge_traffic(wire: WireFacts) -> Iterator[Finding]:
     disturbed = _splinters(wire) and not (bit and rates.is_usual(bit))
     if wire.mode == records.MODE_OBD and len(wire.lows) >= 2:
         if disturbed:
-            yield _noise("There are pulses too short for bits on the wire.")
+            yield _noise("Some pulses on the wire are too short to be bits.")
         else:
             yield _other_tester(bit)
     elif bit is not None and not rates.fits(bit, wire.baud) and not _understood(wire) and not disturbed:
@@ -34,7 +34,7 @@ def judge_traffic(wire: WireFacts) -> Iterator[Finding]:
         )
     elif _splinters(wire) and wire.bad > wire.frames:
         yield _noise(
-            f"There are pulses too short for bits on the wire, and {plural(wire.bad, 'message')} came damaged."
+            f"Some pulses on the wire are too short to be bits, and {plural(wire.bad, 'message')} came damaged."
         )
 
 
@@ -50,7 +50,7 @@ def _other_tester(bit_us: float | None) -> Finding:
     return wire_fault(
         "other_tester",
         f"There is traffic on the K-line{rate} though no ECU was asked: another tester is connected{instead}.",
-        "unplug the other tester (or end its program): a K-line has one"
+        "unplug the other tester (or end its program): a K-line takes only one"
         + ("; if there is none, is the interface on pin 7 of the OBD socket?" if ibus else ""),
         "bus",
     )
@@ -63,11 +63,11 @@ def damaged(wire: WireFacts) -> list[Finding]:
     return [
         wire_fault(
             "damaged",
-            f"Most of what others say comes damaged: {plural(wire.bad, 'message')}, beside {wire.frames} whole.",
+            f"Most of what others send arrives damaged: {plural(wire.bad, 'message')}, against {wire.frames} intact.",
             "let doctor test with pulses of its own (--yes): it can tell a slow stage from a disturbed bus"
             if wire.active is None
-            else "is a second interface or tester on the wire? If not, try a shorter wire, and the stage's ground at "
-            "the car's",
+            else "is a second interface or tester on the wire? If not, try a shorter wire, and connect the stage's "
+            "ground to the car's",
             "bus",
             WARNING,
         )

@@ -43,7 +43,7 @@ def judge_wire(wire: WireFacts) -> list[Finding]:
                 "wire",
                 NOTE,
                 f"Nothing was sent{reason}: our own side of the wire is untested.",
-                "doctor --yes, at a moment when the bus may be pulled low for some milliseconds",
+                "doctor --yes, at a moment when the bus may be pulled low for a few milliseconds",
             )
         )
         return found
@@ -58,7 +58,7 @@ def judge_wire(wire: WireFacts) -> list[Finding]:
 
 def _praise(wire: WireFacts, active: ActiveFacts) -> str:
     rates = ", ".join(str(echo.baud) for echo in active.echoes if echo.right)
-    heard = f"others are heard ({plural(wire.frames, 'message')})" if wire.talking else "no other module sends just now"
+    heard = f"others are heard ({plural(wire.frames, 'message')})" if wire.talking else "no other module is sending now"
     return f"It idles as it should, {heard}, and our own bits come back right at {rates} baud."
 
 
@@ -72,7 +72,7 @@ def _seen_only(wire: WireFacts) -> Iterator[Finding]:
     elif wire.dominant_seen and not wire.recessive_seen:
         yield wire_fault(
             "idle_dominant",
-            "RX says that the bus is low all the time; it should be so only while a module sends.",
+            "RX says that the bus is low all the time; it should be low only while a module sends.",
             "let doctor test with pulses of its own (--yes): it can tell a short circuit from a wrong rx_invert",
             "bus rx_wire",
         )
@@ -81,7 +81,7 @@ def _seen_only(wire: WireFacts) -> Iterator[Finding]:
             "wire", "wire", OK, f"It idles as it should, and others are heard ({plural(wire.frames, 'message')})."
         )
     else:
-        yield Finding("wire", "wire", OK, "It idles as it should; no other module sends just now.")
+        yield Finding("wire", "wire", OK, "It idles as it should; no other module is sending now.")
 
 
 # -- with our own pulses
@@ -94,8 +94,8 @@ def _loop(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
     elif active.swapped is not None and (active.swapped.seen or active.swapped.upside_down):
         yield wire_fault(
             "swapped",
-            f"TX and RX are exchanged: what is sent on GPIO {wire.rx_pin} comes back on GPIO {wire.tx_pin}.",
-            f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX",
+            f"TX and RX are swapped: what is sent on GPIO {wire.rx_pin} comes back on GPIO {wire.tx_pin}.",
+            f"swap the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX",
             "rx_wire tx_wire",
         )
     elif pulse.upside_down:
@@ -137,7 +137,7 @@ def _upside_down(active: ActiveFacts) -> Finding:
 def _rx_not_connected(wire: WireFacts) -> Finding:
     return wire_fault(
         "rx_not_connected",
-        f"RX (GPIO {wire.rx_pin}) hangs in the air: it follows the chip's own weak pulls.",
+        f"RX (GPIO {wire.rx_pin}) floats: it follows the chip's own weak pulls.",
         f"check the wire from GPIO {wire.rx_pin} to the stage, and that the pull-up of RX is there",
         "rx_pull rx_wire",
     )
@@ -151,7 +151,7 @@ def _loose(wire: WireFacts, active: ActiveFacts) -> Finding:
             "wrong_pins",
             f"Nothing is connected to GPIO {wire.rx_pin} (RX), nor to GPIO {wire.tx_pin} (TX).",
             "does board.json name the pins that your wires are on? openkline boards BOARD lists the usual ones and "
-            "others, which openkline flash --pins NAME takes",
+            "those that openkline flash --pins NAME takes",
             "rx_wire tx_wire",
         )
     return _rx_not_connected(wire)
@@ -188,10 +188,10 @@ def _rests_dominant(wire: WireFacts, active: ActiveFacts) -> bool:
 def _seems_swapped(wire: WireFacts) -> Finding:
     return wire_fault(
         "swapped",
-        f"RX (GPIO {wire.rx_pin}) is held low and TX (GPIO {wire.tx_pin}) high, the other way round than a stage holds "
-        "them: they seem to be exchanged, and the stage without 12 V.",
-        f"exchange the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX, and measure 12 V at the "
-        f"stage; if RX stays low, put them back: then board.json is of another interface: {_INTERFACE}",
+        f"RX (GPIO {wire.rx_pin}) is held low and TX (GPIO {wire.tx_pin}) high, the reverse of how a stage "
+        "holds them: they seem to be swapped, and the stage has no 12 V.",
+        f"swap the two wires, so that GPIO {wire.rx_pin} is RX and GPIO {wire.tx_pin} TX, and measure 12 V at the "
+        f"stage; if RX stays low, put them back: then board.json is for another interface: {_INTERFACE}",
         "rx_wire tx_wire supply",
     )
 
@@ -199,7 +199,7 @@ def _seems_swapped(wire: WireFacts) -> Finding:
 def _tx_not_connected(wire: WireFacts) -> Finding:
     return wire_fault(
         "tx_not_connected",
-        f"TX (GPIO {wire.tx_pin}) hangs in the air, and nothing of ours reaches the bus.",
+        f"TX (GPIO {wire.tx_pin}) floats, and nothing we send reaches the bus.",
         f"check the wire from GPIO {wire.tx_pin} to the stage",
         "tx_wire",
     )
@@ -211,15 +211,16 @@ def _nothing(wire: WireFacts, active: ActiveFacts) -> Finding:
     if wire.talking:
         return wire_fault(
             "tx_no_effect",
-            "Others are heard, but nothing of ours reaches the bus: the sending half of the stage does not pull.",
+            "Others are heard, but nothing we send reaches the bus: the sending half of the stage does not pull.",
             "check the sending optocoupler: its LED's resistor and direction, its transistor's wires to bus and ground",
             "tx_stage",
         )
     return wire_fault(
         "no_echo",
-        "Nothing of ours comes back, and no other module is heard: the stage has no 12 V, its receiving half is open "
+        "Nothing we send comes back, and no other module is heard: the stage has no 12 V, its receiving half is open "
         "(LED the wrong way round), the bus is shorted to 12 V, or its sending half does not pull.",
-        "measure 12 V at the stage; then run doctor with the ignition on: if it hears the car, it is the sending half",
+        "measure 12 V at the stage; then run doctor with the ignition on: if it hears the car, the sending half is "
+        "at fault",
         "supply bus tx_stage",
     )
 
@@ -259,10 +260,10 @@ def _tx_pull_missing(wire: WireFacts) -> Finding:
 
 def _no_pull_up(active: ActiveFacts) -> Finding:
     rise = active.pulse.rise
-    took = f"only after {rise} us" if rise >= 0 else f"not within {probe.LIMIT_US} us"
+    took = f"goes high only after {rise} us" if rise >= 0 else f"does not go high within {probe.LIMIT_US} us"
     return wire_fault(
         "no_pull_up",
-        f"After a short pulse the bus goes high {took}: nothing pulls it up.",
+        f"After a short pulse the bus {took}: nothing pulls it up.",
         "a K-line needs 510 ohm from the line to 12 V at the tester; on the I-Bus the car pulls up: is it connected?",
         "supply bus",
     )
@@ -278,7 +279,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
     if share > _DISTORTED:
         yield wire_fault(
             "slow",
-            f"The bus' low bits come back {stretch:.0f} us too long, of {own.bit_us:.0f}: the stage lets go slowly.",
+            f"The bus's low bits come back {stretch:.0f} us too long, of {own.bit_us:.0f}: the stage lets go slowly.",
             "a smaller pull-up at RX (4k7, or 2k2), and not too much current in the receiving LED (2k2 at 12 V)",
             "rx_pull rx_stage",
             level,
@@ -286,7 +287,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
     elif share < -_DISTORTED:
         yield wire_fault(
             "weak",
-            f"The bus' low bits come back {-stretch:.0f} us too short, of {own.bit_us:.0f}: the stage pulls weakly.",
+            f"The bus's low bits come back {-stretch:.0f} us too short, of {own.bit_us:.0f}: the stage pulls weakly.",
             "less resistance at the sending LED (220 ohm for the I-Bus), or a transistor to pull a K-line",
             "tx_stage supply",
             level,
@@ -296,7 +297,7 @@ def _bits(wire: WireFacts, active: ActiveFacts) -> Iterator[Finding]:
             "echo_wrong",
             f"What comes back differs from what was sent ({own.got.hex(' ').upper() or 'nothing'} instead of "
             f"{probe.pattern(own.baud).hex(' ').upper()}).",
-            "run doctor again at a quiet moment; if it stays so, look for a loose contact",
+            "run doctor again at a quiet moment; if nothing changes, look for a loose contact",
             "bus rx_wire tx_wire",
         )
 

@@ -10,11 +10,11 @@ from openkline.errors import SimulatorError
 from openkline.programs import find_tree
 
 PLACES = {
-    "supply": "the supply from +12 V, and the resistors that hang on it",
+    "supply": "the supply from +12 V, and the resistors connected to it",
     "bus": "the wire to the car's bus, and what else is on it",
     "rx_pull": "the 4k7 from RX to 3V3",
     "rx_wire": "the wire between the stage and RX",
-    "rx_stage": "the hearing half: its LED the right way round between supply and bus, its transistor from RX to GND",
+    "rx_stage": "the receiving half: its LED the right way round between supply and bus, its transistor from RX to GND",
     "tx_stage": "the sending half: its LED the right way round and the resistor before it, its transistor to ground",
     "tx_wire": "the wire between TX and the stage",
     "tx_pull": "the 10k at TX",

@@ -33,7 +33,7 @@ def ending(facts: Facts, likely: Finding | None) -> list[str]:
     """The most likely cause, and the picture to compare the wiring with."""
     if likely is None:
         if facts.wire is not None and facts.wire.active is None:
-            return ["Nothing is wrong as far as listening tells."]
+            return ["As far as listening can tell, nothing is wrong."]
         return ["Nothing is wrong."]
     lines = [f"Most likely: {likely.text}"]
     if likely.remedy:

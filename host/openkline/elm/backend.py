@@ -153,7 +153,7 @@ class BoardLine:
             left_s = self._alive_s + _FORGOTTEN_S - time.monotonic()
             if not self._alive_s or left_s < 0 or error.name not in _DEAF:
                 raise
-            log.info("no ECU answered, but one may still be in the session before: trying again in %.1f s", left_s)
+            log.info("no ECU answered, but one may still be in the previous session: trying again in %.1f s", left_s)
             self._alive_s = 0.0
             await asyncio.sleep(left_s)
             done = await self._call(records.OP_INIT, arguments)

@@ -50,7 +50,7 @@ class ElmOptions:
         check_settings(self)
         if not is_local(self.host) and not self.allow:
             raise OptionError(
-                f"{self.host} can be reached by other computers, and an ELM327 knows no passwords: "
+                f"{self.host} can be reached by other computers, and an ELM327 has no password: "
                 "allow must name the networks that may connect, such as --allow 192.168.0.0/24"
             )
 

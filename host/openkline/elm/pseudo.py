@@ -34,7 +34,7 @@ class PseudoPort:
     def start(self) -> str:
         """OpenklineError: this system has no pseudo terminals."""
         if sys.platform == "win32":
-            raise OpenklineError("a pty is a thing of Unix: use --listen, and a program that connects over TCP")
+            raise OpenklineError("only Unix has ptys: use --listen, and a program that connects over TCP")
         import pty
         import tty
 

@@ -214,7 +214,7 @@ class ElmServer:
         try:
             await session.close()
         except Exception:
-            log.exception("%s: an error of ours at its end", session.name)
+            log.exception("%s: an internal error at its end", session.name)
         finally:
             self._leaving = None
         for client in list(self.clients):
@@ -225,7 +225,7 @@ class ElmServer:
     def admit(self, connection: Connection, address: str) -> bool:
         why = ""
         if not self.limiter.allowed(address):
-            why = "it is in no network that --allow names"
+            why = "its network is not named by --allow"
         elif not self.limiter.in_time(address):
             why = f"it connects more often than {self.options.accepts_per_s:g}/s"
         elif len(self._connections) >= self.options.clients and not self._evict():

@@ -44,7 +44,7 @@ class ElmSession:
         self.chip.receive(data)
         if self.chip.overlong != self._overlong:
             self._overlong = self.chip.overlong
-            log.warning("%s: a line had no end, or was too long: thrown away", self.name)
+            log.warning("%s: a line had no end, or was too long: discarded", self.name)
         self._pump()
         self._watch_partial_line()
 
@@ -78,7 +78,7 @@ class ElmSession:
                 raise
             outcome = Outcome(STOPPED)
         except Exception:
-            log.exception("%s: an error of ours", self.name)
+            log.exception("%s: an internal error", self.name)
             outcome = Outcome("failed", alive=False)
         self._task = None
         self._cancelled = False

@@ -51,11 +51,11 @@ def check(port: str) -> None:
     if os.name != "posix":
         return
     if not path.exists():
-        raise DeviceMissing(f"{port}: there is no such port. There are: {_there()} (openkline ports tells more)")
+        raise DeviceMissing(f"{port}: there is no such port. Found here: {_there()} (openkline ports shows more)")
     if not os.access(port, os.R_OK | os.W_OK):
         raise DeviceForbidden(f"{port}: {no_permission(port)}")
     if not _is_serial(port):
-        raise DeviceError(f"{port}: this is no serial port. There are: {_there()} (openkline ports tells more)")
+        raise DeviceError(f"{port}: this is not a serial port. Found here: {_there()} (openkline ports shows more)")
     if who_has(port):
         raise DeviceBusy(f"{port}: {busy(port)}")
 

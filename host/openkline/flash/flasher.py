@@ -165,7 +165,8 @@ class Flasher:
                 wrong = [path for path, data in wanted.items() if seen.sha256.get(path) != sha256(data)]
                 if wrong:
                     raise FlashError(
-                        f"{files.port}: {wrong[0]} did not arrive as it was copied. Try another cable, run this again"
+                        f"{files.port}: {wrong[0]} did not arrive as it was copied. Try another cable, "
+                        "then run this again"
                     )
             step.result = f"{len(written)} of {plural(len(wanted), 'file')} copied to slot {slot}"
         return seen
@@ -236,7 +237,9 @@ def _json(fields: dict[str, object]) -> bytes:
 def _check_version(port: str, seen: Seen) -> None:
     if seen.micropython < OLDEST_MICROPYTHON:
         has, good = (".".join(map(str, version)) for version in (seen.micropython, GOOD_MICROPYTHON))
-        raise FlashError(f"{port}: the image is MicroPython {has}, needed is {good} or later. Name one with --firmware")
+        raise FlashError(
+            f"{port}: the image is MicroPython {has}, but {good} or later is needed. Name one with --firmware"
+        )
 
 
 def dry_run(wishes: Wishes) -> list[str]:

@@ -104,7 +104,7 @@ def _download(url: str, target: Path, image: Image, on_share: OnShare) -> None:
                     of_all = f" of {total // 1024}" if total else ""  # not every server tells
                     on_share(done / total if total else 0.0, f"{done // 1024}{of_all} KiB")
         if total and done < total:
-            raise OSError(f"cut off after {done} of {plural(total, 'byte')}; run again, it goes on from there")
+            raise OSError(f"cut off after {done} of {plural(total, 'byte')}; run this again: it continues from there")
         part.replace(target)
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError) and error.code == 416:  # all of it was there, or it has changed
@@ -153,7 +153,7 @@ def verify(path: Path, profile: Profile, on_share: OnShare) -> Whole:
     apps = [(start, size) for kind, _, start, size in table if kind == _APP and start - offset < len(data)]
     if not apps:
         raise FlashError(
-            f"{path.name}: holds no boot loader and partition table for the {chip.title}, as an image to flash has. "
+            f"{path.name}: lacks the boot loader and partition table that an image for the {chip.title} has. "
             f"Take the file ending in .bin (not .app-bin) from {image.page}"
         )
     for number, (start, size) in enumerate(apps):
@@ -161,7 +161,7 @@ def verify(path: Path, profile: Profile, on_share: OnShare) -> Whole:
         _info(path, data[start - offset : start - offset + size], chip, "its application", image)
     if path.name == image.file and image.sha256 is not None and digest != image.sha256:
         raise FlashError(
-            f"{path.name}: SHA-256 is {digest[:16]}.., recorded is {image.sha256[:16]}..: not the file that was "
+            f"{path.name}: SHA-256 is {digest[:16]}.., but should be {image.sha256[:16]}..: not the file "
             f"published under this name. {by_hand(image)}"
         )
     needs = max(offset + len(data), *(start + size for _, _, start, size in table))
@@ -186,7 +186,7 @@ def _judge(done: tools.Finished, chip: Chip) -> str:
     if not done.ok:
         said = [line for line in text.splitlines() if line.strip()]
         why = re.sub(r"^.*fatal error occurred: ", "", said[-1].strip()) if said else f"exit status {done.status}"
-        return f"is no image of an ESP32 ({why})"
+        return f"is not an image for an ESP32 ({why})"
     found = re.search(r"Detected image type: (\S+)", text)
     title = found.group(1) if found else "unknown"
     if title != chip.title.upper():

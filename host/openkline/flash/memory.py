@@ -47,7 +47,7 @@ def remember(board_id: str, choice: Choice) -> None:
     try:
         userfiles.replace(target, text)
     except OSError as error:
-        raise FlashError(f"{target} can't be written ({error}): make room, or mend its permissions") from error
+        raise FlashError(f"{target} can't be written ({error}): make room, or correct its permissions") from error
 
 
 def _all() -> dict[str, object]:

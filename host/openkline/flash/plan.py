@@ -76,7 +76,7 @@ def choose_profile(wishes: Wishes, chip: str | None, port: str = "", known: memo
     if chip is not None and chip.upper() != profile.chip.title.upper():
         raise FlashError(
             f"{port}: the chip is an {chip}, but {profile.name} has an {profile.chip.title}. "
-            "Leave --board (BOARD=) away: the board is then chosen by its chip"
+            "Leave out --board (BOARD=): the board is then chosen by its chip"
         )
     return profile
 
@@ -104,14 +104,14 @@ def choose_interface(
     number = choose("What is between the board and the car's wire?", lines)
     if number is None:
         listed = "".join(f"\n  {line}" for line in lines)
-        raise FlashError(f"which interface hangs on the board? Name it: --interface NAME, one of{listed}")
+        raise FlashError(f"which interface is connected to the board? Name it: --interface NAME, one of{listed}")
     return profile.interfaces[number], "as chosen"
 
 
 def describe(wishes: Wishes, port: str, why: str, modules: dict[str, bytes]) -> list[str]:
     """The plan in lines, without asking the board anything."""
     profile = choose_profile(wishes, None) if wishes.board else None
-    board = "as last time for this board, else the one with its chip (esptool tells)"
+    board = "as last time for this board, else the one with its chip (esptool finds it)"
     pins = f", pins {wishes.pins}" if wishes.pins is not None else ""
     image = "the one of that board"
     if profile is not None and profile.image is not None and profile.flash_offset is not None:
@@ -119,7 +119,7 @@ def describe(wishes: Wishes, port: str, why: str, modules: dict[str, bytes]) -> 
         image = f"{image_words(profile, wishes)}, to 0x{profile.flash_offset:X}"
     elif wishes.firmware is not None:
         image = str(wishes.firmware)
-    interface = wishes.interface or "as last time for this board, else it is asked"
+    interface = wishes.interface or "as last time for this board, else you are asked"
     size = sum(map(len, modules.values()))
     erased = "whole, files included" if wishes.erase else "whole, files included, unless it holds the image already"
     return [

@@ -45,7 +45,7 @@ async def self_test(port: Port) -> Result:
             words = f"; the board said: {said.last}" if said.last else ""
             raise FlashError(
                 f"{port.name}: the board is flashed, but openkline does not answer{words}. "
-                "Press its EN (or RST) button and run this again; if that is no help: openkline flash --erase"
+                "Press its EN (or RST) button and run this again; if that does not help: openkline flash --erase"
             )
         info = device.info
         assert info is not None
@@ -115,7 +115,8 @@ async def _round_trip(device: Device) -> float:
     while device.board_counted_s == before_s:
         if time.monotonic() - start_s > _ROUND_S or not sent:
             raise FlashError(
-                f"{device.port.name}: the board greets, but does not answer in {_ROUND_S:.0f} s. Try another cable"
+                f"{device.port.name}: the board says hello, but does not answer within {_ROUND_S:.0f} s. "
+                "Try another cable"
             )
         await asyncio.sleep(0.002)
     return (device.board_counted_s - start_s) * 1000

@@ -14,7 +14,7 @@ from openkline.errors import OpenklineError
 
 UDEV_LINE = 'SUBSYSTEM=="tty", ATTRS{idVendor}=="303a|10c4|1a86|0403", TAG+="uaccess"'
 HOLD_BOOT = "hold the board's BOOT button, press and release EN (or RST), let go of BOOT, and run this again"
-AGAIN = "run this again: it goes on where it stopped"
+AGAIN = "run this again: it continues where it stopped"
 
 
 class FlashError(OpenklineError):
@@ -35,7 +35,7 @@ def explain(port: str, doing: str, text: str, status: int | None) -> FlashError:
 
 def no_permission(port: str) -> str:
     return (
-        f"no permission to open the port. {permission_hint(port)}. For whoever sits here instead: put the line "
+        f"no permission to open the port. {permission_hint(port)}. Or, for whoever is logged in here: put the line "
         f"{UDEV_LINE} into /etc/udev/rules.d/70-openkline.rules, and plug the board in again"
     )
 
@@ -53,7 +53,7 @@ def _refused(_: str) -> str:
 
 
 def _cut(_: str) -> str:
-    return f"the connection broke off. Check cable and plug, then {AGAIN}"
+    return f"the connection was lost. Check cable and plug, then {AGAIN}"
 
 
 def _brown_out(_: str) -> str:
@@ -79,7 +79,7 @@ def _gone(port: str) -> str:
 
 
 def _no_scheme(_: str) -> str:
-    return "this is no port's address. Expected a serial port's path, or socket://host:port"
+    return "this is not a port's address. Expected a serial port's path, or socket://host:port"
 
 
 def _unknown_chip(_: str) -> str:

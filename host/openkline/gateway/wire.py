@@ -110,7 +110,7 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareVersion:
-    """Question (0.0) and answer. Also the answer when no board is there: 0.0."""
+    """Question (0.0) and answer. Also the answer when no board is connected: 0.0."""
 
     major: int = 0
     minor: int = 0

@@ -22,12 +22,12 @@ _CANCEL_TIMEOUT_S = 2.0
 _AT_ONCE = 2
 _NAMES = {Failure.GONE: "interrupted", Failure.RESET: "interrupted", Failure.SILENT: "timeout"}
 _FAILURES = {
-    records.END_CANCELLED: ("interrupted", "the request was broken off"),
+    records.END_CANCELLED: ("interrupted", "the request was aborted"),
     records.END_BUSY: ("failed", "the board is busy with another request: try again"),
     records.END_BAD_CALL: ("bad_call", "the board can't do that"),
     records.END_WRONG_MODE: (
         "wrong_mode",
-        "the board did not change to OBD: messages for the I-Bus still wait there. Try again in some seconds",
+        "the board did not change to OBD: messages for the I-Bus still wait there. Try again in a few seconds",
     ),
     records.END_FAILED: ("failed", "the board's firmware failed: please report this"),
 }
@@ -93,7 +93,7 @@ class ObdCalls:
         if end.code != records.END_DONE:
             raise _failure(end.code, error)
         if end.flags & records.END_LOST_ANSWERS:
-            raise ObdError("the USB line could not take all answers: ask again", "failed")
+            raise ObdError("the USB line could not carry all answers: ask again", "failed")
         return Done(answers, end.found, *flags_of(end.flags))
 
 

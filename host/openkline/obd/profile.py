@@ -103,7 +103,7 @@ def folder() -> Path:
 def path_of(name: str) -> Path:
     """OpenklineError: the name is not usable as a file's."""
     if not _NAME.fullmatch(name):
-        raise OpenklineError(f"{name!r}: a profile's name has letters, digits, and - _ . within")
+        raise OpenklineError(f"{name!r}: a profile's name consists of letters, digits, and - _ . inside")
     return folder() / f"{name}.json"
 
 
@@ -117,9 +117,9 @@ def load(name: str) -> Profile | None:
     except OSError as error:
         log.warning("%s: can't be read (%s)", path, error.strerror)
     except KeyError as error:
-        log.warning("%s: ignored, it is no profile of a car (it has no %s)", path, error)
+        log.warning("%s: ignored, it is not a car's profile (it has no %s)", path, error)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        log.warning("%s: ignored, it is no profile of a car (%s)", path, error)
+        log.warning("%s: ignored, it is not a car's profile (%s)", path, error)
     return None
 
 

@@ -103,7 +103,7 @@ class ObdSession:
         self.remember(self.car)
         self._notice(done)
         if not self.car.supported:
-            self._say("the session is open, but 01 00 was refused or not answered: the car does not say what it has")
+            self._say("the session is open, but 01 00 was refused or not answered: what the car supports is unknown")
         self.multi = MultiPids(KeyBytes(*self.car.key_bytes))
         return self.car
 
@@ -157,11 +157,11 @@ class ObdSession:
         p2_ms = self._told.p2 or STANDARD_P2_MS
         if done.late_p2 and "P2" not in self._late:
             self._late.add("P2")
-            self._say(f"this car answers late, after more than {p2_ms} ms: from now on {p2_ms * LONGER} ms are waited")
+            self._say(f"this car answers late, after more than {p2_ms} ms: from now on the wait is {p2_ms * LONGER} ms")
             self.remember(dataclasses.replace(self.car, p2_ms=min(p2_ms * LONGER, MOST_P2_MS)))
         if done.too_late and not self._late & {"P2", "too late"}:
             self._late.add("too late")
-            self._say("something came when it was waited for no more: try a longer --wait, such as --wait 1000")
+            self._say("something came after the wait had ended: try a longer --wait, such as --wait 1000")
         if done.late_p3 and "P3" not in self._late:
             self._late.add("P3")
             self._say(f"this car takes a request only {_LATE_P3_MS} ms after an answer: each value takes over a second")
@@ -197,7 +197,7 @@ class ObdSession:
         which = records.TIMING_FASTEST if fastest else records.TIMING_READ
         found = timing.decode_access_timing((await self._call(records.OP_TIMING, bytes((which,)), _REQUEST_S)).found)
         if found is None:
-            raise ObdError("the board's firmware does not tell the times: update it", "failed")
+            raise ObdError("the board's firmware does not report the times: update it", "failed")
         self._fastest = self._fastest or fastest
         return found
 
