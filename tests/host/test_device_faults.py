@@ -203,7 +203,7 @@ async def test_a_board_at_the_prompt_is_started_with_one_press_of_the_keys() -> 
     device = Device(port, FAST)
     await device.start()
     try:
-        await until(lambda: port.opened == 1)
+        await until(lambda: port._far is not None)
         port._far.write(b"raw REPL; CTRL-B to exit\r\n>" * 5)  # type: ignore[union-attr]
         reading = port.arrived
 
